@@ -1,0 +1,1 @@
+//! The log: the only durable state. (Contract; the inside follows.)
