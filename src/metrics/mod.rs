@@ -1,0 +1,53 @@
+//! What is counted, one file per floor: families, help texts, label values.
+//!
+//! No statics: [`Metrics::new`] makes a registry of its own, and each floor is handed its part.
+//! Labels are closed sets; an id is never a label.
+
+pub mod http;
+pub mod log;
+pub mod turn;
+pub mod upstream;
+
+use prometheus::{Registry, TextEncoder};
+
+/// All families, registered once. Clones share the counters.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// The log's part.
+    pub log: log::Metrics,
+    /// The calls to boxes.
+    pub upstream: upstream::Metrics,
+    /// The turns.
+    pub turn: turn::Metrics,
+    /// The doors.
+    pub http: http::Metrics,
+}
+
+impl Metrics {
+    /// Registers every family.
+    ///
+    /// # Errors
+    /// If two families share a name: a mistake of this program, reported at start.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        Ok(Self {
+            log: log::Metrics::new(&registry)?,
+            upstream: upstream::Metrics::new(&registry)?,
+            turn: turn::Metrics::new(&registry)?,
+            http: http::Metrics::new(&registry)?,
+            registry,
+        })
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If a family cannot be encoded.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

@@ -1,0 +1,3 @@
+//! Dispatch, poll, verdict.
+
+pub mod control;
