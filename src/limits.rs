@@ -7,3 +7,33 @@ use std::time::Duration;
 
 /// Longest id from outside. Long enough for two UUIDs with a prefix, short enough for a header.
 pub const MAX_ID_BYTES: usize = 256;
+
+// ---- log ----
+
+/// Largest batch. Above the largest event that a box can cause ([`MAX_BOX_BODY_BYTES`] bounds the
+/// answer it comes from), so that no page is refused for its size alone.
+pub const MAX_BATCH_BYTES: usize = 80 << 20;
+
+// ---- upstream ----
+
+/// Largest answer read from a box. A session of 10 MB tool outputs fits; an endless body does not.
+pub const MAX_BOX_BODY_BYTES: usize = 64 << 20;
+
+/// What an adapter may keep in the log before a dispatch. A few ids and a path; 16 KiB is plenty.
+pub const MAX_PREPARED_BYTES: usize = 16 << 10;
+
+/// How much of a box's refusal is handed on. The body is the box's; 64 KiB holds any error page.
+pub const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// Longest `Retry-After` that is obeyed. A box that asks for hours would stall a turn past every
+/// other deadline; after this it is simply asked again.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Events of one page step, unless a single event is larger: one append stays a short write.
+pub const MAX_STEP_BYTES: usize = 1 << 20;
+
+// ---- turn ----
+
+// ---- session ----
+
+// ---- http ----

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::credential::Credential;
-use crate::event::Event;
+use crate::event::{Event, WireJson};
 use crate::ids::{ExecutionId, SessionId, TurnId};
 use crate::mode::BoxKind;
 pub use cursor::{CursorDelta, PollCursor};
@@ -235,7 +235,7 @@ pub struct Answer {
     /// The text parts of the last agent message, joined with nothing between.
     pub final_text: String,
     /// The box's own account of tokens, as it stands.
-    pub token_usage: Option<Box<serde_json::value::RawValue>>,
+    pub token_usage: Option<WireJson>,
     /// The total cost in US dollars, as the box tells it.
     pub total_cost_usd: Option<f64>,
 }
