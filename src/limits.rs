@@ -1,6 +1,7 @@
 //! Every bound of the program, each with its reason. A bound that an operator may want to move is
 //! a default here and a key in `config.rs`; all others are laws of this build.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 // ---- words ----
@@ -32,8 +33,120 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Events of one page step, unless a single event is larger: one append stays a short write.
 pub const MAX_STEP_BYTES: usize = 1 << 20;
 
+/// Longest wait for a connection to a box. A box that is up answers a SYN within a round trip.
+pub const BOX_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest silence while an answer is due. The calls of a poll are answered from a box's memory;
+/// a busy two-core box was seen to take a second.
+pub const BOX_READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest call in all: [`MAX_BOX_BODY_BYTES`] at about 1 MB/s, and the end of a body that drips.
+pub const BOX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an idle connection to a box is kept. Common servers close theirs after 5 s; being
+/// the first to close means that hardly a request meets a closing connection.
+pub const BOX_IDLE_CONNECTION: Duration = Duration::from_secs(4);
+
+/// Polls per second of one box, of all its turns together: at the fastest interval 25 turns, and
+/// one core of a box that needs 20 ms for a poll.
+pub const POLLS_PER_SECOND_PER_BOX: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+
+/// Polls per second of the whole proxy: keeps a thousand turns off the core that readers need.
+pub const POLLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
+
+/// Time between two polls of a turn that moves: a person does not see half a second.
+pub const POLL_FASTEST: Duration = Duration::from_millis(500);
+
+/// Time between two polls of a turn that is quiet.
+pub const POLL_SLOWEST: Duration = Duration::from_secs(3);
+
+/// Time between two polls of a turn that waits for a person, and of a box that keeps failing.
+pub const POLL_WAITING: Duration = Duration::from_secs(10);
+
+/// A turn's messages are read at most once in this many times what the last read took, so that
+/// reading costs a box at most one twentieth of one core for each turn.
+pub const MESSAGES_READ_FACTOR: u32 = 20;
+
+/// Deepest nesting of a prompt's JSON. Real prompts have fewer than ten levels; a box that parses
+/// recursively may fall over a few thousand.
+pub const MAX_PROMPT_DEPTH: usize = 128;
+
+/// Largest cursor delta of one page step: keeps every control record short.
+pub const MAX_CURSOR_STEP_BYTES: usize = 64 << 10;
+
+/// A part up to this size is sent again whenever it changed.
+pub const SMALL_PART_BYTES: usize = 4 << 10;
+
+/// A larger one, in the same state, only when it grew by this fraction of what was last sent:
+/// a part that grows to N bytes costs at most 9 N.
+pub const PART_GROWTH_DIVISOR: usize = 8;
+
+/// How many of a session's newest messages are asked for first. A step of an agent is one message,
+/// and only unfinished ones are read again.
+pub const FIRST_MESSAGE_WINDOW: usize = 8;
+
+/// How many messages are asked for at most, doubling from [`FIRST_MESSAGE_WINDOW`]. A turn of more
+/// steps between two polls is not credible.
+pub const MAX_MESSAGE_WINDOW: usize = 8 << 10;
+
+/// How many generations of sub-sessions are followed to see whose request is open.
+pub const MAX_SUBSESSION_DEPTH: usize = 4;
+
 // ---- turn ----
 
+/// Default for a turn that was accepted and not dispatched, or dispatched and never seen at work.
+/// A cold box takes seconds; a minute forgives a slow disk and still tells the client in time.
+pub const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Default for a box that gives no sensible answer. Restarts and moves of a box take a few
+/// minutes; a turn's hours of work are worth that wait.
+pub const UNREACHABLE_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+/// Default for a turn whose credential is gone or refused. The owner of an overnight run looks
+/// again within the hour, or the box has gone by then.
+pub const UNAUTHORIZED_DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+/// Default for the whole turn, waiting for people included: the longest benchmark cell is a day.
+pub const TURN_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Default for a box that is idle with an unfinished answer, before the turn counts as lost. A
+/// box that restarts reads idle at once; its last write may follow seconds later.
+pub const LOST_GRACE: Duration = Duration::from_secs(15);
+
+/// How long a box must stay idle after a stop was asked for, before a turn without a verdict of
+/// the box's own counts as cancelled. A cold box was seen idle for a second before it began.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// How often a box that is still at work is asked again to stop.
+pub const STOP_REPEAT: Duration = Duration::from_secs(5);
+
+/// How long a complete answer waits for a box that still says busy. The last parts of an answer
+/// were seen to trail it by less than a second; a box that forgets to go idle must not hold a
+/// verdict for ever.
+pub const LINGER_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a close-out that the log refused waits at most before it is tried again. Somebody may
+/// be waiting for exactly this verdict, and a full disk costs little to ask.
+pub const CLOSE_OUT_RETRY: Duration = Duration::from_secs(5);
+
+/// Longest message of an error that is handed on to clients and the log, in bytes. A stack trace
+/// fits; a page of HTML does not.
+pub const MAX_ERROR_MESSAGE_BYTES: usize = 8 << 10;
+
 // ---- session ----
+
+/// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a
+/// proxy of one box class is the bottleneck of its boxes, not their help.
+pub const MAX_RUNNING_TURNS: usize = 10_000;
+
+/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory.
+pub const MAX_UNSENT_BODY_BYTES: usize = 256 << 20;
+
+/// How long a box's refusal of a credential is remembered: long enough that a guesser cannot use
+/// us to hammer the box, short enough that a token that becomes valid soon works.
+pub const DENIAL_MEMORY: Duration = Duration::from_secs(5);
+
+/// Refusals remembered at once. About 1 MiB; beyond it they are simply not remembered.
+pub const MAX_REMEMBERED_DENIALS: usize = 10_000;
 
 // ---- http ----

@@ -153,6 +153,12 @@ impl Log {
         todo!()
     }
 
+    /// Whose log it is.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        todo!()
+    }
+
     /// The end of what is durable now.
     #[must_use]
     pub fn tail(&self) -> Tail {

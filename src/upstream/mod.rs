@@ -69,7 +69,7 @@ pub struct Prepared {
     pub session: Option<SessionId>,
     /// What the adapter needs later to find, poll and cancel; at most
     /// [`crate::limits::MAX_PREPARED_BYTES`].
-    pub notes: Bytes,
+    pub notes: String,
 }
 
 /// A turn that the box has: everything that poll, find and cancel may need.
