@@ -137,6 +137,10 @@ impl Sessions {
         self.inner.sessions.remove(&key);
     }
 
+    pub(super) fn is_registered(&self, session: &Session) -> bool {
+        self.inner.sessions.contains_key(&session.key)
+    }
+
     /// Whether the box said no to this credential a moment ago.
     pub(super) fn lately_denied(&self, session: &Session, hash: CredentialHash) -> bool {
         let denied = self.inner.denied.get(&(session.key, hash)).map(|at| *at);

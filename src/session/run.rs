@@ -81,17 +81,13 @@ fn bind(sessions: &Sessions, session: &Session, bound: &Bound) {
 /// The box refused the turn: its ids may start again. A session that never had a turn goes too.
 fn release(sessions: &Sessions, session: &Session) {
     let Session { key, box_name, .. } = session;
-    let (execution, forget, name) = {
-        let mut state = session.state();
-        let execution = state.running.take().map(|turn| turn.execution);
-        let forget = state.owner == Owner::Undecided;
-        let name = state.client_session.clone().unwrap_or_else(|| key.session_id());
-        (execution, forget, name)
-    };
-    if let Some(execution) = execution {
-        sessions.names().release_execution(box_name, &execution, *key);
+    // Under the lock to the end, so that no turn starts on a session that is being forgotten.
+    let mut state = session.state();
+    if let Some(turn) = state.running.take() {
+        sessions.names().release_execution(box_name, &turn.execution, *key);
     }
-    if forget {
+    if state.owner == Owner::Undecided {
+        let name = state.client_session.clone().unwrap_or_else(|| key.session_id());
         sessions.names().release_session(box_name, &name, *key);
         sessions.remove(*key);
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::credential::Credential;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
+use crate::limits;
 use crate::log::Health;
 use crate::mode::Phase;
 use crate::turn::control::{Accepted, wall_ms};
@@ -99,28 +100,40 @@ impl Sessions {
         request: TurnRequest,
     ) -> Result<Started, StartError> {
         let entry = self.boxes().get(box_name).ok_or(StartError::UnknownBox)?;
-        if let Some(turn) = self.known_turn(box_name, &request) {
-            return self.attach(turn, &request).await;
-        }
-        let session = request.session.as_ref().and_then(|id| self.session(box_name, id));
-        if let Some(session) = &session {
-            self.may_read(session, request.who.as_ref()).await?;
-        }
-        entry.upstream.check_prompt(&request.body)?;
-        let admitted = self.admit(&request.body)?;
-        let begun = match session {
-            Some(session) => self.begin(entry, &session, &request, admitted),
-            None => self.begin_session(entry, box_name, &request, admitted),
-        };
-        match begun {
-            Begun::Started(turn) => Ok(Started { new: true, turn }),
-            Begun::Taken(turn) => self.attach(turn, &request).await,
-            Begun::Busy(session) => {
-                self.may_read(&session, request.who.as_ref()).await?;
-                let phase = session.phase().unwrap_or(Phase::Finished);
-                Err(StartError::Running { phase })
+        for _ in 0..limits::START_TRIES {
+            if let Some(turn) = self.known_turn(box_name, &request) {
+                return self.attach(turn, &request).await;
+            }
+            let session = request.session.as_ref().and_then(|id| self.session(box_name, id));
+            if let Some(session) = &session {
+                self.may_read(session, request.who.as_ref()).await?;
+                self.wait_for_close_out(session).await?;
+            }
+            entry.upstream.check_prompt(&request.body)?;
+            let admitted = self.admit(&request.body)?;
+            let begun = match session {
+                Some(session) => self.begin(entry, &session, &request, admitted),
+                None => self.begin_session(entry, box_name, &request, admitted),
+            };
+            // Whoever lost a race for a name finds the winner's turn when it looks again.
+            if let Some(turn) = begun {
+                return Ok(Started { new: true, turn });
             }
         }
+        Err(StartError::Overloaded)
+    }
+
+    /// A session with a running turn takes no other one; but a client that has just read `done`
+    /// is not told that the turn still runs.
+    async fn wait_for_close_out(&self, session: &Session) -> Result<(), StartError> {
+        let handle = session.state().running.as_ref().map(|turn| turn.handle.clone());
+        let Some(handle) = handle else { return Ok(()) };
+        let status = handle.status();
+        let ended = tokio::time::timeout(limits::CLOSING_WAIT, handle.ended());
+        if status.closing && ended.await.is_ok() {
+            return Ok(());
+        }
+        Err(StartError::Running { phase: status.phase })
     }
 
     /// The turn that the request's ids already name.
@@ -168,14 +181,14 @@ impl Sessions {
         Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?) })
     }
 
-    /// Starts the first turn of a new session.
+    /// Starts the first turn of a new session, unless its name is taken.
     fn begin_session(
         &self,
         entry: &BoxEntry,
         box_name: &BoxName,
         request: &TurnRequest,
         admitted: Admitted,
-    ) -> Begun {
+    ) -> Option<TurnRef> {
         let key = SessionKey::mint();
         let state = State { client_session: request.session.clone(), ..State::default() };
         let session = Arc::new(Session::new(key, box_name.clone(), self.log(key), state));
@@ -183,14 +196,10 @@ impl Sessions {
         self.insert(Arc::clone(&session));
         if !self.inner.names.claim_session(box_name, &name, key) {
             self.remove(key);
-            // Somebody else was first with this name, a moment ago.
-            return self.session(box_name, &name).map_or(Begun::Busy(session), |first| {
-                let same = request.turn.as_ref().and_then(|turn| first.turn_by_client_id(turn));
-                same.map_or(Begun::Busy(first), Begun::Taken)
-            });
+            return None;
         }
         let begun = self.begin(entry, &session, request, admitted);
-        if !matches!(begun, Begun::Started(_)) {
+        if begun.is_none() {
             self.inner.names.release_session(box_name, &name, key);
             self.remove(key);
         }
@@ -204,20 +213,17 @@ impl Sessions {
         session: &Arc<Session>,
         request: &TurnRequest,
         admitted: Admitted,
-    ) -> Begun {
+    ) -> Option<TurnRef> {
         let TurnRequest { execution, turn, who, body, session: named } = request;
         let execution = execution.clone().unwrap_or_else(ExecutionId::mint);
         let mut state = session.state();
-        if state.running.is_some() {
-            drop(state);
-            let same = turn.as_ref().and_then(|turn| session.turn_by_client_id(turn));
-            return same.map_or_else(|| Begun::Busy(Arc::clone(session)), Begun::Taken);
-        }
         let name = Execution { key: session.key, execution: execution.clone() };
-        if !self.inner.names.claim_execution(&session.box_name, &execution, name) {
-            drop(state);
-            let taken = self.turn(&session.box_name, &execution);
-            return taken.map_or_else(|| Begun::Busy(Arc::clone(session)), Begun::Taken);
+        // A session whose only turn was just withdrawn is on its way out and starts no more.
+        let free = state.running.is_none()
+            && self.is_registered(session)
+            && self.inner.names.claim_execution(&session.box_name, &execution, name);
+        if !free {
+            return None;
         }
         let accept = Accepted {
             at_ms: wall_ms(),
@@ -242,7 +248,7 @@ impl Sessions {
         let fresh = Fresh { ids, accept: Some(accept), inside };
         let driver = Driver::new(self.parts(entry, session, fresh));
         self.spawn(session, driver, handle.clone(), admitted);
-        Begun::Started(session.turn_ref(execution, from, Some(handle)))
+        Some(session.turn_ref(execution, from, Some(handle)))
     }
 
     /// Goes on with a turn that the log remembers without a verdict.
@@ -315,15 +321,6 @@ struct Fresh {
     ids: TurnIds,
     accept: Option<Accepted>,
     inside: Inside,
-}
-
-/// What an attempt to start came to.
-enum Begun {
-    Started(TurnRef),
-    /// A turn with these ids is there already.
-    Taken(TurnRef),
-    /// Another turn runs on the session.
-    Busy(Arc<Session>),
 }
 
 fn running_turn(accept: &Accepted, from: Seq, handle: &Handle) -> RunningTurn {

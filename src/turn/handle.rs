@@ -30,6 +30,8 @@ pub struct Status {
     pub needs_credential: bool,
     /// Whether it waits for its body to be sent again.
     pub needs_body: bool,
+    /// Whether its close-out is being written: clients may see `done` at any moment.
+    pub closing: bool,
     /// How the dispatch was answered, once it was.
     pub answered: Option<Answered>,
 }
@@ -69,6 +71,7 @@ pub fn pair(orders: Orders) -> (Handle, Inside) {
         phase: Phase::Accepted,
         needs_credential: false,
         needs_body: false,
+        closing: false,
         answered: None,
     };
     let (tell, status) = watch::channel(status);
@@ -103,6 +106,13 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Resolves when nobody drives the turn any more.
+    // Cancel-safe: it only waits.
+    pub async fn ended(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
     }
 
     /// Resolves when the dispatch is answered.

@@ -184,7 +184,10 @@ impl Driver {
                 self.wait(next.at.min(until)).await
             }
             Action::Await(until) => self.wait(until).await,
-            Action::Finish { verdict, stop_box } => self.finish(&verdict, stop_box).await,
+            Action::Finish { verdict, stop_box } => {
+                self.parts.inside.tell(|status| status.closing = true);
+                self.finish(&verdict, stop_box).await
+            }
             Action::Withdraw(why) => self.withdraw(why).await,
             Action::Stop => Done::Milestone(Milestone::Stopped),
         }
