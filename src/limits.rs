@@ -15,6 +15,28 @@ pub const MAX_ID_BYTES: usize = 256;
 /// answer it comes from), so that no page is refused for its size alone.
 pub const MAX_BATCH_BYTES: usize = 80 << 20;
 
+/// Where a segment is full: the next group opens another one. Small enough to be copied or dropped
+/// as a whole, large enough that creating one (two syncs) is rare.
+pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Batches that share one write and one sync, unless a single one is larger. Above this a longer
+/// write costs more time than a saved sync.
+pub const LOG_GROUP_BYTES: usize = 4 << 20;
+
+/// Batches that wait for the writer. More than any number of turns at once; above it, appending
+/// waits.
+pub const LOG_QUEUE_BATCHES: usize = 4096;
+
+/// Bytes that wait for the writer or are being written; above it, appending waits. Holds the
+/// largest batch with its frame, so that none waits for ever.
+pub const LOG_QUEUE_BYTES: usize = MAX_BATCH_BYTES + (32 << 20);
+
+/// What one step of a cursor reads, unless one batch is larger: what a slow reader pins.
+pub const CURSOR_STEP_BYTES: usize = 256 << 10;
+
+/// Batches that one step of a cursor reads: bounds the reads behind one step when batches are tiny.
+pub const CURSOR_STEP_BATCHES: usize = 256;
+
 // ---- upstream ----
 
 /// Largest answer read from a box. A session of 10 MB tool outputs fits; an endless body does not.
