@@ -111,8 +111,15 @@ pub const FIRST_MESSAGE_WINDOW: usize = 8;
 /// steps between two polls is not credible.
 pub const MAX_MESSAGE_WINDOW: usize = 8 << 10;
 
+/// Longest text of a box's error that is handed on. Some quote whole answers of a model's server.
+pub const MAX_BOX_MESSAGE_BYTES: usize = 16 << 10;
+
 /// How many generations of sub-sessions are followed to see whose request is open.
 pub const MAX_SUBSESSION_DEPTH: usize = 4;
+
+/// Of how many other sessions with open requests one poll asks whose they are: a shared box may
+/// have many, and each costs up to [`MAX_SUBSESSION_DEPTH`] calls once.
+pub const MAX_KIN_SESSIONS: usize = 16;
 
 // ---- turn ----
 

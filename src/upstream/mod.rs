@@ -19,6 +19,7 @@ pub mod client;
 pub mod cursor;
 pub mod error;
 pub mod opencode;
+pub mod reply;
 pub mod schedule;
 
 use std::time::Duration;
