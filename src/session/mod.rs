@@ -1,5 +1,7 @@
 //! One log and at most one running turn. (Contract first; what the doors see.)
 
+pub mod readers_key;
+
 use std::sync::Arc;
 
 use http::StatusCode;
