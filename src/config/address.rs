@@ -3,6 +3,7 @@
 //! A mistake in a URL is told without the URL: people paste tokens into them.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 
 use http::Uri;
 use http::uri::Scheme;
@@ -39,11 +40,18 @@ pub(super) fn plain_url(text: &str) -> Result<Uri, String> {
     if authority.as_str().contains('@') {
         return Err("a URL here has no user or password; a credential has its own key".to_owned());
     }
-    if authority.host().is_empty() || authority.as_str().ends_with(':') {
+    let port = authority
+        .as_str()
+        .strip_prefix(authority.host())
+        .and_then(|rest| {
+            if rest.is_empty() {
+                Some(())
+            } else {
+                rest.strip_prefix(':')?.parse::<NonZeroU16>().ok().map(drop)
+            }
+        });
+    if authority.host().is_empty() || port.is_none() {
         return Err(wrong());
-    }
-    if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
-        return Err("the port of a URL is 1 to 65535".to_owned());
     }
     if whole.query().is_some() {
         return Err("a URL here has no query (`?…`)".to_owned());
@@ -60,11 +68,10 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     let url = plain_url(text).map_err(wrong)?;
     let shown = url.to_string().to_ascii_lowercase();
     let shown = shown.trim_end_matches('/');
-    if shown == text.to_ascii_lowercase() {
-        Ok(shown.to_owned())
-    } else {
-        Err(wrong(String::new()))
+    if url.path() != "/" || shown != text.to_ascii_lowercase() {
+        return Err(wrong(String::new()));
     }
+    Ok(shown.to_owned())
 }
 
 /// Reads one host name, without a port; compared in lower case.

@@ -101,16 +101,14 @@ fn parse(text: &str) -> Result<Table, String> {
 fn leaves(table: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in table {
-        match value {
-            Value::Table(section) if !section.is_empty() => {
-                found.extend(
-                    section
-                        .iter()
-                        .map(|(key, value)| (format!("{name}.{key}"), value)),
-                );
-            }
-            Value::Table(_) => {}
-            other => found.push((name.clone(), other)),
+        if let Value::Table(section) = value {
+            found.extend(
+                section
+                    .iter()
+                    .map(|(key, value)| (format!("{name}.{key}"), value)),
+            );
+        } else {
+            found.push((name.clone(), value));
         }
     }
     found

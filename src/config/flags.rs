@@ -1,7 +1,8 @@
 //! The command line's part of the configuration, built from the table of keys.
 //!
 //! It only collects text: what the text means, and whether it may be given, is decided where
-//! the other sources are read too. A secret has no flag, since a command line is visible to all.
+//! the other sources are read too. A secret has no flag, since a command line is visible to all;
+//! that it was tried is noted, without the value, so that the way to give it can be told.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +43,11 @@ impl clap::Args for Flags {
                         .num_args(0..=1)
                         .require_equals(true)
                         .default_missing_value("true"),
-                    Takes::Secret => flag,
+                    Takes::Secret => flag
+                        .hide(true)
+                        .num_args(0..=1)
+                        .allow_hyphen_values(true)
+                        .default_missing_value(""),
                 })
             })
     }

@@ -157,7 +157,7 @@ pub(super) const ROWS: [Row; 26] = [
     row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
         "value of the Authorization header that turns are polled with when their own is gone; a secret, hence never a flag"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),
-        "`poll`: turns are detached, polled and logged; `sse`: turns are passed through as they are"),
+        "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
     row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
         "where the log and its keys are kept"),
     row(Key::Listen, "listen", "server.listen", One("ADDRESS"), Text(|| limits::LISTEN.to_owned()),

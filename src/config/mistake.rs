@@ -50,21 +50,29 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everything that is wrong with a configuration; never empty.
+/// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
+pub struct Mistakes {
+    /// What must be mended; never empty.
+    pub mistakes: Vec<Mistake>,
+    /// What would only be warned of, and may well be the cause: a misspelt variable.
+    pub warnings: Vec<String>,
+}
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.0.len() == 1 {
+        let plural = if self.mistakes.len() == 1 {
             "mistake"
         } else {
             "mistakes"
         };
-        writeln!(f, "{} {plural} in the configuration:", self.0.len())?;
-        self.0
+        writeln!(f, "{} {plural} in the configuration:", self.mistakes.len())?;
+        self.mistakes
             .iter()
-            .try_for_each(|mistake| writeln!(f, "  {mistake}"))
+            .try_for_each(|mistake| writeln!(f, "  {mistake}"))?;
+        self.warnings
+            .iter()
+            .try_for_each(|warning| writeln!(f, "  note: {warning}"))
     }
 }
 

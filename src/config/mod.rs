@@ -60,7 +60,7 @@ pub fn load(
     } = sources;
     match config {
         Some(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
-        Some(_) | None => Err(Mistakes(mistakes)),
+        Some(_) | None => Err(Mistakes { mistakes, warnings }),
     }
 }
 
