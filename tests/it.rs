@@ -2,7 +2,12 @@
 
 #[cfg(test)]
 mod it {
+    mod support {
+        pub(super) mod daemon;
+    }
+
     mod config;
+    mod config_of_the_program;
     mod connections;
     mod tidy;
 }

@@ -31,25 +31,23 @@ impl fmt::Debug for Flags {
 
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
-        ROWS.iter()
-            .filter(|row| row.flag().is_some())
-            .fold(command, |command, row| {
-                let flag = Arg::new(row.name).long(row.name).help(help(row));
-                command.arg(match row.takes {
-                    Takes::One(word) => flag.value_name(word).action(ArgAction::Set),
-                    Takes::Many(word) => flag.value_name(word).action(ArgAction::Append),
-                    Takes::Switch => flag
-                        .value_name("true|false")
-                        .num_args(0..=1)
-                        .require_equals(true)
-                        .default_missing_value("true"),
-                    Takes::Secret => flag
-                        .hide(true)
-                        .num_args(0..=1)
-                        .allow_hyphen_values(true)
-                        .default_missing_value(""),
-                })
+        ROWS.iter().fold(command, |command, row| {
+            let flag = Arg::new(row.name).long(row.name).help(help(row));
+            command.arg(match row.takes {
+                Takes::One(word) => flag.value_name(word).action(ArgAction::Set),
+                Takes::Many(word) => flag.value_name(word).action(ArgAction::Append),
+                Takes::Switch => flag
+                    .value_name("true|false")
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true"),
+                Takes::Secret => flag
+                    .hide(true)
+                    .num_args(0..=1)
+                    .allow_hyphen_values(true)
+                    .default_missing_value(""),
             })
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -59,13 +57,16 @@ impl clap::Args for Flags {
 
 impl clap::FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = ROWS
-            .iter()
-            .filter(|row| row.flag().is_some())
-            .filter_map(|row| {
-                let values: Vec<String> = matches.get_many::<String>(row.name)?.cloned().collect();
-                Some((row.key, values.join(",")))
-            });
+        let given = ROWS.iter().filter_map(|row| {
+            let values = matches.get_many::<String>(row.name)?;
+            let text = match row.takes {
+                Takes::Secret => String::new(),
+                Takes::One(_) | Takes::Many(_) | Takes::Switch => {
+                    values.cloned().collect::<Vec<_>>().join(",")
+                }
+            };
+            Some((row.key, text))
+        });
         Ok(Self(given.collect()))
     }
 

@@ -68,12 +68,15 @@ fn foreign_words_and_hosts_are_seen() {
     for word in foreign() {
         assert_eq!(foreign_words(&format!("a {word} b")).len(), 1, "{word}");
     }
-    for url in [
-        "http://mirror.corp.internal/x",
-        "git+https://u:p@packages.mirror.net:8/",
-        "wss://a.b",
-    ] {
-        assert_eq!(foreign_hosts(&format!("see {url} .")).len(), 1, "{url}");
+    let hosts = [
+        "mirror.corp.internal/x",
+        "u:p@packages.mirror.net:8/",
+        "a.b",
+        "EXAMPLE.org.evil.net",
+    ];
+    for host in hosts {
+        let url = format!("see git+https://{host} .");
+        assert_eq!(foreign_hosts(&url).len(), 1, "{url}");
     }
     let ours = "http://127.0.0.1:8788 http://[::1]:1/ http://localhost/ https://app.example.org:1/ \
         http://{bound} https://github.com/a http://box:4096 https://… http://$HOST/ http://h";
