@@ -103,6 +103,11 @@ impl<'a> Sources<'a> {
     pub(super) fn read_secret(&mut self, key: Key) -> Option<Option<Credential>> {
         let row = row_of(key)?;
         let (plain, filed) = (row.variable(), format!("{}_FILE", row.variable()));
+        if self.flags.text(key).is_some() {
+            let what = format!("a command line is visible to others; use {plain} or {filed}");
+            self.note(Origin::Flag(row.name), what);
+            return None;
+        }
         let both = self
             .environment
             .os(&plain)
