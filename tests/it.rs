@@ -9,5 +9,6 @@ mod it {
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod shortage;
     mod tidy;
 }

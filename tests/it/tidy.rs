@@ -74,42 +74,19 @@ fn no_tracked_file_speaks_of_another_place() {
 }
 
 /// The rule (a part of its name), a path, and a text that breaks the rule there.
+#[rustfmt::skip]
 const BROKEN: [(&str, &str, &str); 33] = [
     ("imports", "src/log/writer.rs", "use crate::turn::Machine;"),
-    (
-        "imports",
-        "src/log/writer.rs",
-        "use crate::upstream::Error;",
-    ),
-    (
-        "imports",
-        "src/upstream/client.rs",
-        "use crate::log::Error;",
-    ),
-    (
-        "imports",
-        "src/turn/machine.rs",
-        "use crate::{ids, http::Router};",
-    ),
-    (
-        "imports",
-        "src/turn/machine.rs",
-        "fn f() { crate::session::open() }",
-    ),
-    (
-        "imports",
-        "src/turn/machine.rs",
-        "use super::super::session::Session;",
-    ),
+    ("imports", "src/log/writer.rs", "use crate::upstream::Error;"),
+    ("imports", "src/upstream/client.rs", "use crate::log::Error;"),
+    ("imports", "src/turn/machine.rs", "use crate::{ids, http::Router};"),
+    ("imports", "src/turn/machine.rs", "fn f() { crate::session::open() }"),
+    ("imports", "src/turn/machine.rs", "use super::super::session::Session;"),
     ("imports", "src/turn/mod.rs", "use super::session::Session;"),
     ("imports", "src/event.rs", "use crate::tasks::Tasks;"),
     ("imports", "src/ids.rs", "use crate::event::Seq;"),
     ("imports", "src/sse/frame.rs", "use afterbay::log::Log;"),
-    (
-        "imports",
-        "src/http/mod.rs",
-        "use crate::{\n    config::{Config, Flags},\n};",
-    ),
+    ("imports", "src/http/mod.rs", "use crate::{\n    config::{Config, Flags},\n};"),
     ("imports", "src/attic/mod.rs", "use crate::ids;"),
     ("imports", "src/ids.rs", "use crate::attic::Box;"),
     ("says what", "src/ids.rs", "// For.\n"),
@@ -118,64 +95,20 @@ const BROKEN: [(&str, &str, &str); 33] = [
     ("name", "src/log/types.rs", "//! For.\n"),
     ("name", "src/helpers.rs", "//! For.\n"),
     ("anyhow", "src/http/mod.rs", "fn f() -> anyhow::Result<()>"),
-    (
-        "environment",
-        "src/log/dir.rs",
-        "let a = std::env::var(\"A\");",
-    ),
-    (
-        "environment",
-        "src/cli/serve.rs",
-        "let a = std::env::vars_os();",
-    ),
-    (
-        "environment",
-        "src/cli/serve.rs",
-        "use std::env;\nlet a = env::var(\"A\");",
-    ),
+    ("environment", "src/log/dir.rs", "let a = std::env::var(\"A\");"),
+    ("environment", "src/cli/serve.rs", "let a = std::env::vars_os();"),
+    ("environment", "src/cli/serve.rs", "use std::env;\nlet a = env::var(\"A\");"),
     ("globals", "src/turn/mod.rs", "static A: u8 = 1;"),
-    (
-        "globals",
-        "src/turn/mod.rs",
-        "pub(crate) static mut A: u8 = 1;",
-    ),
-    (
-        "globals",
-        "src/turn/mod.rs",
-        "const A: OnceLock<u8> = OnceLock::new();",
-    ),
+    ("globals", "src/turn/mod.rs", "pub(crate) static mut A: u8 = 1;"),
+    ("globals", "src/turn/mod.rs", "const A: OnceLock<u8> = OnceLock::new();"),
     ("globals", "src/turn/mod.rs", "thread_local! { }"),
-    (
-        "every queue",
-        "src/turn/mod.rs",
-        "let (a, b) = mpsc::unbounded_channel();",
-    ),
-    (
-        "every queue",
-        "src/server/mod.rs",
-        "let (a, b) = std::sync::mpsc::channel();",
-    ),
+    ("every queue", "src/turn/mod.rs", "let (a, b) = mpsc::unbounded_channel();"),
+    ("every queue", "src/server/mod.rs", "let (a, b) = std::sync::mpsc::channel();"),
     ("macros", "src/turn/mod.rs", "macro_rules! a { }"),
-    (
-        "in limits",
-        "src/turn/mod.rs",
-        "pub const MAX_TURNS: usize = 1;",
-    ),
-    (
-        "in limits",
-        "src/turn/mod.rs",
-        "pub(crate) const MIN_PAUSE: u8 = 1;",
-    ),
-    (
-        "in limits",
-        "src/turn/mod.rs",
-        "    const READ_TIMEOUT: Duration = A;",
-    ),
-    (
-        "in limits",
-        "src/turn/mod.rs",
-        "const START_DEADLINE: Duration = A;",
-    ),
+    ("in limits", "src/turn/mod.rs", "pub const MAX_TURNS: usize = 1;"),
+    ("in limits", "src/turn/mod.rs", "pub(crate) const MIN_PAUSE: u8 = 1;"),
+    ("in limits", "src/turn/mod.rs", "    const READ_TIMEOUT: Duration = A;"),
+    ("in limits", "src/turn/mod.rs", "const START_DEADLINE: Duration = A;"),
 ];
 
 #[test]

@@ -14,6 +14,8 @@ use tokio::time::timeout;
 /// Far above what anything here takes, so that only a hang meets it.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_afterbay");
+
 /// A started program.
 pub(crate) struct Daemon {
     child: Child,
@@ -32,9 +34,24 @@ pub(crate) struct Ended {
 impl Daemon {
     /// Starts `afterbay` with these arguments and variables, and with HOME in a new folder.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.args(arguments);
+        Self::run(program, variables)
+    }
+
+    /// As [`Daemon::start`], with at most this many open files.
+    pub(crate) fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .arg("-c")
+            .arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        shell.arg(PROGRAM).args(arguments);
+        Self::run(shell, &[])
+    }
+
+    fn run(mut program: Command, variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_afterbay"))
-            .args(arguments)
+        let mut child = program
             .env_clear()
             .env("HOME", home.path())
             .envs(variables.iter().copied())
@@ -69,6 +86,26 @@ impl Daemon {
             .strip_prefix(start)
             .unwrap_or_else(|| panic!("{line:?}"));
         address.parse().unwrap()
+    }
+
+    /// Waits for a log line that holds `text`.
+    pub(crate) async fn logs(&mut self, text: &str) {
+        let pipe = self
+            .child
+            .stderr
+            .take()
+            .expect("the log is read by one wait");
+        let mut lines = BufReader::new(pipe).lines();
+        let seen = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains(text) {
+                    return;
+                }
+            }
+            panic!("the log ended without {text:?}");
+        };
+        timeout(LONG, seen).await.expect("a log line in time");
+        self.child.stderr = Some(lines.into_inner().into_inner());
     }
 
     /// Sends a signal.
