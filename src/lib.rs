@@ -1,15 +1,45 @@
 //! Afterbay: a sidecar proxy that makes agent turns survive dropped SSE streams.
+//!
+//! A client starts an agent's turn over SSE and expects one unbroken stream; the box that runs the
+//! agent may drop it, sleep or restart. Afterbay dispatches the turn detached, polls the box,
+//! writes every event to a durable log, and lets clients read the log, from any event on, as often
+//! as they like. Writer and reader meet only in the log.
+//!
+//! # Floors
+//! A module uses only floors below its own; a test keeps that.
+//!
+//! ```text
+//! 7 roof     cli  server  config  telemetry  shutdown
+//! 6 door     http
+//! 5 session  session
+//! 4 turn     turn
+//! 3          log | upstream      neither knows the other
+//! 2 wire     sse
+//! 1 words    ids  credential  mode  limits  event  metrics  tasks
+//! ```
+//!
+//! The modules stand below in reading order.
 
 pub mod credential;
 pub mod event;
 pub mod http;
 pub mod ids;
 pub mod limits;
-pub mod log;
 pub mod metrics;
 pub mod mode;
-pub mod session;
-pub mod sse;
 pub mod tasks;
-pub mod turn;
+
+pub mod sse;
+
+pub mod log;
 pub mod upstream;
+
+pub mod turn;
+
+pub mod session;
+
+pub mod cli;
+pub mod config;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;

@@ -10,6 +10,7 @@ pub mod boxes;
 
 pub mod names;
 pub mod readers;
+pub mod readers_key;
 pub mod recovered;
 pub mod registry;
 mod run;

@@ -32,7 +32,7 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn read(prepared: &Prepared) -> Result<Self, Error> {
-        serde_json::from_slice(&prepared.notes)
+        serde_json::from_str(&prepared.notes)
             .map_err(|_| Error::Nonsense("the turn's notes cannot be read".into()))
     }
 }
@@ -127,7 +127,7 @@ fn ready(session: &Session<'_>, latest_ms: u64) -> Result<Prepare, Error> {
         directory: session.directory.clone().into_owned(),
         message: message_id::after(latest_ms, rand::rng()),
     };
-    let notes = serde_json::to_vec(&notes)
+    let notes = serde_json::to_string(&notes)
         .map_err(|_| Error::Nonsense("the session's directory cannot be kept".into()))?;
     if notes.len() > limits::MAX_PREPARED_BYTES {
         return Err(Error::Nonsense(
@@ -136,7 +136,7 @@ fn ready(session: &Session<'_>, latest_ms: u64) -> Result<Prepare, Error> {
     }
     Ok(Prepare::Ready(Prepared {
         session: Some(id),
-        notes: notes.into(),
+        notes,
     }))
 }
 

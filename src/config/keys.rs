@@ -1,0 +1,275 @@
+//! The table of all keys: one row for each, and the only place that names them.
+//!
+//! From a row follow the flag (`--name`), the variable (`AFTERBAY_NAME`), the key in the file, the
+//! default, the line in `--help` and the line in README, so that none of them can disagree. The
+//! meaning of the values is in `parts.rs`.
+
+use std::fmt::Write;
+
+use super::duration::show;
+use crate::limits;
+
+/// Every key of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// The box's URL.
+    Box,
+    /// What kind of box it is.
+    Kind,
+    /// The box's credential, a secret.
+    BoxCredential,
+    /// How turns are run.
+    Mode,
+    /// The data folder.
+    DataDir,
+    /// Where clients connect.
+    Listen,
+    /// Where operators connect.
+    Admin,
+    /// Host names that requests may carry.
+    Hosts,
+    /// The URL under which clients reach this program.
+    PublicUrl,
+    /// Web pages' origins that may call.
+    Origins,
+    /// Whether an open door is meant.
+    Open,
+    /// Time to stop in.
+    ShutdownGrace,
+    /// Dispatched but never seen at work.
+    StartDeadline,
+    /// No answer from the box.
+    UnreachableDeadline,
+    /// No credential that the box takes.
+    UnauthorizedDeadline,
+    /// At work and silent.
+    QuietDeadline,
+    /// The whole turn.
+    TurnDeadline,
+    /// Idle without an end.
+    IdleGrace,
+    /// Pause between polls after a change.
+    PollFast,
+    /// Pause between polls in quiet times.
+    PollSlow,
+    /// Pause between polls while a person is asked.
+    PollWaiting,
+    /// Wait for the box's word before the head.
+    HeadWait,
+    /// Pause before a heartbeat.
+    Heartbeat,
+    /// What becomes of a turn that nobody reads.
+    OnAbandon,
+    /// How log lines look.
+    LogFormat,
+    /// Which log lines are written.
+    LogLevel,
+}
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// One value, with the word that stands for it in `--help`.
+    One(&'static str),
+    /// Values between commas, or the flag several times.
+    Many(&'static str),
+    /// `true` or `false`; the bare flag means `true`.
+    Switch,
+    /// A secret: no flag; `…_FILE` and a key of the file name a file that holds it.
+    Secret,
+}
+
+/// What holds when nobody gives a value.
+#[derive(Clone, Copy)]
+pub(super) enum Absent {
+    /// This text, read like any other value.
+    Text(fn() -> String),
+    /// What this sentence says.
+    Told(&'static str),
+    /// Nothing: the key must be given.
+    Required,
+}
+
+/// One row of the table.
+pub(super) struct Row {
+    pub(super) key: Key,
+    /// The flag's name without dashes; the variable's follows from it.
+    pub(super) name: &'static str,
+    /// The key in the file, with its section.
+    pub(super) file: &'static str,
+    pub(super) takes: Takes,
+    pub(super) default: Absent,
+    /// For `--help` and README: one line, lower case, no full stop.
+    pub(super) about: &'static str,
+}
+
+impl Row {
+    /// The variable's name.
+    pub(super) fn variable(&self) -> String {
+        format!(
+            "AFTERBAY_{}",
+            self.name.to_ascii_uppercase().replace('-', "_")
+        )
+    }
+
+    /// The flag's name without dashes, if there is a flag.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        (self.takes != Takes::Secret).then_some(self.name)
+    }
+
+    fn default_for_people(&self) -> String {
+        match self.default {
+            Absent::Text(text) => format!("`{}`", text()),
+            Absent::Told(sentence) => sentence.to_owned(),
+            Absent::Required => "required".to_owned(),
+        }
+    }
+}
+
+use Absent::{Required, Text, Told};
+use Takes::{Many, One, Secret, Switch};
+
+const fn row(
+    key: Key,
+    name: &'static str,
+    file: &'static str,
+    takes: Takes,
+    default: Absent,
+    about: &'static str,
+) -> Row {
+    Row {
+        key,
+        name,
+        file,
+        takes,
+        default,
+        about,
+    }
+}
+
+/// The table, in the order of `--help` and README.
+#[rustfmt::skip]
+pub(super) const ROWS: [Row; 26] = [
+    row(Key::Box, "box", "box.url", One("URL"), Required,
+        "the sandbox: an http:// URL, a path in it is kept"),
+    row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
+        "what the box is: `opencode`"),
+    row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
+        "value of the Authorization header that turns are polled with when their own is gone; a secret, hence never a flag"),
+    row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),
+        "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
+    row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
+        "where the log and its keys are kept"),
+    row(Key::Listen, "listen", "server.listen", One("ADDRESS"), Text(|| limits::LISTEN.to_owned()),
+        "where clients connect; port 0 takes a free one"),
+    row(Key::Admin, "admin", "server.admin", One("ADDRESS"), Text(|| limits::ADMIN.to_owned()),
+        "where operators connect (/livez, /readyz, /metrics); a free port is taken if the default one is in use"),
+    row(Key::Hosts, "hosts", "server.hosts", Many("NAME"), Text(String::new),
+        "further host names under which clients may call; IP addresses, localhost and single labels always may"),
+    row(Key::PublicUrl, "public-url", "server.public_url", One("URL"), Told("none"),
+        "the URL under which clients reach afterbay, if it is not the bound address"),
+    row(Key::Origins, "origins", "server.origins", Many("ORIGIN"), Text(String::new),
+        "origins of web pages that may call without an Authorization header"),
+    row(Key::Open, "open", "server.open", Switch, Text(|| "false".to_owned()),
+        "start although clients beyond this machine can reach a box that has no credential"),
+    row(Key::ShutdownGrace, "shutdown-grace", "server.shutdown_grace", One("DURATION"), Text(|| show(limits::SHUTDOWN_GRACE)),
+        "time from the first signal to the exit"),
+    row(Key::StartDeadline, "start-deadline", "deadlines.start", One("DURATION"), Text(|| show(limits::START_DEADLINE)),
+        "a turn that was never seen at work ends after this"),
+    row(Key::UnreachableDeadline, "unreachable-deadline", "deadlines.unreachable", One("DURATION"), Text(|| show(limits::UNREACHABLE_DEADLINE)),
+        "a turn whose box gives no answer ends after this"),
+    row(Key::UnauthorizedDeadline, "unauthorized-deadline", "deadlines.unauthorized", One("DURATION"), Text(|| show(limits::UNAUTHORIZED_DEADLINE)),
+        "a turn whose credential the box refuses, or which has none any more, ends after this"),
+    row(Key::QuietDeadline, "quiet-deadline", "deadlines.quiet", One("DURATION|off"), Text(|| "off".to_owned()),
+        "a turn that is at work and shows nothing new ends after this"),
+    row(Key::TurnDeadline, "turn-deadline", "deadlines.turn", One("DURATION"), Text(|| show(limits::TURN_DEADLINE)),
+        "any turn ends after this, and the box is told to stop"),
+    row(Key::IdleGrace, "idle-grace", "deadlines.idle", One("DURATION"), Text(|| show(limits::IDLE_GRACE)),
+        "a turn whose box is idle without having finished it is lost after this"),
+    row(Key::PollFast, "poll-fast", "poll.fast", One("DURATION"), Text(|| show(limits::POLL_FAST)),
+        "between two polls after something changed"),
+    row(Key::PollSlow, "poll-slow", "poll.slow", One("DURATION"), Text(|| show(limits::POLL_SLOW)),
+        "between two polls in quiet times"),
+    row(Key::PollWaiting, "poll-waiting", "poll.waiting", One("DURATION"), Text(|| show(limits::POLL_WAITING)),
+        "between two polls while the agent waits for a person"),
+    row(Key::HeadWait, "head-wait", "streams.head_wait", One("DURATION"), Text(|| show(limits::HEAD_WAIT)),
+        "how long a new turn's answer waits for the box, so that its refusal is the HTTP status"),
+    row(Key::Heartbeat, "heartbeat", "streams.heartbeat", One("DURATION"), Text(|| show(limits::HEARTBEAT)),
+        "a quiet stream gets a comment after this; at least 1s"),
+    row(Key::OnAbandon, "on-abandon", "streams.on_abandon", One("ACTION"), Text(|| "finish".to_owned()),
+        "what becomes of a turn that nobody reads any more: `finish`"),
+    row(Key::LogFormat, "log-format", "telemetry.log_format", One("FORMAT"), Text(|| "human".to_owned()),
+        "log lines on stderr: `human` or `json`"),
+    row(Key::LogLevel, "log-level", "telemetry.log_level", One("LEVEL"), Text(|| "info".to_owned()),
+        "`error`, `warn`, `info`, `debug` or `trace`"),
+];
+
+/// The variable that names the configuration file; the flag is `--config`.
+pub(super) const CONFIG_VARIABLE: &str = "AFTERBAY_CONFIG";
+
+/// What `--help` says about one row's flag.
+pub(super) fn help(row: &Row) -> String {
+    let default = match row.default {
+        Absent::Text(text) if text().is_empty() => String::new(),
+        Absent::Text(_) | Absent::Told(_) | Absent::Required => {
+            format!(" [{}]", row.default_for_people().replace('`', ""))
+        }
+    };
+    format!("{}{default}", capitalised(&row.about.replace('`', "")))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// The table as README shows it, one line for each key.
+#[must_use]
+pub fn markdown() -> String {
+    let mut table = String::from(
+        "| flag | environment | file | default | what it does |\n|---|---|---|---|---|\n\
+         | `--config` | `AFTERBAY_CONFIG` | | none | a TOML file with the keys of the third column |\n",
+    );
+    for row in &ROWS {
+        let flag = row
+            .flag()
+            .map_or_else(String::new, |name| format!("`--{name}`"));
+        let variable = row.variable();
+        let variable = match row.takes {
+            Secret => format!("`{variable}`, `{variable}_FILE`"),
+            One(_) | Many(_) | Switch => format!("`{variable}`"),
+        };
+        let default = row.default_for_people().replace("``", "none");
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| {flag} | {variable} | `{}` | {default} | {} |",
+            row.file, row.about
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_key_has_one_row_and_names_of_its_own() {
+        let keys: BTreeSet<_> = ROWS.iter().map(|row| row.key).collect();
+        let names: BTreeSet<_> = ROWS.iter().map(|row| row.name).collect();
+        let files: BTreeSet<_> = ROWS.iter().map(|row| row.file).collect();
+        assert_eq!(
+            (keys.len(), names.len(), files.len()),
+            (ROWS.len(), ROWS.len(), ROWS.len())
+        );
+        assert_eq!(
+            ROWS.last().map(|row| row.key as usize + 1),
+            Some(ROWS.len())
+        );
+    }
+}

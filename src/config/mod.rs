@@ -1,0 +1,305 @@
+//! Configuration: flags, environment and a TOML file, one meaning each.
+//!
+//! Precedence: flag, environment, file, default. [`load`] tells all mistakes together, each
+//! with its place, and never a secret. The environment is read here and nowhere else. What
+//! comes out is a plain struct for each part of the program; defaults are in `limits`.
+
+mod address;
+mod duration;
+mod environment;
+mod file;
+mod flags;
+mod keys;
+mod mistake;
+mod parts;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::limits;
+use crate::mode::{BoxKind, Mode, UnknownMode};
+pub use environment::Environment;
+pub use flags::Flags;
+use keys::Key;
+pub use keys::markdown;
+pub use mistake::{Mistake, Mistakes, Origin};
+pub use parts::{
+    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Streams,
+    Telemetry, Upstream,
+};
+use sources::Sources;
+
+/// The variable by which clients of a sandbox choose how they stream. Read as the default mode,
+/// since whoever starts both in one environment means both.
+const CLIENTS_MODE_VARIABLE: &str = "SANDBOX_STREAMING";
+
+/// A configuration, and what its owner should hear about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// For the log, once there is one.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the configuration; `file` is the value of `--config`.
+///
+/// # Errors
+/// [`Mistakes`]: all of them.
+pub fn load(
+    file: Option<&Path>,
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<Loaded, Mistakes> {
+    let mut sources = Sources::open(file, flags, environment);
+    let config = read(&mut sources);
+    let Sources {
+        mistakes, warnings, ..
+    } = sources;
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
+        Some(_) | None => Err(Mistakes { mistakes, warnings }),
+    }
+}
+
+/// Reads every part before any missing one ends it, so that every mistake is found.
+fn read(sources: &mut Sources<'_>) -> Option<Config> {
+    let upstream = read_upstream(sources);
+    let mode = read_mode(sources);
+    let data_dir = read_data_dir(sources);
+    let listen = read_listen(sources);
+    let callers = read_callers(sources);
+    let open = sources.read(Key::Open, switch);
+    let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
+    let deadlines = read_deadlines(sources);
+    let poll = read_poll(sources);
+    let streams = read_streams(sources);
+    let telemetry = read_telemetry(sources);
+    let config = Config {
+        upstream: upstream?,
+        mode: mode?,
+        data_dir: data_dir?,
+        listen: listen?,
+        callers: callers?,
+        deadlines: deadlines?,
+        poll: poll?,
+        streams: streams?,
+        shutdown_grace: shutdown_grace?,
+        telemetry: telemetry?,
+    };
+    check_open_door(&config, open?, sources);
+    Some(config)
+}
+
+fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
+    let url = sources.read(Key::Box, address::box_url);
+    let kind = sources.read(Key::Kind, |text| {
+        text.parse::<BoxKind>()
+            .map_err(|unknown| unknown.to_string())
+    });
+    let credential = sources.read_secret(Key::BoxCredential);
+    Some(Upstream {
+        url: url?,
+        kind: kind?,
+        credential: credential?,
+    })
+}
+
+fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|unknown: UnknownMode| unknown.to_string())
+    };
+    if let Some(mode) = sources.read_optional(Key::Mode, parse)? {
+        return Some(mode);
+    }
+    let said = sources
+        .environment()
+        .text(CLIENTS_MODE_VARIABLE)
+        .ok()
+        .flatten()
+        .map(str::parse);
+    let absent = sources.environment().os(CLIENTS_MODE_VARIABLE).is_none();
+    match said {
+        Some(Ok(Mode::Poll)) => Some(Mode::Poll),
+        Some(Ok(Mode::Sse)) => {
+            sources.warnings.push(format!(
+                "{CLIENTS_MODE_VARIABLE}=sse, a variable of clients, turns the log off: turns are \
+                 passed through and are not resumed; say --mode to be sure"
+            ));
+            Some(Mode::Sse)
+        }
+        None if absent => Some(Mode::Poll),
+        Some(Err(_)) | None => {
+            sources.warnings.push(format!(
+                "{CLIENTS_MODE_VARIABLE}, a variable of clients, names no mode of afterbay and is \
+                 ignored; the mode is poll"
+            ));
+            Some(Mode::Poll)
+        }
+    }
+}
+
+fn read_data_dir(sources: &mut Sources<'_>) -> Option<PathBuf> {
+    if let Some(given) = sources.read_optional(Key::DataDir, |text| Ok(PathBuf::from(text)))? {
+        return Some(given);
+    }
+    // A relative XDG path is to be ignored, says its specification.
+    let folder = |name| sources.environment().os(name).map(PathBuf::from);
+    let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = state.or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    if state.is_none() {
+        let what = "no data folder: neither `data-dir` nor XDG_STATE_HOME nor HOME is set";
+        sources.note(Origin::Whole, what.to_owned());
+    }
+    state.map(|state| state.join("afterbay"))
+}
+
+fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
+    let clients = sources.read(Key::Listen, address::socket);
+    let operators = sources.read_with_origin(Key::Admin, address::socket);
+    let (clients, (admin, origin)) = (clients?, operators?);
+    if clients == admin && clients.port() != 0 {
+        let what = format!("`listen` and `admin` are both {clients}; they need two ports");
+        sources.note(Origin::Whole, what);
+        return None;
+    }
+    let operators = match origin {
+        Origin::Default => AdminAddress::Default(admin),
+        Origin::Flag(_) | Origin::Environment(_) | Origin::File(..) | Origin::Whole => {
+            AdminAddress::Given(admin)
+        }
+    };
+    Some(Listen { clients, operators })
+}
+
+fn read_callers(sources: &mut Sources<'_>) -> Option<Callers> {
+    let hosts = sources.read(Key::Hosts, |text| address::list(text, address::host));
+    let public_url = sources.read_optional(Key::PublicUrl, address::plain_url);
+    let origins = sources.read(Key::Origins, |text| address::list(text, address::origin));
+    let (mut hosts, public_url) = (hosts?, public_url?);
+    hosts.extend(
+        public_url
+            .as_ref()
+            .and_then(http::Uri::host)
+            .map(str::to_ascii_lowercase),
+    );
+    hosts.sort_unstable();
+    hosts.dedup();
+    Some(Callers {
+        hosts,
+        public_url,
+        origins: origins?,
+    })
+}
+
+fn read_deadlines(sources: &mut Sources<'_>) -> Option<Deadlines> {
+    let start = sources.read(Key::StartDeadline, duration::parse);
+    let unreachable = sources.read(Key::UnreachableDeadline, duration::parse);
+    let unauthorized = sources.read(Key::UnauthorizedDeadline, duration::parse);
+    let quiet = sources.read(Key::QuietDeadline, duration::parse_or_off);
+    let turn = sources.read(Key::TurnDeadline, duration::parse);
+    let idle = sources.read(Key::IdleGrace, duration::parse);
+    let on_abandon = sources.read(Key::OnAbandon, on_abandon);
+    Some(Deadlines {
+        start: start?,
+        unreachable: unreachable?,
+        unauthorized: unauthorized?,
+        quiet: quiet?,
+        turn: turn?,
+        idle: idle?,
+        on_abandon: on_abandon?,
+    })
+}
+
+fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
+    let fast = sources.read(Key::PollFast, duration::parse);
+    let slow = sources.read(Key::PollSlow, duration::parse);
+    let waiting = sources.read(Key::PollWaiting, duration::parse);
+    let poll = Poll {
+        fast: fast?,
+        slow: slow?,
+        waiting: waiting?,
+    };
+    if poll.slow < poll.fast {
+        let (fast, slow) = (duration::show(poll.fast), duration::show(poll.slow));
+        let what = format!("`poll-slow` ({slow}) is below `poll-fast` ({fast})");
+        sources.note(Origin::Whole, what);
+        return None;
+    }
+    Some(poll)
+}
+
+fn read_streams(sources: &mut Sources<'_>) -> Option<Streams> {
+    let head_wait = sources.read(Key::HeadWait, duration::parse);
+    let heartbeat = sources.read(Key::Heartbeat, heartbeat);
+    Some(Streams {
+        head_wait: head_wait?,
+        heartbeat: heartbeat?,
+    })
+}
+
+fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {
+    let format = sources.read(Key::LogFormat, |text| match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!(
+            "unknown log format `{other}`; use `human` or `json`"
+        )),
+    });
+    let level = sources.read(Key::LogLevel, |text| {
+        let unknown =
+            format!("unknown log level `{text}`; use `error`, `warn`, `info`, `debug` or `trace`");
+        let digits = text.bytes().any(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| !digits).ok_or(unknown)
+    });
+    Some(Telemetry {
+        format: format?,
+        level: level?,
+    })
+}
+
+/// Whoever reaches this program reaches its box. A box that asks for a credential guards itself;
+/// one without is guarded by nothing but the listener's address.
+fn check_open_door(config: &Config, open: bool, sources: &mut Sources<'_>) {
+    let clients: SocketAddr = config.listen.clients;
+    if open || clients.ip().is_loopback() || config.upstream.credential.is_some() {
+        return;
+    }
+    let what = format!(
+        "`listen` is {clients}, beyond this machine, and the box has no credential: anyone who \
+         reaches it could run the agent. Give AFTERBAY_BOX_CREDENTIAL, or --open if that is meant"
+    );
+    sources.note(Origin::Whole, what);
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    let heartbeat = duration::parse(text)?;
+    if heartbeat < limits::MIN_HEARTBEAT {
+        return Err(format!(
+            "`{text}` is below {}",
+            duration::show(limits::MIN_HEARTBEAT)
+        ));
+    }
+    Ok(heartbeat)
+}
+
+fn on_abandon(text: &str) -> Result<OnAbandon, String> {
+    match text {
+        "finish" => Ok(OnAbandon::Finish),
+        later if later.starts_with("cancel_after=") => {
+            Err("`cancel_after=…` is not built yet; use `finish`".to_owned())
+        }
+        other => Err(format!("unknown action `{other}`; use `finish`")),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!("`{other}` is neither `true` nor `false`")),
+    }
+}

@@ -1,0 +1,140 @@
+//! What the configuration means, one plain struct for each part of the program that is
+//! configured. Each is handed to its part at start; nobody keeps the whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::credential::Credential;
+use crate::mode::{BoxKind, Mode};
+
+/// Everything, on its way to the parts.
+#[derive(Debug)]
+pub struct Config {
+    /// The box.
+    pub upstream: Upstream,
+    /// How turns are run.
+    pub mode: Mode,
+    /// The folder of the log and its keys.
+    pub data_dir: PathBuf,
+    /// Where the program is reached.
+    pub listen: Listen,
+    /// Who may call.
+    pub callers: Callers,
+    /// How turns end.
+    pub deadlines: Deadlines,
+    /// How often boxes are asked.
+    pub poll: Poll,
+    /// How clients are answered.
+    pub streams: Streams,
+    /// Time from the first signal to the exit.
+    pub shutdown_grace: Duration,
+    /// What is logged.
+    pub telemetry: Telemetry,
+}
+
+/// The box.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Where it is: http, no userinfo, no query; the path without a trailing slash, or `/`.
+    pub url: Uri,
+    /// What it is.
+    pub kind: BoxKind,
+    /// What turns are polled with when their own credential is gone.
+    pub credential: Option<Credential>,
+}
+
+/// Where the program is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// By clients.
+    pub clients: SocketAddr,
+    /// By operators.
+    pub operators: AdminAddress,
+}
+
+/// Where operators connect, and whether somebody chose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// The default: a free port will do if this one is taken.
+    Default(SocketAddr),
+    /// Given: this one or none.
+    Given(SocketAddr),
+}
+
+/// Who may call, besides those who show a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callers {
+    /// Dotted host names in lower case that a `Host` may carry; `public_url`'s is among them.
+    pub hosts: Vec<String>,
+    /// Where clients reach the program, if that is not the bound address.
+    pub public_url: Option<Uri>,
+    /// Origins of web pages, in lower case, as a browser sends them.
+    pub origins: Vec<String>,
+}
+
+/// How turns end when they do not end by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Dispatched but never seen at work.
+    pub start: Duration,
+    /// No answer from the box.
+    pub unreachable: Duration,
+    /// No credential that the box takes.
+    pub unauthorized: Duration,
+    /// At work and silent.
+    pub quiet: Option<Duration>,
+    /// The whole turn.
+    pub turn: Duration,
+    /// Idle, but not finished.
+    pub idle: Duration,
+    /// What becomes of a turn that nobody reads.
+    pub on_abandon: OnAbandon,
+}
+
+/// What becomes of a turn that nobody reads any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAbandon {
+    /// It goes on to its end.
+    Finish,
+}
+
+/// The pauses between two polls of one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Poll {
+    /// After something changed.
+    pub fast: Duration,
+    /// In quiet times; not below `fast`.
+    pub slow: Duration,
+    /// While the agent waits for a person.
+    pub waiting: Duration,
+}
+
+/// How clients are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// How long a new turn's head waits for the box's word.
+    pub head_wait: Duration,
+    /// A quiet stream gets a comment after this.
+    pub heartbeat: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How lines look.
+    pub format: LogFormat,
+    /// The least important line that is written.
+    pub level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,325 @@
+//! The accept loop and what each connection may cost.
+//!
+//! Promises: a bounded number of connections, each with a bounded buffer; a peer that sends no
+//! request, or half of one, is dropped in time; a shortage of descriptors is survived. HTTP/1 and
+//! HTTP/2 on the same port, upgrades included. What is answered is the router's business.
+//!
+//! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
+//! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
+//! left is dropped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tower::ServiceExt as _;
+
+use crate::limits;
+use crate::tasks::Tasks;
+
+/// What connections of one listener may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How many at once; further ones wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// From the connect to the first request, and for each later head.
+    pub head_read_timeout: Duration,
+}
+
+impl Settings {
+    /// For clients.
+    pub const CLIENTS: Self = Self {
+        max_connections: limits::MAX_CONNECTIONS,
+        head_read_timeout: limits::HEAD_READ_TIMEOUT,
+    };
+
+    /// For operators.
+    pub const OPERATORS: Self = Self {
+        max_connections: limits::MAX_ADMIN_CONNECTIONS,
+        head_read_timeout: limits::HEAD_READ_TIMEOUT,
+    };
+}
+
+/// How serving ends; see the module.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// End after what is being answered.
+    pub drain: CancellationToken,
+    /// End now.
+    pub cut: CancellationToken,
+}
+
+/// Serves `router` on `listener` until drained or cut. Connections are tasks of `tasks`.
+pub async fn serve_connections(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    ends: Ends,
+    tasks: Tasks,
+) {
+    let acceptor = Acceptor {
+        listener,
+        places: Arc::new(Semaphore::new(settings.max_connections)),
+        router,
+        settings,
+        ends: ends.clone(),
+        tasks,
+    };
+    let here = TaskTracker::new();
+    // Dropping `accept_into` between two connections loses none: one that the kernel has accepted
+    // is spawned without another wait.
+    tokio::select! {
+        biased;
+        () = ends.cut.cancelled() => return,
+        () = ends.drain.cancelled() => {}
+        never = acceptor.accept_into(&here, KeepAlive::On) => match never {},
+    }
+    // Newcomers are told why rather than refused, until those who were here have been answered.
+    let late = TaskTracker::new();
+    here.close();
+    tokio::select! {
+        biased;
+        () = ends.cut.cancelled() => return,
+        () = here.wait() => {}
+        never = acceptor.accept_into(&late, KeepAlive::Off) => match never {},
+    }
+    drop(acceptor);
+    late.close();
+    tokio::select! {
+        biased;
+        () = ends.cut.cancelled() => {}
+        () = late.wait() => {}
+    }
+}
+
+/// Whether a connection may carry another request after its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeepAlive {
+    On,
+    /// It came while the server was draining.
+    Off,
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    router: Router,
+    settings: Settings,
+    ends: Ends,
+    tasks: Tasks,
+}
+
+impl Acceptor {
+    /// Accepts for ever; each connection holds a token of `tracker` while it lives.
+    async fn accept_into(
+        &self,
+        tracker: &TaskTracker,
+        keep_alive: KeepAlive,
+    ) -> std::convert::Infallible {
+        loop {
+            let place = Arc::clone(&self.places).acquire_owned().await;
+            let place = place.expect("the semaphore is never closed");
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    let held = Held {
+                        _place: place,
+                        _tracked: tracker.token(),
+                    };
+                    self.spawn(stream, peer, keep_alive, held);
+                }
+                Err(error) => match after_failed_accept(&error) {
+                    AfterFailedAccept::Next => {}
+                    AfterFailedAccept::Pause => {
+                        tracing::error!(%error, "connections cannot be accepted for now");
+                        tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, keep_alive: KeepAlive, held: Held) {
+        if let Err(error) = prepare(&stream) {
+            // The peer has gone between its connect and now.
+            tracing::debug!(%error, %peer, "a new connection is dropped");
+            return;
+        }
+        let connection = Connection {
+            router: self.router.clone(),
+            settings: self.settings,
+            ends: self.ends.clone(),
+            tasks: self.tasks.clone(),
+            keep_alive,
+        };
+        self.tasks.spawn("connection", async move {
+            let _held = held;
+            connection.serve(stream, peer).await;
+        });
+    }
+}
+
+/// What a connection gives back when it ends.
+struct Held {
+    _place: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Frames are small and wanted at once.
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(limits::TCP_KEEP_ALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
+/// What to do when accepting failed.
+#[derive(Debug, PartialEq, Eq)]
+enum AfterFailedAccept {
+    /// That one connection is gone; go on.
+    Next,
+    /// Something is short, and would be at once again.
+    Pause,
+}
+
+fn after_failed_accept(error: &io::Error) -> AfterFailedAccept {
+    let gone = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::Interrupted,
+    ];
+    if gone.contains(&error.kind()) {
+        AfterFailedAccept::Next
+    } else {
+        AfterFailedAccept::Pause
+    }
+}
+
+struct Connection {
+    router: Router,
+    settings: Settings,
+    ends: Ends,
+    tasks: Tasks,
+    keep_alive: KeepAlive,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+        let Self {
+            router,
+            settings,
+            ends,
+            tasks,
+            keep_alive,
+        } = self;
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = {
+            let asked = Arc::clone(&asked);
+            service_fn(move |request: Request<Incoming>| {
+                asked.store(true, Ordering::Relaxed);
+                router.clone().oneshot(request.map(Body::new))
+            })
+        };
+        let builder = builder(settings, keep_alive, tasks);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // The server's own timer covers a head once its first bytes have told the version of
+        // HTTP; a peer that sends less than that is caught here.
+        let first_request = tokio::time::sleep_until(Instant::now() + settings.head_read_timeout);
+        tokio::pin!(first_request);
+        let mut told = keep_alive == KeepAlive::Off;
+        let mut timed = true;
+        loop {
+            // Dropping the tokens' and the timer's waits loses nothing; the connection itself is
+            // borrowed and goes on. The cut comes first, so that a busy peer cannot outrun it.
+            tokio::select! {
+                biased;
+                () = ends.cut.cancelled() => break,
+                () = ends.drain.cancelled(), if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, %peer, "a connection ended in error");
+                    }
+                    break;
+                }
+                () = &mut first_request, if timed => {
+                    timed = false;
+                    if !asked.load(Ordering::Relaxed) {
+                        tracing::debug!(%peer, "a connection brought no request in time");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn builder(settings: Settings, keep_alive: KeepAlive, tasks: Tasks) -> Builder<OnTasks> {
+    let mut builder = Builder::new(OnTasks(tasks));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_read_timeout)
+        .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
+        .keep_alive(keep_alive == KeepAlive::On);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits::HTTP2_KEEP_ALIVE)
+        .keep_alive_timeout(limits::HTTP2_KEEP_ALIVE)
+        .max_concurrent_streams(limits::MAX_HTTP2_STREAMS)
+        .max_send_buf_size(limits::CONNECTION_BUFFER_BYTES)
+        .max_header_list_size(u32::try_from(limits::CONNECTION_BUFFER_BYTES).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Runs the streams of HTTP/2 connections as named tasks.
+#[derive(Debug, Clone)]
+struct OnTasks(Tasks);
+
+impl<F> hyper::rt::Executor<F> for OnTasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn("http/2 stream", future);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_waited_out_and_a_gone_peer_is_not() {
+        for (code, then) in [
+            (rustix::io::Errno::MFILE, AfterFailedAccept::Pause),
+            (rustix::io::Errno::NFILE, AfterFailedAccept::Pause),
+            (rustix::io::Errno::NOBUFS, AfterFailedAccept::Pause),
+            (rustix::io::Errno::CONNABORTED, AfterFailedAccept::Next),
+            (rustix::io::Errno::INTR, AfterFailedAccept::Next),
+        ] {
+            let error = io::Error::from_raw_os_error(code.raw_os_error());
+            assert_eq!(after_failed_accept(&error), then, "{error}");
+        }
+    }
+}

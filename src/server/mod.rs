@@ -1,0 +1,169 @@
+//! `Config -> bound -> running -> stopped`.
+//!
+//! [`run`] builds the floors, serves both doors, says so on stdout, and stops in order when it
+//! is told: readiness goes and new turns are refused, streams end, connections drain, drivers stop
+//! after the append in hand, the log closes last. All of that within the grace; what hangs beyond
+//! it is named and left. Whatever was answered is durable already, so leaving loses nothing.
+
+mod assembly;
+mod connections;
+mod listeners;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::Config;
+use crate::limits;
+use crate::tasks::Tasks;
+use assembly::{House, Plan};
+pub use connections::{Ends, Settings, serve_connections};
+pub use listeners::{Listeners, raise_descriptor_limit};
+
+/// Serves until `stop` resolves, then stops in order.
+///
+/// # Errors
+/// If the floors cannot be built, a door dies, or the log does not close in time.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Config {
+        upstream,
+        mode,
+        data_dir,
+        listen: _,
+        callers,
+        deadlines,
+        poll,
+        streams,
+        shutdown_grace,
+        telemetry: _,
+    } = config;
+    let Listeners { clients, operators } = listeners;
+    let bound = clients
+        .local_addr()
+        .context("ask for the clients' address")?;
+    let admin = operators
+        .local_addr()
+        .context("ask for the operators' address")?;
+    let ends = Ends::default();
+    let drain = ends.drain.clone();
+    let plan = Plan {
+        data_dir,
+        upstream,
+        mode,
+        callers,
+        deadlines,
+        poll,
+        streams,
+        bound,
+        drain,
+    };
+    let house = House::build(plan).await?;
+    let mut clients = Door::open(
+        "clients' door",
+        clients,
+        house.clients.clone(),
+        Settings::CLIENTS,
+        ends,
+    );
+    let mut operators = Door::open(
+        "operators' door",
+        operators,
+        house.operators.clone(),
+        Settings::OPERATORS,
+        Ends::default(),
+    );
+    announce(bound, admin);
+    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true.
+    tokio::select! {
+        () = stop => {}
+        () = clients.died() => anyhow::bail!("the clients' door died"),
+        () = operators.died() => anyhow::bail!("the operators' door died"),
+    }
+    stop_in_order(clients, operators, house, shutdown_grace).await
+}
+
+/// One listener being served.
+struct Door {
+    ends: Ends,
+    connections: Tasks,
+    serving: JoinHandle<()>,
+}
+
+impl Door {
+    fn open(
+        name: &'static str,
+        listener: TcpListener,
+        router: Router,
+        settings: Settings,
+        ends: Ends,
+    ) -> Self {
+        let connections = Tasks::new();
+        let serve = serve_connections(
+            listener,
+            router,
+            settings,
+            ends.clone(),
+            connections.clone(),
+        );
+        let serving = connections.spawn(name, serve);
+        Self {
+            ends,
+            connections,
+            serving,
+        }
+    }
+
+    /// Resolves when the accept loop ends unasked, which only a panic does.
+    async fn died(&mut self) {
+        // The panic itself has been logged by its hook.
+        let _ = (&mut self.serving).await;
+    }
+}
+
+/// Connections get three quarters of the grace, drivers what is left. The operators' door goes
+/// last, so that probes see the whole of it.
+async fn stop_in_order(
+    clients: Door,
+    operators: Door,
+    house: House,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    tracing::info!(?grace, "stopping");
+    clients.ends.drain.cancel();
+    end_by(begun + grace / 4 * 3, "connections", &clients.connections).await;
+    clients.ends.cut.cancel();
+    house.tasks.stop();
+    end_by(begun + grace, "drivers", &house.tasks).await;
+    let closed = timeout(limits::LOG_CLOSE_WAIT, house.close()).await;
+    operators.ends.cut.cancel();
+    closed.context("the log did not close in time")?;
+    tracing::info!(took = ?begun.elapsed(), "stopped");
+    Ok(())
+}
+
+/// Waits for `tasks` until `end`, and names those that hang.
+async fn end_by(end: Instant, what: &'static str, tasks: &Tasks) {
+    if timeout_at(end, tasks.wait()).await.is_err() {
+        let hanging = tasks.names();
+        tracing::warn!(what, ?hanging, "the grace is over; these are left");
+    }
+}
+
+/// One line for each address, for people and for whoever started this with port 0.
+fn announce(bound: SocketAddr, admin: SocketAddr) {
+    let lines = format!("listening on http://{bound}\nadmin on http://{admin}\n");
+    let mut out = io::stdout().lock();
+    // A closed stdout is no reason not to serve.
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}

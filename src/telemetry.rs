@@ -1,0 +1,86 @@
+//! Log lines on stderr, for people or as JSON, and a word about each panic.
+//!
+//! Promises: libraries that carry credentials never log below `info`, whatever the level says
+//! (at `trace` they print whole request heads, Authorization included); a panic's line holds its
+//! place, and its message only if that is fixed text, since a formatted one may hold a secret.
+
+use std::io::{self, IsTerminal as _};
+use std::panic::PanicHookInfo;
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogFormat, Telemetry};
+
+/// Libraries through which request heads go.
+const CAPPED: [&str; 7] = [
+    "hyper",
+    "hyper_util",
+    "h2",
+    "rustls",
+    "reqwest",
+    "tower",
+    "axum",
+];
+
+/// Starts the log and the panic hook, once for the process.
+pub fn start(settings: &Telemetry) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let filter = filter(settings.level);
+    let registry = tracing_subscriber::registry();
+    let started = match settings.format {
+        LogFormat::Human => {
+            let lines = lines.with_ansi(io::stderr().is_terminal());
+            registry.with(lines.with_filter(filter)).try_init()
+        }
+        LogFormat::Json => registry.with(lines.json().with_filter(filter)).try_init(),
+    };
+    if started.is_err() {
+        tracing::warn!("the log was started before; this start is ignored");
+    }
+    std::panic::set_hook(Box::new(on_panic));
+}
+
+fn filter(level: Level) -> Targets {
+    let capped = LevelFilter::from_level(level.min(Level::INFO));
+    let default = Targets::new().with_default(LevelFilter::from_level(level));
+    CAPPED.into_iter().fold(default, |targets, library| {
+        targets.with_target(library, capped)
+    })
+}
+
+fn on_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or_default();
+    let message = info.payload().downcast_ref::<&'static str>();
+    let message = message
+        .copied()
+        .unwrap_or("(a formatted message, withheld)");
+    tracing::error!(place, thread, message, "panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_carry_credentials_are_capped_at_info_and_follow_below_it() {
+        let loud = filter(Level::TRACE);
+        for library in CAPPED {
+            assert!(loud.would_enable(library, &Level::INFO), "{library}");
+            assert!(
+                !loud.would_enable(&format!("{library}::proto"), &Level::DEBUG),
+                "{library}"
+            );
+        }
+        assert!(loud.would_enable("afterbay::turn", &Level::TRACE));
+        let quiet = filter(Level::ERROR);
+        assert!(!quiet.would_enable("hyper", &Level::INFO));
+        assert!(!quiet.would_enable("afterbay", &Level::WARN));
+    }
+}
