@@ -9,13 +9,14 @@
 
 mod e2e {
     // The cast.
-    // mod daemon;
+    mod daemon;
     mod fake_model;
     mod http;
     mod opencode;
     mod process;
     mod script;
-    // mod stage;
+    mod seed;
+    mod stage;
     mod wait;
 
     // What breaks things.
@@ -24,17 +25,17 @@ mod e2e {
     mod kill_at_sync;
 
     // Who watches.
-    // mod client;
+    mod client;
     mod frames;
-    // mod oracle;
+    mod oracle;
 
     // The scenarios.
-    // mod boxes_that_fail;
-    // mod credentials;
-    // mod fifty;
-    // mod kills;
-    // mod languages;
-    // mod people;
-    // mod story;
-    // mod turns;
+    mod boxes_that_fail;
+    mod credentials;
+    mod fifty;
+    mod kills;
+    mod languages;
+    mod people;
+    mod story;
+    mod turns;
 }

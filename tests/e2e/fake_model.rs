@@ -51,12 +51,11 @@ struct Turn {
 }
 
 /// A chunk of the answer and what has to be true before it goes out.
-type Piece = (Hold, Value);
+type Piece = (Vec<Hold>, Value);
 
 /// What holds a chunk back.
 #[derive(Debug)]
 enum Hold {
-    Not,
     For(Duration),
     Gate(String),
 }
@@ -64,7 +63,9 @@ enum Hold {
 impl FakeModel {
     /// Binds a free port and serves until dropped.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the model");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bind the model");
         let address = listener.local_addr().expect("the model's address");
         let shared = Arc::new(Shared {
             turns: Mutex::default(),
@@ -78,7 +79,11 @@ impl FakeModel {
         server.spawn(async move {
             axum::serve(listener, app).await.expect("serve the model");
         });
-        Self { address, shared, _server: server }
+        Self {
+            address,
+            shared,
+            _server: server,
+        }
     }
 
     /// What stands in `baseURL`.
@@ -93,8 +98,15 @@ impl FakeModel {
 
     /// Every turn that was run, with how often.
     pub(crate) fn all_runs(&self) -> Vec<(String, usize)> {
-        let turns = self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.iter().map(|(marker, turn)| (marker.clone(), turn.runs)).collect()
+        let turns = self
+            .shared
+            .turns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        turns
+            .iter()
+            .map(|(marker, turn)| (marker.clone(), turn.runs))
+            .collect()
     }
 
     /// Lets every answer go on that waits at this gate, now and later.
@@ -158,12 +170,19 @@ impl Call {
     fn read(request: &Value) -> Self {
         let none = Vec::new();
         let messages = request["messages"].as_array().unwrap_or(&none);
-        let last_user = messages.iter().rposition(|message| message["role"] == "user");
-        let words = last_user.map(|at| text_of(&messages[at]["content"])).unwrap_or_default();
+        let last_user = messages
+            .iter()
+            .rposition(|message| message["role"] == "user");
+        let words = last_user
+            .map(|at| text_of(&messages[at]["content"]))
+            .unwrap_or_default();
         let after = last_user.map_or(&messages[..0], |at| &messages[at + 1..]);
         let script = Script::parse(&words);
         Self {
-            results: after.iter().filter(|message| message["role"] == "tool").count(),
+            results: after
+                .iter()
+                .filter(|message| message["role"] == "tool")
+                .count(),
             named: words.matches(&format!("[{}]", script.marker)).count(),
             script,
             streaming: request["stream"] == true,
@@ -194,66 +213,88 @@ fn text_of(content: &Value) -> String {
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
-    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-    let request = body.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    let Some(request) = request else { return StatusCode::BAD_REQUEST.into_response() };
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
+    let request = body
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(request) = request else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let call = Call::read(&request);
     let pieces = if call.aside {
-        VecDeque::from([(Hold::Not, json!({"content": "A title"})), (Hold::Not, Value::Null)])
+        VecDeque::from([
+            (vec![], json!({"content": "A title"})),
+            (vec![], Value::Null),
+        ])
     } else if let Some(status) = shared.book(&call) {
         let error = json!({"error": {"message": "the model refuses as told", "type": "told"}});
-        return (status, [(header::CONTENT_TYPE, "application/json")], error.to_string())
+        return (
+            status,
+            [(header::CONTENT_TYPE, "application/json")],
+            error.to_string(),
+        )
             .into_response();
     } else {
         pieces(&call)
     };
-    if call.streaming { stream(shared, pieces) } else { whole(&shared, pieces).await }
+    if call.streaming {
+        stream(shared, pieces)
+    } else {
+        whole(&shared, pieces).await
+    }
 }
 
 /// The deltas of one model call; `null` stands for its end.
 fn pieces(call: &Call) -> VecDeque<Piece> {
     let mut out = VecDeque::new();
-    let mut hold = Hold::Not;
+    let mut holds = Vec::new();
     let name = call.script.marker.trim_start_matches("turn-");
     for act in call.script.call(call.results) {
         match act {
-            Act::Quiet(time) => hold = Hold::For(time),
-            Act::Gate(gate) => hold = Hold::Gate(gate),
+            Act::Quiet(time) => holds.push(Hold::For(time)),
+            Act::Gate(gate) => holds.push(Hold::Gate(gate)),
             Act::Fail { .. } => {}
             Act::Words { count, pace } => {
                 for at in 0..count {
-                    let held = std::mem::replace(&mut hold, Hold::For(pace));
-                    out.push_back((held, json!({"content": format!("w{name}.{at} ")})));
+                    let delta = json!({"content": format!("w{name}.{at} ")});
+                    out.push_back((std::mem::take(&mut holds), delta));
+                    holds.push(Hold::For(pace));
                 }
-                hold = Hold::Not;
+                holds.clear();
             }
             Act::Big(bytes) => {
-                let held = std::mem::replace(&mut hold, Hold::Not);
-                out.push_back((held, json!({"content": "b".repeat(bytes)})));
+                out.push_back((
+                    std::mem::take(&mut holds),
+                    json!({"content": "b".repeat(bytes)}),
+                ));
             }
             Act::Tool(command) => {
                 let arguments = json!({"command": command, "description": "As told"}).to_string();
                 let function = json!({"name": "bash", "arguments": arguments});
                 let id = format!("call_{name}_{}", call.results);
                 let tool = json!({"index": 0, "id": id, "type": "function", "function": function});
-                let held = std::mem::replace(&mut hold, Hold::Not);
-                out.push_back((held, json!({"tool_calls": [tool]})));
+                out.push_back((std::mem::take(&mut holds), json!({"tool_calls": [tool]})));
             }
         }
     }
-    out.push_back((hold, Value::Null));
+    out.push_back((holds, Value::Null));
     out
 }
 
 impl Shared {
-    async fn wait(&self, hold: Hold) {
-        match hold {
-            Hold::Not => {}
-            Hold::For(time) => tokio::time::sleep(time).await,
-            Hold::Gate(gate) => {
-                let mut open = self.open.subscribe();
-                // The sender lives in `self`, so waiting can only end with the gate.
-                let _open = open.wait_for(|open| open.contains(&gate)).await;
+    async fn wait(&self, holds: Vec<Hold>) {
+        for hold in holds {
+            match hold {
+                Hold::For(time) => tokio::time::sleep(time).await,
+                Hold::Gate(gate) => {
+                    let mut open = self.open.subscribe();
+                    // The sender lives in `self`, so waiting can only end with the gate.
+                    let _open = open.wait_for(|open| open.contains(&gate)).await;
+                }
             }
         }
     }
@@ -262,16 +303,23 @@ impl Shared {
 fn stream(shared: Arc<Shared>, pieces: VecDeque<Piece>) -> Response {
     let start = (shared, pieces, "stop");
     let chunks = futures_util::stream::unfold(start, |(shared, mut pieces, finish)| async move {
-        let (hold, delta) = pieces.pop_front()?;
-        shared.wait(hold).await;
-        let finish = if delta["tool_calls"].is_array() { "tool_calls" } else { finish };
+        let (holds, delta) = pieces.pop_front()?;
+        shared.wait(holds).await;
+        let finish = if delta["tool_calls"].is_array() {
+            "tool_calls"
+        } else {
+            finish
+        };
         let text = if delta.is_null() {
             let end = chunk(&json!({}), Some(finish));
             format!("data: {end}\n\ndata: [DONE]\n\n")
         } else {
             format!("data: {}\n\n", chunk(&delta, None))
         };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), (shared, pieces, finish)))
+        Some((
+            Ok::<_, Infallible>(Bytes::from(text)),
+            (shared, pieces, finish),
+        ))
     });
     let head = [(header::CONTENT_TYPE, "text/event-stream")];
     (head, Body::from_stream(chunks)).into_response()
@@ -289,8 +337,8 @@ fn chunk(delta: &Value, finish: Option<&str>) -> Value {
 
 async fn whole(shared: &Shared, pieces: VecDeque<Piece>) -> Response {
     let (mut content, mut tools, mut finish) = (String::new(), Value::Null, "stop");
-    for (hold, delta) in pieces {
-        shared.wait(hold).await;
+    for (holds, delta) in pieces {
+        shared.wait(holds).await;
         content.push_str(delta["content"].as_str().unwrap_or_default());
         if delta["tool_calls"].is_array() {
             tools = delta["tool_calls"].clone();
@@ -302,5 +350,9 @@ async fn whole(shared: &Shared, pieces: VecDeque<Piece>) -> Response {
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15});
     let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1,
         "model": "fake-1", "choices": [choice], "usage": usage});
-    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        answer.to_string(),
+    )
+        .into_response()
 }

@@ -20,15 +20,13 @@ impl Process {
     /// test's own thread: the kernel ends the child when the thread that started it ends.
     pub(crate) fn start(program: &Path, dress: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).process_group(0);
+        command
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
+            .process_group(0);
         dress(&mut command);
         let child = command.spawn().expect("start a process through setpriv");
         Self { child, ended: None }
-    }
-
-    /// The child itself, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
     }
 
     /// How it ended, if it has.
