@@ -7,6 +7,7 @@
 //! Parts in reading order: the cast (processes, box, model, daemon), the hops that break things
 //! at aimed points, the client and the oracle, then the scenarios.
 
+#[cfg(test)]
 mod e2e {
     // The cast.
     mod daemon;

@@ -1,6 +1,6 @@
 //! Boxes that fail: each ends in a verdict with its own code, never in a stream that spins.
 
-use super::client::{Opened, Turn, Way};
+use super::client::{Turn, Way};
 use super::oracle::Verdict;
 use super::stage::Stage;
 
@@ -45,9 +45,11 @@ async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
     let mut stage = Stage::start().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
-    let Ok(Opened::Stream(mut frames)) = client.open(Way::SamePost).await else {
-        panic!("the turn starts");
-    };
+    let mut frames = client
+        .open(Way::SamePost)
+        .await
+        .expect("the turn starts")
+        .stream();
     stage.model.called("turn-1", 2).await;
     stage.opencode.kill();
     client.read(&mut frames).await;
@@ -61,9 +63,11 @@ async fn a_box_killed_and_started_again_has_lost_the_turn() {
     let mut stage = Stage::start().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
-    let Ok(Opened::Stream(mut frames)) = client.open(Way::SamePost).await else {
-        panic!("the turn starts");
-    };
+    let mut frames = client
+        .open(Way::SamePost)
+        .await
+        .expect("the turn starts")
+        .stream();
     stage.model.called("turn-1", 2).await;
     stage.opencode.kill();
     stage.opencode.restart().await;

@@ -99,6 +99,17 @@ pub(crate) enum Opened {
     Status(StatusCode, Value),
 }
 
+impl Opened {
+    /// The stream, in a test that goes wrong without one.
+    pub(crate) fn stream(self) -> Frames {
+        match self {
+            Self::Stream(frames) => *frames,
+            Self::NoMore => panic!("a stream was asked for: 204"),
+            Self::Status(status, body) => panic!("a stream was asked for: {status} {body}"),
+        }
+    }
+}
+
 /// A client of one turn, with everything it has seen.
 #[derive(Debug)]
 pub(crate) struct Client {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::client::{Client, Opened, Turn, Way};
+use super::client::{Client, Turn, Way};
 use super::http::Request;
 use super::oracle;
 use super::stage::Stage;
@@ -40,9 +40,11 @@ async fn left_alone(stage: &mut Stage, owner: &str) -> Client {
         ..Turn::new("turn-1", script)
     };
     let mut client = stage.client(turn);
-    let Ok(Opened::Stream(mut frames)) = client.open(Way::SamePost).await else {
-        panic!("the turn starts");
-    };
+    let mut frames = client
+        .open(Way::SamePost)
+        .await
+        .expect("the turn starts")
+        .stream();
     client.read_until(&mut frames, "message.part.updated").await;
     stage.model.called("turn-1", 2).await;
     drop(frames);

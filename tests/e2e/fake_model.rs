@@ -195,7 +195,8 @@ impl Call {
         let acts = self.script.call(self.results);
         let refusal = acts.iter().find_map(|act| match act {
             Act::Fail { status, times } if turn.refused < *times => Some(*status),
-            _ => None,
+            Act::Words { .. } | Act::Big(_) | Act::Quiet(_) => None,
+            Act::Gate(_) | Act::Tool(_) | Act::Fail { .. } => None,
         })?;
         turn.refused += 1;
         turn.repeats_owed += usize::from(self.results == 0);

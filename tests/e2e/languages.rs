@@ -18,7 +18,7 @@ use super::stage::Stage;
 use super::wait;
 
 /// The packages, pinned.
-const EVENTSOURCE: &str = "eventsource@5.1.5";
+const EVENTSOURCE: &str = "eventsource@4.1.0";
 const PYTHON_PACKAGES: [&str; 2] = ["httpx==0.28.1", "httpx-sse==0.4.3"];
 
 /// Its second half starts when the client was cut.

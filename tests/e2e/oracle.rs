@@ -41,16 +41,12 @@ pub(crate) async fn check(client: &Client, daemon: SocketAddr, verdict: Verdict)
 pub(crate) async fn replay(client: &Client, daemon: SocketAddr, way: Way) -> Vec<Frame> {
     let mut again = Client::new(daemon, client.turn.clone(), &[way]);
     again.execution.clone_from(&client.execution);
-    match again.open(way).await.expect("the daemon answers") {
-        Opened::Stream(mut frames) => {
-            assert_eq!(
-                again.read(&mut frames).await,
-                Stop::Ended,
-                "a replay ends cleanly"
-            );
-        }
-        other => panic!("{way:?} of {}: {other:?}", client.turn.marker),
-    }
+    let mut frames = again.open(way).await.expect("the daemon answers").stream();
+    assert_eq!(
+        again.read(&mut frames).await,
+        Stop::Ended,
+        "a replay ends cleanly"
+    );
     again.seen
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Opened, Turn, Way};
+use super::client::{Turn, Way};
 use super::http::Request;
 use super::oracle::Verdict;
 use super::stage::Stage;
@@ -22,9 +22,11 @@ async fn a_permission_is_shown_answered_through_the_daemon_and_the_turn_goes_on(
     };
     let stage = Stage::with(asking, told).await;
     let mut client = stage.client(Turn::new("turn-1", "[tool=bash:echo hi] [words=3]"));
-    let Ok(Opened::Stream(mut frames)) = client.open(Way::SamePost).await else {
-        panic!("the turn starts");
-    };
+    let mut frames = client
+        .open(Way::SamePost)
+        .await
+        .expect("the turn starts")
+        .stream();
     client.read_until(&mut frames, "interaction").await;
 
     let daemon = stage.daemon.address();

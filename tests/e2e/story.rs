@@ -1,9 +1,9 @@
 //! The story that `opencode.sh` tells: a turn with a quiet time, the client cut, the daemon
 //! killed, and every event delivered once. Each line of the account starts with `| `.
 
-use super::client::{Opened, Turn, Way};
+use super::client::{Turn, Way};
 use super::client_hop::Plan;
-use super::frames::{Frame, Frames};
+use super::frames::{Frame, Stop};
 use super::oracle;
 use super::oracle::Verdict;
 use super::stage::Stage;
@@ -47,17 +47,25 @@ async fn story() {
     let cut = Plan::Cut { event: 3, more: 30 };
     let (mut client, hop) = stage.behind(Turn::new("turn-1", script), [cut]).await;
 
-    let mut frames = opened(client.open(Way::SamePost).await.expect("afterbay answers"));
+    let mut frames = client
+        .open(Way::SamePost)
+        .await
+        .expect("afterbay answers")
+        .stream();
     tell("a client starts a turn: a tool call, then a quiet time, then an answer");
     let stop = client.read(&mut frames).await;
-    assert_eq!((hop.seen().cuts, stop), (1, super::frames::Stop::Cut));
+    assert_eq!((hop.seen().cuts, stop), (1, Stop::Cut));
     tell(&format!(
         "the client's connection is cut within a frame; it has: {}",
         counts(&client.seen)
     ));
 
     let before = client.seen.len();
-    let mut frames = opened(client.open(Way::RunStream).await.expect("afterbay answers"));
+    let mut frames = client
+        .open(Way::RunStream)
+        .await
+        .expect("afterbay answers")
+        .stream();
     stage.model.called("turn-1", 2).await;
     client.read_until(&mut frames, "message.part.updated").await;
     stage.daemon.kill();
@@ -92,11 +100,4 @@ async fn story() {
         stage.model.runs("turn-1"),
         oracle::final_text(&client).trim()
     ));
-}
-
-fn opened(opened: Opened) -> Frames {
-    match opened {
-        Opened::Stream(frames) => *frames,
-        other => panic!("a stream was asked for: {other:?}"),
-    }
 }

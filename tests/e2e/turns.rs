@@ -198,9 +198,7 @@ async fn a_repeated_post_attaches_and_runs_nothing_again() {
         stage.model.called("turn-1", 2).await;
         for other in &mut others {
             let opened = other.open(Way::SamePost).await.expect("the daemon answers");
-            let super::client::Opened::Stream(mut frames) = opened else {
-                panic!("a repeated POST attaches: {opened:?}");
-            };
+            let mut frames = opened.stream();
             other.read_until(&mut frames, "message.part.updated").await;
         }
         stage.model.open("open");

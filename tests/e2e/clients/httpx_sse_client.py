@@ -23,6 +23,9 @@ with httpx.Client(timeout=30) as client:
                 if source.response.status_code == 204:
                     break
                 for frame in source.iter_sse():
+                    # This library makes an empty event of a block that holds only `retry`.
+                    if frame.retry is not None and not frame.data:
+                        continue
                     line = {"id": frame.id, "event": frame.event, "data": frame.data}
                     print(json.dumps(line), flush=True)
                     headers["Last-Event-ID"] = frame.id
