@@ -68,31 +68,17 @@ impl Reached {
 impl BoxHop {
     /// Serves in front of `target` until dropped.
     pub(crate) async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("bind the hop");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the hop");
         let address = listener.local_addr().expect("the hop's address");
         let client = Client::builder(TokioExecutor::new()).build_http();
         let (armed, prompts, authorized) = Default::default();
-        let shared = Arc::new(Shared {
-            target,
-            client,
-            armed,
-            prompts,
-            authorized,
-        });
-        let app = axum::Router::new()
-            .fallback(forward)
-            .with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared { target, client, armed, prompts, authorized });
+        let app = axum::Router::new().fallback(forward).with_state(Arc::clone(&shared));
         let mut server = JoinSet::new();
         server.spawn(async move {
             axum::serve(listener, app).await.expect("serve the hop");
         });
-        Self {
-            address,
-            shared,
-            _server: server,
-        }
+        Self { address, shared, _server: server }
     }
 
     /// The base URL of the box, seen through the hop.
@@ -103,22 +89,14 @@ impl BoxHop {
     /// Stops the next request that comes to `at`.
     pub(crate) fn stop_at(&self, at: At) -> Reached {
         let (reached, hit) = oneshot::channel();
-        *self
-            .shared
-            .armed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some((at, reached));
+        *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, reached));
         Reached(hit)
     }
 
     /// How many prompts that name `marker` the daemon has sent, whatever became of them.
     pub(crate) fn prompts_sent(&self, marker: &str) -> usize {
         let named = format!("[{marker}]");
-        let prompts = self
-            .shared
-            .prompts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let prompts = self.shared.prompts.lock().unwrap_or_else(PoisonError::into_inner);
         prompts.iter().filter(|body| body.contains(&named)).count()
     }
 
@@ -145,11 +123,7 @@ impl Shared {
 
 async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    let Ok(body) = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-    else {
+    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     if head.headers.contains_key(http::header::AUTHORIZATION) {
@@ -160,24 +134,12 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     let opening = posted && head.uri.path() == "/session";
     if prompt {
         let text = String::from_utf8_lossy(&body).into_owned();
-        shared
-            .prompts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text);
+        shared.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         shared.pass(At::PromptRequest).await;
     }
-    let path = head
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
-    head.uri = format!("http://{}{path}", shared.target)
-        .parse()
-        .expect("an address and a path");
-    let answer = shared
-        .client
-        .request(http::Request::from_parts(head, Full::new(body)))
-        .await;
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    head.uri = format!("http://{}{path}", shared.target).parse().expect("an address and a path");
+    let answer = shared.client.request(http::Request::from_parts(head, Full::new(body))).await;
     if opening {
         shared.pass(At::SessionAnswer).await;
     }

@@ -7,15 +7,10 @@ use super::stage::Stage;
 #[tokio::test]
 async fn a_model_that_the_box_does_not_know_is_a_turn_that_never_started() {
     let stage = Stage::start().await;
-    let turn = Turn {
-        model: Some("no-such-model"),
-        ..Turn::new("turn-1", "[words=3]")
-    };
+    let turn = Turn { model: Some("no-such-model"), ..Turn::new("turn-1", "[words=3]") };
     let mut client = stage.client(turn);
     client.run().await;
-    stage
-        .check_ended(&client, Verdict::Failed(&["NEVER_STARTED"]))
-        .await;
+    stage.check_ended(&client, Verdict::Failed(&["NEVER_STARTED"])).await;
     assert_eq!(stage.model.runs("turn-1"), 0);
 }
 
@@ -45,17 +40,11 @@ async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
     let mut stage = Stage::start().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
-    let mut frames = client
-        .open(Way::SamePost)
-        .await
-        .expect("the turn starts")
-        .stream();
+    let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
     stage.model.called("turn-1", 2).await;
     stage.opencode.kill();
     client.read(&mut frames).await;
-    stage
-        .check_ended(&client, Verdict::Failed(&["BOX_UNREACHABLE", "BOX_LOST"]))
-        .await;
+    stage.check_ended(&client, Verdict::Failed(&["BOX_UNREACHABLE", "BOX_LOST"])).await;
 }
 
 #[tokio::test]
@@ -63,19 +52,13 @@ async fn a_box_killed_and_started_again_has_lost_the_turn() {
     let mut stage = Stage::start().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
-    let mut frames = client
-        .open(Way::SamePost)
-        .await
-        .expect("the turn starts")
-        .stream();
+    let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
     stage.model.called("turn-1", 2).await;
     stage.opencode.kill();
     stage.opencode.restart().await;
     client.read(&mut frames).await;
     // A boot that takes longer than the deadline of this set-up is the other verdict.
-    stage
-        .check_ended(&client, Verdict::Failed(&["BOX_LOST", "BOX_UNREACHABLE"]))
-        .await;
+    stage.check_ended(&client, Verdict::Failed(&["BOX_LOST", "BOX_UNREACHABLE"])).await;
 
     let mut next = stage.client(Turn::new("turn-2", "[words=3]"));
     next.run().await;

@@ -32,12 +32,7 @@ pub(crate) enum Way {
 }
 
 /// Every way, in the order in which a client tries them.
-pub(crate) const WAYS: [Way; 4] = [
-    Way::RunStream,
-    Way::Execution,
-    Way::EmptyPost,
-    Way::SamePost,
-];
+pub(crate) const WAYS: [Way; 4] = [Way::RunStream, Way::Execution, Way::EmptyPost, Way::SamePost];
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -133,15 +128,7 @@ impl Client {
         assert!(!ways.is_empty(), "a client needs a way to come back");
         let execution = turn.execution.clone();
         let (seen, ways) = (Vec::new(), ways.to_vec());
-        Self {
-            turn,
-            address,
-            seen,
-            execution,
-            session: None,
-            streams: 0,
-            ways,
-        }
+        Self { turn, address, seen, execution, session: None, streams: 0, ways }
     }
 
     /// The last id it has seen; 0 before the first.
@@ -167,11 +154,7 @@ impl Client {
         while !self.has_all() {
             // Until the first head nobody but the client knows that there is a turn.
             let known = self.streams > 0 && self.execution.is_some();
-            let way = if known {
-                ways.next().unwrap_or(Way::SamePost)
-            } else {
-                Way::SamePost
-            };
+            let way = if known { ways.next().unwrap_or(Way::SamePost) } else { Way::SamePost };
             tries.tick().await;
             match self.open(way).await {
                 Ok(Opened::Stream(mut frames)) => {
@@ -191,11 +174,7 @@ impl Client {
         let answer = self.request(way).send(self.address).await?;
         match answer.status {
             StatusCode::OK => {
-                assert_eq!(
-                    answer.header("x-afterbay-cursor"),
-                    None,
-                    "the cursor was refused"
-                );
+                assert_eq!(answer.header("x-afterbay-cursor"), None, "the cursor was refused");
                 let execution = answer.header("x-execution-id").expect("an execution id");
                 if let Some(known) = &self.execution {
                     assert_eq!(execution, known, "the execution has another name now");
@@ -222,9 +201,7 @@ impl Client {
             Way::SamePost => self.turn.post(),
         };
         let last = (self.last_id() > 0).then(|| self.last_id().to_string());
-        self.turn
-            .dressed(request)
-            .maybe("last-event-id", last.as_deref())
+        self.turn.dressed(request).maybe("last-event-id", last.as_deref())
     }
 
     /// Reads a stream to its end.
@@ -244,10 +221,7 @@ impl Client {
         wait::within(TURN_LIMIT, &what, async {
             while self.seen.last().is_none_or(|frame| frame.event != event) {
                 let frame = frames.next().await.unwrap_or_else(|stop| {
-                    panic!(
-                        "the stream of {} stopped ({stop:?}): {what}",
-                        self.turn.marker
-                    )
+                    panic!("the stream of {} stopped ({stop:?}): {what}", self.turn.marker)
                 });
                 self.take(frame);
             }
@@ -259,11 +233,7 @@ impl Client {
         let marker = &self.turn.marker;
         assert!(!self.has_all(), "{marker}: a frame after `done`: {frame:?}");
         if let Some(last) = self.seen.last() {
-            assert_eq!(
-                frame.id,
-                last.id + 1,
-                "{marker}: ids must follow each other"
-            );
+            assert_eq!(frame.id, last.id + 1, "{marker}: ids must follow each other");
         }
         self.seen.push(frame);
     }

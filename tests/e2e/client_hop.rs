@@ -47,9 +47,7 @@ pub(crate) struct Seen {
 impl ClientHop {
     /// Pumps between clients and `target` until dropped; connections past the plans are whole.
     pub(crate) async fn start(target: SocketAddr, plans: impl IntoIterator<Item = Plan>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("bind the hop");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the hop");
         let address = listener.local_addr().expect("the hop's address");
         let plans = Mutex::new(plans.into_iter().collect::<VecDeque<_>>());
         let (tell, seen) = watch::channel(Seen::default());
@@ -60,10 +58,7 @@ impl ClientHop {
             loop {
                 let (client, _) = listener.accept().await.expect("accept at the hop");
                 tell.send_modify(|seen| seen.connections += 1);
-                let plan = plans
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .pop_front();
+                let plan = plans.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let tell = Arc::clone(&tell);
                 pumps.spawn(async move {
                     // A broken pump is what the hop is for: both ends see it.
@@ -71,11 +66,7 @@ impl ClientHop {
                 });
             }
         });
-        Self {
-            address,
-            seen,
-            _server: server,
-        }
+        Self { address, seen, _server: server }
     }
 
     /// Where clients connect.
@@ -161,12 +152,7 @@ struct Scan {
 
 impl Scan {
     fn new(plan: Plan) -> Self {
-        Self {
-            plan,
-            tail: VecDeque::new(),
-            events: 0,
-            left: None,
-        }
+        Self { plan, tail: VecDeque::new(), events: 0, left: None }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Verdict {
@@ -195,11 +181,7 @@ impl Scan {
     }
 
     fn ends_with(&self, name: &[u8]) -> bool {
-        self.tail
-            .iter()
-            .rev()
-            .take(name.len())
-            .eq(name.iter().rev())
+        self.tail.iter().rev().take(name.len()).eq(name.iter().rev())
     }
 }
 
@@ -226,10 +208,7 @@ fn a_place_is_found_over_the_border_of_two_reads() {
                     }
                 }
             }
-            assert_eq!(
-                took, passed,
-                "{plan:?} with the first read of {split} bytes"
-            );
+            assert_eq!(took, passed, "{plan:?} with the first read of {split} bytes");
         }
     }
 }

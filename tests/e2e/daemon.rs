@@ -48,15 +48,7 @@ impl Daemon {
         let folder = tempfile::tempdir().expect("make the daemon's folder");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (clients, admin, lives) = (any, any, 0);
-        let mut daemon = Self {
-            process: None,
-            box_url,
-            settings,
-            folder,
-            clients,
-            admin,
-            lives,
-        };
+        let mut daemon = Self { process: None, box_url, settings, folder, clients, admin, lives };
         daemon.restart().await;
         daemon
     }
@@ -83,12 +75,7 @@ impl Daemon {
                 }
             }
         });
-        assert_eq!(
-            killed.await,
-            Some(9),
-            "the daemon ended by itself: {}",
-            self.stderr()
-        );
+        assert_eq!(killed.await, Some(9), "the daemon ended by itself: {}", self.stderr());
         self.process = None;
     }
 
@@ -98,10 +85,7 @@ impl Daemon {
         self.lives += 1;
         self.process = Some(self.spawn());
         let stderr = self.path("stderr");
-        let serves = format!(
-            "the daemon serves; its log lines are in {}",
-            stderr.display()
-        );
+        let serves = format!("the daemon serves; its log lines are in {}", stderr.display());
         let (clients, admin) = wait::until(START_LIMIT, &serves, || {
             let ended = self.process.as_mut().and_then(Process::ended);
             assert_eq!(ended, None, "the daemon ended: {}", self.stderr());
@@ -113,19 +97,12 @@ impl Daemon {
 
     /// A number from `/metrics`, summed over its labels; 0 if it is not there.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let answer = Request::get("/metrics")
-            .send(self.admin)
-            .await
-            .expect("metrics");
+        let answer = Request::get("/metrics").send(self.admin).await.expect("metrics");
         assert_eq!(answer.status, 200);
         let text = answer.bytes().await.expect("metrics in full");
         let text = String::from_utf8_lossy(&text);
-        let lines = text
-            .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(name));
-        lines
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Its log lines over all lives.
@@ -144,10 +121,7 @@ impl Daemon {
 
     fn spawn(&self) -> Process {
         let stdout = File::create(self.stdout_path()).expect("open the daemon's stdout");
-        let stderr = File::options()
-            .create(true)
-            .append(true)
-            .open(self.path("stderr"));
+        let stderr = File::options().create(true).append(true).open(self.path("stderr"));
         let stderr = stderr.expect("open the daemon's stderr");
         Process::start(Path::new(env!("CARGO_BIN_EXE_afterbay")), |command| {
             self.dress(command);
@@ -161,31 +135,17 @@ impl Daemon {
         command.args(["--admin", &self.admin.to_string()]);
         command.arg("--data-dir").arg(self.path("data"));
         command.args(&self.settings.flags);
-        command
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .env("PATH", "/usr/bin:/bin");
+        command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
         command.env("RUST_BACKTRACE", "1");
-        command.envs(
-            self.settings
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        );
+        command.envs(self.settings.environment.iter().map(|(name, value)| (name, value)));
     }
 
     /// What must hold for its log lines, whatever the test was about.
     fn check_log_lines(&self) {
         let lines = self.stderr();
-        assert!(
-            !lines.contains("panicked at"),
-            "the daemon panicked: {lines}"
-        );
+        assert!(!lines.contains("panicked at"), "the daemon panicked: {lines}");
         for canary in &self.settings.canaries {
-            assert!(
-                !lines.contains(canary),
-                "a credential stands in the log lines"
-            );
+            assert!(!lines.contains(canary), "a credential stands in the log lines");
         }
     }
 }
@@ -211,8 +171,5 @@ fn announced(stdout: &Path) -> Option<(SocketAddr, SocketAddr)> {
     };
     // The last line counts only when it is whole.
     let whole = text.ends_with('\n');
-    whole.then_some((
-        address("listening on http://")?,
-        address("admin on http://")?,
-    ))
+    whole.then_some((address("listening on http://")?, address("admin on http://")?))
 }

@@ -63,9 +63,7 @@ enum Hold {
 impl FakeModel {
     /// Binds a free port and serves until dropped.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("bind the model");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the model");
         let address = listener.local_addr().expect("the model's address");
         let shared = Arc::new(Shared {
             turns: Mutex::default(),
@@ -79,11 +77,7 @@ impl FakeModel {
         server.spawn(async move {
             axum::serve(listener, app).await.expect("serve the model");
         });
-        Self {
-            address,
-            shared,
-            _server: server,
-        }
+        Self { address, shared, _server: server }
     }
 
     /// What stands in `baseURL`.
@@ -98,15 +92,8 @@ impl FakeModel {
 
     /// Every turn that was run, with how often.
     pub(crate) fn all_runs(&self) -> Vec<(String, usize)> {
-        let turns = self
-            .shared
-            .turns
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        turns
-            .iter()
-            .map(|(marker, turn)| (marker.clone(), turn.runs))
-            .collect()
+        let turns = self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.iter().map(|(marker, turn)| (marker.clone(), turn.runs)).collect()
     }
 
     /// Lets every answer go on that waits at this gate, now and later.
@@ -170,19 +157,12 @@ impl Call {
     fn read(request: &Value) -> Self {
         let none = Vec::new();
         let messages = request["messages"].as_array().unwrap_or(&none);
-        let last_user = messages
-            .iter()
-            .rposition(|message| message["role"] == "user");
-        let words = last_user
-            .map(|at| text_of(&messages[at]["content"]))
-            .unwrap_or_default();
+        let last_user = messages.iter().rposition(|message| message["role"] == "user");
+        let words = last_user.map(|at| text_of(&messages[at]["content"])).unwrap_or_default();
         let after = last_user.map_or(&messages[..0], |at| &messages[at + 1..]);
         let script = Script::parse(&words);
         Self {
-            results: after
-                .iter()
-                .filter(|message| message["role"] == "tool")
-                .count(),
+            results: after.iter().filter(|message| message["role"] == "tool").count(),
             named: words.matches(&format!("[{}]", script.marker)).count(),
             script,
             streaming: request["stream"] == true,
@@ -214,39 +194,22 @@ fn text_of(content: &Value) -> String {
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
-    let body = request
-        .into_body()
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let request = body
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    let request = body.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let Some(request) = request else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let call = Call::read(&request);
     let pieces = if call.aside {
-        VecDeque::from([
-            (vec![], json!({"content": "A title"})),
-            (vec![], Value::Null),
-        ])
+        VecDeque::from([(vec![], json!({"content": "A title"})), (vec![], Value::Null)])
     } else if let Some(status) = shared.book(&call) {
         let error = json!({"error": {"message": "the model refuses as told", "type": "told"}});
-        return (
-            status,
-            [(header::CONTENT_TYPE, "application/json")],
-            error.to_string(),
-        )
+        return (status, [(header::CONTENT_TYPE, "application/json")], error.to_string())
             .into_response();
     } else {
         pieces(&call)
     };
-    if call.streaming {
-        stream(shared, pieces)
-    } else {
-        whole(&shared, pieces).await
-    }
+    if call.streaming { stream(shared, pieces) } else { whole(&shared, pieces).await }
 }
 
 /// The deltas of one model call; `null` stands for its end.
@@ -268,10 +231,7 @@ fn pieces(call: &Call) -> VecDeque<Piece> {
                 holds.clear();
             }
             Act::Big(bytes) => {
-                out.push_back((
-                    std::mem::take(&mut holds),
-                    json!({"content": "b".repeat(bytes)}),
-                ));
+                out.push_back((std::mem::take(&mut holds), json!({"content": "b".repeat(bytes)})));
             }
             Act::Tool(command) => {
                 let arguments = json!({"command": command, "description": "As told"}).to_string();
@@ -306,21 +266,14 @@ fn stream(shared: Arc<Shared>, pieces: VecDeque<Piece>) -> Response {
     let chunks = futures_util::stream::unfold(start, |(shared, mut pieces, finish)| async move {
         let (holds, delta) = pieces.pop_front()?;
         shared.wait(holds).await;
-        let finish = if delta["tool_calls"].is_array() {
-            "tool_calls"
-        } else {
-            finish
-        };
+        let finish = if delta["tool_calls"].is_array() { "tool_calls" } else { finish };
         let text = if delta.is_null() {
             let end = chunk(&json!({}), Some(finish));
             format!("data: {end}\n\ndata: [DONE]\n\n")
         } else {
             format!("data: {}\n\n", chunk(&delta, None))
         };
-        Some((
-            Ok::<_, Infallible>(Bytes::from(text)),
-            (shared, pieces, finish),
-        ))
+        Some((Ok::<_, Infallible>(Bytes::from(text)), (shared, pieces, finish)))
     });
     let head = [(header::CONTENT_TYPE, "text/event-stream")];
     (head, Body::from_stream(chunks)).into_response()
@@ -351,9 +304,5 @@ async fn whole(shared: &Shared, pieces: VecDeque<Piece>) -> Response {
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15});
     let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1,
         "model": "fake-1", "choices": [choice], "usage": usage});
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        answer.to_string(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }

@@ -54,32 +54,20 @@ fn points(random: &mut StdRng) -> Vec<Point> {
 fn turn(random: &mut StdRng, number: usize) -> Turn {
     let mut script = String::new();
     for tool in 0..random.random_range(1..=3) {
-        script.push_str(&format!(
-            "[tool=bash:echo {tool}; sleep 0.{tool}; echo {tool}] "
-        ));
+        script.push_str(&format!("[tool=bash:echo {tool}; sleep 0.{tool}; echo {tool}] "));
     }
     let quiet = random.random_range(0..900);
-    script.push_str(&format!(
-        "[quiet={quiet}ms] [words={} pace=5ms]",
-        random.random_range(1..60)
-    ));
+    script.push_str(&format!("[quiet={quiet}ms] [words={} pace=5ms]", random.random_range(1..60)));
     let marker = format!("turn-{number}");
-    let execution = random
-        .random_bool(0.5)
-        .then(|| format!("execution-of-{marker}"));
-    Turn {
-        execution,
-        ..Turn::new(&marker, &script)
-    }
+    let execution = random.random_bool(0.5).then(|| format!("execution-of-{marker}"));
+    Turn { execution, ..Turn::new(&marker, &script) }
 }
 
 /// Up to five cuts of a client, each within one of the next frames.
 fn cuts(random: &mut StdRng) -> Vec<Plan> {
     let count = random.random_range(0..=5);
-    let mut cut = || Plan::Cut {
-        event: random.random_range(1..6),
-        more: random.random_range(0..120),
-    };
+    let mut cut =
+        || Plan::Cut { event: random.random_range(1..6), more: random.random_range(0..120) };
     (0..count).map(|_| cut()).collect()
 }
 
@@ -96,19 +84,11 @@ async fn wave(
         clients.push(kill.stage.behind(turn, cuts(random)).await);
     }
     let aimed_cuts = cuts(random);
-    let markers: Vec<_> = clients
-        .iter()
-        .map(|(it, _)| it.turn.marker.clone())
-        .collect();
+    let markers: Vec<_> = clients.iter().map(|(it, _)| it.turn.marker.clone()).collect();
     let running = join_all(clients.iter_mut().map(|(client, _)| client.run()));
     let aiming = async {
         // The aimed turn's session must be the next that is opened.
-        join_all(
-            markers
-                .iter()
-                .map(|marker| kill.stage.model.called(marker, 1)),
-        )
-        .await;
+        join_all(markers.iter().map(|marker| kill.stage.model.called(marker, 1))).await;
         kill.run(aimed, point, &aimed_cuts).await
     };
     let (_, aimed) = tokio::join!(running, aiming);
@@ -148,18 +128,9 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            turns,
-            streams,
-            cuts,
-            unconfirmed,
-            events,
-        } = self;
+        let Self { turns, streams, cuts, unconfirmed, events } = self;
         let frames: usize = events.values().sum();
-        write!(
-            f,
-            "{turns} turns, {frames} frames over {streams} streams, {cuts} cuts, "
-        )?;
+        write!(f, "{turns} turns, {frames} frames over {streams} streams, {cuts} cuts, ")?;
         write!(f, "{unconfirmed} unconfirmed; {events:?}")
     }
 }

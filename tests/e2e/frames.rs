@@ -49,18 +49,10 @@ impl Frames {
     pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status, 200, "{:?}", response.headers);
         assert_eq!(response.header("content-type"), Some("text/event-stream"));
-        assert_eq!(
-            response.header("cache-control"),
-            Some("no-store, no-transform")
-        );
+        assert_eq!(response.header("cache-control"), Some("no-store, no-transform"));
         assert_eq!(response.header("x-accel-buffering"), Some("no"));
         assert_eq!(response.header("content-encoding"), None);
-        Self {
-            response,
-            waiting: Vec::new(),
-            retry: None,
-            comments: 0,
-        }
+        Self { response, waiting: Vec::new(), retry: None, comments: 0 }
     }
 
     /// A header of the stream's head.
@@ -104,11 +96,7 @@ impl Frames {
         loop {
             let frame = tokio::time::timeout(SILENCE_LIMIT, self.response.body.frame()).await;
             let frame = frame.unwrap_or_else(|_| panic!("no byte within {SILENCE_LIMIT:?}"));
-            match frame
-                .transpose()
-                .map_err(io::Error::other)?
-                .map(hyper::body::Frame::into_data)
-            {
+            match frame.transpose().map_err(io::Error::other)?.map(hyper::body::Frame::into_data) {
                 None => return Ok(None),
                 Some(Ok(bytes)) => return Ok(Some(bytes)),
                 Some(Err(_trailers)) => {}
@@ -125,34 +113,20 @@ impl Frames {
     fn understand(&mut self, raw: Bytes) -> Option<Frame> {
         assert!(!raw.contains(&b'\r'), "a CR in {raw:?}");
         let text = std::str::from_utf8(&raw).unwrap_or_else(|_| panic!("not UTF-8: {raw:?}"));
-        let text = text
-            .strip_suffix("\n\n")
-            .expect("a block ends with a blank line");
+        let text = text.strip_suffix("\n\n").expect("a block ends with a blank line");
         if text.starts_with(':') {
-            assert!(
-                !text.contains('\n'),
-                "a comment with more in its block: {text:?}"
-            );
+            assert!(!text.contains('\n'), "a comment with more in its block: {text:?}");
             self.comments += 1;
             return None;
         }
         if let Some(millis) = text.strip_prefix("retry: ") {
             assert_eq!(self.retry, None, "`retry` came twice");
-            let millis = millis
-                .parse()
-                .unwrap_or_else(|_| panic!("not a number: {text:?}"));
-            assert!(
-                (1000..=3000).contains(&millis),
-                "`retry` out of its range: {millis}"
-            );
+            let millis = millis.parse().unwrap_or_else(|_| panic!("not a number: {text:?}"));
+            assert!((1000..=3000).contains(&millis), "`retry` out of its range: {millis}");
             self.retry = Some(millis);
             return None;
         }
-        Some(
-            frame(text)
-                .unwrap_or_else(|| panic!("not a frame: {text:?}"))
-                .with(raw.clone()),
-        )
+        Some(frame(text).unwrap_or_else(|| panic!("not a frame: {text:?}")).with(raw.clone()))
     }
 }
 
@@ -168,23 +142,15 @@ fn frame(text: &str) -> Option<Frame> {
     if lines.next().is_some() || !digits || event.is_empty() || !data_is_one_line {
         return None;
     }
-    let data = serde_json::from_str::<Value>(data)
-        .ok()
-        .filter(Value::is_object)?;
-    Some(Frame {
-        id: id.parse().ok()?,
-        event: event.to_owned(),
-        data,
-        raw: Bytes::new(),
-    })
+    let data = serde_json::from_str::<Value>(data).ok().filter(Value::is_object)?;
+    Some(Frame { id: id.parse().ok()?, event: event.to_owned(), data, raw: Bytes::new() })
 }
 
 impl Frame {
     /// The text after `data: `, as it came.
     pub(crate) fn data_text(&self) -> &str {
         let text = std::str::from_utf8(&self.raw).expect("a frame is UTF-8");
-        text.split_once("\ndata: ")
-            .map_or("", |(_, data)| data.trim_end_matches('\n'))
+        text.split_once("\ndata: ").map_or("", |(_, data)| data.trim_end_matches('\n'))
     }
 
     fn with(self, raw: Bytes) -> Self {

@@ -38,21 +38,12 @@ pub(crate) struct Response {
 impl Request {
     pub(crate) fn get(path: impl Into<String>) -> Self {
         let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new());
-        Self {
-            method,
-            path: path.into(),
-            headers,
-            body,
-        }
+        Self { method, path: path.into(), headers, body }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
         let get = Self::get(path).header("content-type", "application/json");
-        Self {
-            method: Method::POST,
-            body: body.to_string().into(),
-            ..get
-        }
+        Self { method: Method::POST, body: body.to_string().into(), ..get }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
@@ -90,18 +81,10 @@ impl Request {
         *request.headers_mut() = self.headers.clone();
         let host = HeaderValue::from_str(&address.to_string()).map_err(io::Error::other)?;
         request.headers_mut().insert(http::header::HOST, host);
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(io::Error::other)?;
+        let answer = sender.send_request(request).await.map_err(io::Error::other)?;
         let (head, body) = answer.into_parts();
         let (status, headers) = (head.status, head.headers);
-        Ok(Response {
-            status,
-            headers,
-            body,
-            _connection: driver,
-        })
+        Ok(Response { status, headers, body, _connection: driver })
     }
 }
 
@@ -122,8 +105,6 @@ impl Response {
 
     /// A header's text, if it is there.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("header text"))
+        self.headers.get(name).map(|value| value.to_str().expect("header text"))
     }
 }

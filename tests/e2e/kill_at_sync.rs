@@ -20,9 +20,7 @@ impl KillAtSync {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/kill_at_sync.c");
         let library = folder.path().join("kill_at_sync.so");
         let mut cc = Command::new("cc");
-        cc.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(library)
-            .arg(source);
+        cc.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(library).arg(source);
         let built = cc.arg("-ldl").status().expect("run cc");
         assert!(built.success(), "cc: {built}");
         Self { folder }
@@ -74,22 +72,13 @@ fn a_process_dies_after_its_write_and_before_its_sync() {
     let data = killer.folder.path().join("data");
     let run = |call: &str| {
         let mut python = Command::new("python3");
-        python
-            .args(["-c", PROGRAM])
-            .arg(&data)
-            .envs(killer.environment());
-        python
-            .env("KILL_AT_SYNC_CALL", call)
-            .output()
-            .expect("run python3")
+        python.args(["-c", PROGRAM]).arg(&data).envs(killer.environment());
+        python.env("KILL_AT_SYNC_CALL", call).output().expect("run python3")
     };
     let output = run("2");
     assert_eq!(output.status.signal(), Some(9));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "synced 1\n");
-    assert_eq!(
-        fs::read_to_string(&data).expect("the data"),
-        "written\nwritten\n"
-    );
+    assert_eq!(fs::read_to_string(&data).expect("the data"), "written\nwritten\n");
     assert_eq!(killer.hits(), 1);
 
     killer.arm();

@@ -59,50 +59,26 @@ impl KillStage {
     pub(crate) async fn start() -> Self {
         let killer = KillAtSync::build();
         let environment = killer.environment().to_vec();
-        let settings = daemon::Settings {
-            environment,
-            ..daemon::Settings::default()
-        };
+        let settings = daemon::Settings { environment, ..daemon::Settings::default() };
         let stage = Stage::with(opencode::Settings::default(), settings).await;
-        Self {
-            stage,
-            killer,
-            hits: POINTS.map(|point| (point, 0)).into(),
-        }
+        Self { stage, killer, hits: POINTS.map(|point| (point, 0)).into() }
     }
 
     /// Runs `turn`, kills the daemon at `point`, starts it again; resolves with the client once
     /// it has its close-out. `plans` are for the client's connections.
     pub(crate) async fn run(&mut self, turn: Turn, point: Point, plans: &[Plan]) -> Client {
-        let plans = if point == Point::BetweenDoneAndClient {
-            &[Plan::HoldDone]
-        } else {
-            plans
-        };
+        let plans = if point == Point::BetweenDoneAndClient { &[Plan::HoldDone] } else { plans };
         let (mut client, hop) = self.stage.behind(turn, plans.iter().copied()).await;
         let marker = client.turn.marker.clone();
-        let Self {
-            stage,
-            killer,
-            hits,
-        } = self;
-        let Stage {
-            daemon,
-            hop: box_hop,
-            model,
-            ..
-        } = stage;
+        let Self { stage, killer, hits } = self;
+        let Stage { daemon, hop: box_hop, model, .. } = stage;
         // Armed before the client says its first word.
         let stopped = point.stop().map(|at| (at, box_hop.stop_at(at)));
         let killing = async {
             if let Some((at, reached)) = stopped {
                 reached.wait(at).await;
                 let prompts = usize::from(at != At::SessionAnswer);
-                assert_eq!(
-                    box_hop.prompts_sent(&marker),
-                    prompts,
-                    "{marker}: prompts sent"
-                );
+                assert_eq!(box_hop.prompts_sent(&marker), prompts, "{marker}: prompts sent");
             } else if point == Point::BetweenAppendAndSync {
                 model.called(&marker, 1).await;
                 let before = killer.hits();
@@ -126,16 +102,8 @@ impl KillStage {
         if point == Point::SentNotArrived {
             let verdict = Verdict::Failed(&["DISPATCH_UNCONFIRMED"]);
             self.stage.check_ended(client, verdict).await;
-            assert_eq!(
-                self.stage.hop.prompts_sent(marker),
-                1,
-                "sent once and not again"
-            );
-            assert_eq!(
-                self.stage.model.runs(marker),
-                0,
-                "it did not arrive, so it was not run"
-            );
+            assert_eq!(self.stage.hop.prompts_sent(marker), 1, "sent once and not again");
+            assert_eq!(self.stage.model.runs(marker), 0, "it did not arrive, so it was not run");
         } else {
             self.stage.check_completed(client).await;
         }

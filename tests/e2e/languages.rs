@@ -57,14 +57,9 @@ async fn check_client(program: &Path, script: &str, modules: &Path) {
     let output = tempfile::NamedTempFile::new().expect("a file for the client's output");
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients");
     let mut client = Process::start(program, |command| {
-        command
-            .arg(clients.join(script))
-            .arg(format!("http://{}", hop.address()))
-            .arg(&execution);
+        command.arg(clients.join(script)).arg(format!("http://{}", hop.address())).arg(&execution);
         command.env("AFTERBAY_CLIENT_MODULES", modules);
-        command
-            .stdin(Stdio::null())
-            .stdout(output.reopen().expect("share the output"));
+        command.stdin(Stdio::null()).stdout(output.reopen().expect("share the output"));
     });
     wait::until(Duration::from_secs(60), "the client is cut", || async {
         (hop.seen().cuts == 1).then_some(())
@@ -80,19 +75,13 @@ async fn check_client(program: &Path, script: &str, modules: &Path) {
     starter.run().await;
     stage.check_completed(&starter).await;
     check_lines(&text, &starter.seen);
-    assert!(
-        hop.seen().connections >= 2,
-        "it came back: {:?}",
-        hop.seen()
-    );
+    assert!(hop.seen().connections >= 2, "it came back: {:?}", hop.seen());
 }
 
 /// One line a frame: id, name and data as they were sent; then how it ended.
 fn check_lines(text: &str, seen: &[Frame]) {
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-        .collect();
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     let (end, frames) = lines.split_last().expect("lines");
     assert_eq!(end["end"], "closed", "{end}");
     assert_eq!(frames.len(), seen.len(), "frames: {text}");
@@ -105,9 +94,7 @@ fn check_lines(text: &str, seen: &[Frame]) {
 
 /// Where `name` is found, as a path that a process with another environment can use.
 fn program(name: &str) -> PathBuf {
-    let found = Command::new("sh")
-        .args(["-c", "command -v -- \"$0\"", name])
-        .output();
+    let found = Command::new("sh").args(["-c", "command -v -- \"$0\"", name]).output();
     let found = found.expect("look for a program");
     let path = String::from_utf8(found.stdout).expect("a path");
     assert!(found.status.success(), "{name} is not installed");
@@ -117,17 +104,8 @@ fn program(name: &str) -> PathBuf {
 #[tokio::test]
 async fn eventsource_on_node_resumes_by_itself_and_stops_at_the_end() {
     let modules = installed("node", |place| {
-        let options = [
-            "install",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-        ];
-        run(Command::new("npm")
-            .args(options)
-            .arg(place)
-            .arg(EVENTSOURCE));
+        let options = ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"];
+        run(Command::new("npm").args(options).arg(place).arg(EVENTSOURCE));
     });
     check_client(&program("node"), "eventsource.mjs", &modules).await;
 }
@@ -135,18 +113,9 @@ async fn eventsource_on_node_resumes_by_itself_and_stops_at_the_end() {
 #[tokio::test]
 async fn httpx_sse_on_python_resumes_with_its_last_id() {
     let place = installed("python", |place| {
-        run(Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(place.join("venv")));
+        run(Command::new("python3").args(["-m", "venv"]).arg(place.join("venv")));
         let pip = place.join("venv/bin/pip");
-        run(Command::new(pip)
-            .args(["install", "--quiet"])
-            .args(PYTHON_PACKAGES));
+        run(Command::new(pip).args(["install", "--quiet"]).args(PYTHON_PACKAGES));
     });
-    check_client(
-        &place.join("venv/bin/python"),
-        "httpx_sse_client.py",
-        &place,
-    )
-    .await;
+    check_client(&place.join("venv/bin/python"), "httpx_sse_client.py", &place).await;
 }

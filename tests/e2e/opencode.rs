@@ -39,10 +39,7 @@ impl Settings {
     /// What an `Authorization` must say, if the box asks for one.
     pub(crate) fn authorization(&self) -> Option<String> {
         let password = self.password.as_deref()?;
-        Some(format!(
-            "Basic {}",
-            base64(format!("opencode:{password}").as_bytes())
-        ))
+        Some(format!("Basic {}", base64(format!("opencode:{password}").as_bytes())))
     }
 }
 
@@ -67,12 +64,7 @@ impl Opencode {
         let config = config(model_url, &settings).to_string();
         fs::write(project.join("opencode.json"), config).expect("write opencode.json");
         drop(free);
-        let mut server = Self {
-            process: None,
-            address,
-            settings,
-            home,
-        };
+        let mut server = Self { process: None, address, settings, home };
         server.restart().await;
         server
     }
@@ -91,10 +83,7 @@ impl Opencode {
     pub(crate) async fn restart(&mut self) {
         self.kill();
         self.process = Some(self.spawn());
-        let serves = format!(
-            "opencode serves; its output is in {}",
-            self.output().display()
-        );
+        let serves = format!("opencode serves; its output is in {}", self.output().display());
         wait::until(START_LIMIT, &serves, || async {
             let request = Request::get("/session/status");
             let request = request.maybe("authorization", self.settings.authorization().as_deref());
@@ -111,25 +100,15 @@ impl Opencode {
 
     fn spawn(&self) -> Process {
         let home = self.home.path();
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(self.output());
+        let output = File::options().create(true).append(true).open(self.output());
         let output = output.expect("open the box's output");
         Process::start(&installed(), |command| {
             command.args(["serve", "--pure", "--hostname", "127.0.0.1", "--port"]);
             command.arg(self.address.port().to_string());
             command.current_dir(home.join("project"));
             dress(command, home);
-            command.envs(
-                self.settings
-                    .password
-                    .iter()
-                    .map(|it| ("OPENCODE_SERVER_PASSWORD", it)),
-            );
-            command
-                .stdin(Stdio::null())
-                .stderr(output.try_clone().expect("share the output"));
+            command.envs(self.settings.password.iter().map(|it| ("OPENCODE_SERVER_PASSWORD", it)));
+            command.stdin(Stdio::null()).stderr(output.try_clone().expect("share the output"));
             command.stdout(output);
         })
     }
@@ -138,11 +117,7 @@ impl Opencode {
     pub(crate) async fn ask(&self, request: Request) -> Value {
         let request = request.maybe("authorization", self.settings.authorization().as_deref());
         let answer = request.send(self.address).await.expect("opencode answers");
-        assert!(
-            answer.status.is_success(),
-            "opencode says {}",
-            answer.status
-        );
+        assert!(answer.status.is_success(), "opencode says {}", answer.status);
         answer.json().await.expect("opencode answers in full")
     }
 
@@ -152,9 +127,7 @@ impl Opencode {
         let sessions = self.ask(Request::get("/session")).await;
         for session in sessions.as_array().expect("a list of sessions") {
             let id = session["id"].as_str().expect("a session's id");
-            let messages = self
-                .ask(Request::get(format!("/session/{id}/message")))
-                .await;
+            let messages = self.ask(Request::get(format!("/session/{id}/message"))).await;
             let messages = messages.as_array().expect("a list of messages");
             let named = format!("[{marker}]");
             let prompt = messages.iter().find(|message| {
@@ -171,33 +144,21 @@ impl Opencode {
 /// The text parts of a message, with nothing between.
 fn joined_text(message: &Value) -> String {
     let parts = message["parts"].as_array().into_iter().flatten();
-    parts
-        .filter(|part| part["type"] == "text")
-        .filter_map(|part| part["text"].as_str())
-        .collect()
+    parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect()
 }
 
 /// The program, installed by package name if it is not there yet. Several test processes may ask
 /// at once: one installs, the others wait for its lock.
 fn installed() -> PathBuf {
     let folder = folder().join("opencode");
-    let program = folder
-        .join("node_modules")
-        .join(PACKAGE)
-        .join("bin/opencode");
+    let program = folder.join("node_modules").join(PACKAGE).join("bin/opencode");
     fs::create_dir_all(&folder).expect("make the install folder");
     let lock = File::create(folder.join("lock")).expect("open the install lock");
     lock.lock().expect("lock the install folder");
     if !program.exists() {
         let package = format!("{PACKAGE}@{VERSION}");
         let mut npm = Command::new("npm");
-        npm.args([
-            "install",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-        ]);
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]);
         let done = npm.arg(&folder).arg(package).status().expect("run npm");
         assert!(done.success(), "npm cannot install {PACKAGE}: {done}");
     }
@@ -228,20 +189,11 @@ fn config(model_url: &str, settings: &Settings) -> Value {
 
 /// A home of its own and nothing from the net.
 fn dress(command: &mut Command, home: &Path) {
-    command
-        .env_clear()
-        .env("HOME", home)
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.env_clear().env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
     for kind in ["CONFIG", "DATA", "STATE", "CACHE"] {
         command.env(format!("XDG_{kind}_HOME"), home.join(kind.to_lowercase()));
     }
-    let off = [
-        "AUTOUPDATE",
-        "MODELS_FETCH",
-        "LSP_DOWNLOAD",
-        "DEFAULT_PLUGINS",
-        "SHARE",
-    ];
+    let off = ["AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE"];
     command.envs(off.map(|what| (format!("OPENCODE_DISABLE_{what}"), "1")));
 }
 
@@ -250,9 +202,7 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for three in bytes.chunks(3) {
-        let bits = three
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
         let bits = bits << (8 * (3 - three.len()));
         for at in 0..4 {
             let sextet = bits >> (18 - 6 * at) & 63;
@@ -280,29 +230,16 @@ async fn opencode_runs_a_scripted_turn_once_and_is_back_after_a_kill() {
     let text = "[turn-1] [tool=bash:echo hi] [tool=bash:echo two] [words=3 pace=5ms]";
     let prompt = json!({"parts": [{"type": "text", "text": text}]});
     let sent = Request::post(format!("/session/{id}/prompt_async"), &prompt);
-    assert_eq!(
-        sent.send(server.address()).await.expect("an answer").status,
-        204
-    );
+    assert_eq!(sent.send(server.address()).await.expect("an answer").status, 204);
     model.called("turn-1", 3).await;
-    wait::until(
-        Duration::from_secs(20),
-        "opencode has the answer",
-        || async { (server.final_text("turn-1").await? == "w1.0 w1.1 w1.2 ").then_some(()) },
-    )
+    wait::until(Duration::from_secs(20), "opencode has the answer", || async {
+        (server.final_text("turn-1").await? == "w1.0 w1.1 w1.2 ").then_some(())
+    })
     .await;
     assert_eq!(model.runs("turn-1"), 1);
     server.kill();
-    assert!(
-        Request::get("/session")
-            .send(server.address())
-            .await
-            .is_err()
-    );
+    assert!(Request::get("/session").send(server.address()).await.is_err());
     server.restart().await;
-    assert_eq!(
-        server.final_text("turn-1").await.as_deref(),
-        Some("w1.0 w1.1 w1.2 ")
-    );
+    assert_eq!(server.final_text("turn-1").await.as_deref(), Some("w1.0 w1.1 w1.2 "));
     assert_eq!(model.all_runs(), [("turn-1".to_owned(), 1)]);
 }

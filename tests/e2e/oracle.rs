@@ -22,17 +22,8 @@ pub(crate) async fn check(client: &Client, daemon: SocketAddr, verdict: Verdict)
     let seen = bytes_of(&client.seen);
     for way in WAYS {
         let replay = replay(client, daemon, way).await;
-        assert_eq!(
-            replay.len(),
-            client.seen.len(),
-            "{way:?} of {}",
-            client.turn.marker
-        );
-        assert_eq!(
-            bytes_of(&replay),
-            seen,
-            "{way:?} replays other bytes than were seen"
-        );
+        assert_eq!(replay.len(), client.seen.len(), "{way:?} of {}", client.turn.marker);
+        assert_eq!(bytes_of(&replay), seen, "{way:?} replays other bytes than were seen");
         check_resting(client, daemon, way).await;
     }
 }
@@ -42,11 +33,7 @@ pub(crate) async fn replay(client: &Client, daemon: SocketAddr, way: Way) -> Vec
     let mut again = Client::new(daemon, client.turn.clone(), &[way]);
     again.execution.clone_from(&client.execution);
     let mut frames = again.open(way).await.expect("the daemon answers").stream();
-    assert_eq!(
-        again.read(&mut frames).await,
-        Stop::Ended,
-        "a replay ends cleanly"
-    );
+    assert_eq!(again.read(&mut frames).await, Stop::Ended, "a replay ends cleanly");
     again.seen
 }
 
@@ -58,11 +45,7 @@ async fn check_resting(client: &Client, daemon: SocketAddr, way: Way) {
     match (way, again.open(way).await.expect("the daemon answers")) {
         (Way::RunStream | Way::Execution, Opened::NoMore) => {}
         (Way::EmptyPost | Way::SamePost, Opened::Stream(mut frames)) => {
-            assert_eq!(
-                frames.next().await,
-                Err(Stop::Ended),
-                "nothing follows `done`"
-            );
+            assert_eq!(frames.next().await, Err(Stop::Ended), "nothing follows `done`");
         }
         (way, other) => panic!("{way:?} at the end of {}: {other:?}", client.turn.marker),
     }
@@ -72,19 +55,9 @@ async fn check_resting(client: &Client, daemon: SocketAddr, way: Way) {
 pub(crate) fn check_frames(marker: &str, seen: &[Frame], verdict: Verdict) {
     let names: Vec<&str> = seen.iter().map(|frame| frame.event.as_str()).collect();
     let count = |name: &str| names.iter().filter(|other| **other == name).count();
-    assert_eq!(
-        (count("result"), count("done")),
-        (1, 1),
-        "{marker}: one close-out: {names:?}"
-    );
-    let [.., result, done] = seen else {
-        panic!("{marker}: too few frames: {names:?}")
-    };
-    assert_eq!(
-        (result.event.as_str(), done.event.as_str()),
-        ("result", "done"),
-        "{marker}"
-    );
+    assert_eq!((count("result"), count("done")), (1, 1), "{marker}: one close-out: {names:?}");
+    let [.., result, done] = seen else { panic!("{marker}: too few frames: {names:?}") };
+    assert_eq!((result.event.as_str(), done.event.as_str()), ("result", "done"), "{marker}");
     let (status, success) = match verdict {
         Verdict::Completed => ("success", true),
         Verdict::Cancelled => ("cancelled", false),
@@ -104,17 +77,10 @@ pub(crate) fn check_frames(marker: &str, seen: &[Frame], verdict: Verdict) {
     if let [.., error, _, _] = seen
         && !success
     {
-        assert_eq!(
-            error.event, "error",
-            "{marker}: `error` stands before `result`: {names:?}"
-        );
+        assert_eq!(error.event, "error", "{marker}: `error` stands before `result`: {names:?}");
         let code = error.data["code"].as_str().unwrap_or_default();
         let fits = codes.is_empty() || codes.contains(&code);
-        assert!(
-            fits && !code.is_empty(),
-            "{marker}: {} is none of {codes:?}",
-            error.data
-        );
+        assert!(fits && !code.is_empty(), "{marker}: {} is none of {codes:?}", error.data);
         assert_eq!(result["errorCode"], code, "{marker}: {result}");
         assert!(result["error"].is_string(), "{marker}: {result}");
     }
@@ -123,15 +89,10 @@ pub(crate) fn check_frames(marker: &str, seen: &[Frame], verdict: Verdict) {
 /// The `finalText` of the close-out.
 pub(crate) fn final_text(client: &Client) -> &str {
     let result = client.seen.iter().find(|frame| frame.event == "result");
-    result
-        .and_then(|frame| frame.data["finalText"].as_str())
-        .expect("a result with a text")
+    result.and_then(|frame| frame.data["finalText"].as_str()).expect("a result with a text")
 }
 
 /// The wire bytes of all frames.
 pub(crate) fn bytes_of(frames: &[Frame]) -> Vec<u8> {
-    frames
-        .iter()
-        .flat_map(|frame| frame.raw.iter().copied())
-        .collect()
+    frames.iter().flat_map(|frame| frame.raw.iter().copied()).collect()
 }

@@ -20,10 +20,7 @@ impl Process {
     /// test's own thread: the kernel ends the child when the thread that started it ends.
     pub(crate) fn start(program: &Path, dress: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL"])
-            .arg(program)
-            .process_group(0);
+        command.args(["--pdeathsig", "KILL"]).arg(program).process_group(0);
         dress(&mut command);
         let child = command.spawn().expect("start a process through setpriv");
         Self { child, ended: None }

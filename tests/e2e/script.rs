@@ -36,10 +36,7 @@ pub(crate) struct Script {
 impl Script {
     /// Reads the brackets of `prompt`; other text is ignored.
     pub(crate) fn parse(prompt: &str) -> Self {
-        let mut script = Self {
-            marker: String::new(),
-            acts: Vec::new(),
-        };
+        let mut script = Self { marker: String::new(), acts: Vec::new() };
         for piece in prompt.split('[').skip(1) {
             let Some((inside, _)) = piece.split_once(']') else {
                 continue;
@@ -65,31 +62,20 @@ impl Script {
 
 /// Reads `words=40 pace=20ms` and its like.
 fn act(inside: &str) -> Option<Act> {
-    let value = |key: &str| {
-        inside
-            .split(' ')
-            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-    };
+    let value =
+        |key: &str| inside.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     if let Some(count) = value("words") {
         let pace = value("pace").map_or(Duration::ZERO, duration);
-        return Some(Act::Words {
-            count: count.parse().expect("words=<number>"),
-            pace,
-        });
+        return Some(Act::Words { count: count.parse().expect("words=<number>"), pace });
     }
     if let Some(size) = value("big") {
         let kilo = size.strip_suffix('k').expect("big=<number>k");
-        return Some(Act::Big(
-            kilo.parse::<usize>().expect("big=<number>k") << 10,
-        ));
+        return Some(Act::Big(kilo.parse::<usize>().expect("big=<number>k") << 10));
     }
     if let Some(fail) = value("fail") {
         let (status, times) = fail.split_once('x').unwrap_or((fail, "1000"));
         let status = status.parse().expect("fail=<status>");
-        return Some(Act::Fail {
-            status,
-            times: times.parse().expect("fail=<status>x<times>"),
-        });
+        return Some(Act::Fail { status, times: times.parse().expect("fail=<status>x<times>") });
     }
     let quiet = value("quiet").map(|text| Act::Quiet(duration(text)));
     quiet.or_else(|| value("gate").map(|name| Act::Gate(name.to_owned())))
@@ -108,14 +94,8 @@ fn duration(text: &str) -> Duration {
 fn a_script_is_cut_into_model_calls_after_each_tool() {
     let script = Script::parse("do [turn-3] [words=2] [tool=bash:echo hi] x [quiet=5s] [big=1k]");
     assert_eq!(script.marker, "turn-3");
-    let words = Act::Words {
-        count: 2,
-        pace: Duration::ZERO,
-    };
+    let words = Act::Words { count: 2, pace: Duration::ZERO };
     assert_eq!(script.call(0), [words, Act::Tool("echo hi".into())]);
-    assert_eq!(
-        script.call(1),
-        [Act::Quiet(Duration::from_secs(5)), Act::Big(1024)]
-    );
+    assert_eq!(script.call(1), [Act::Quiet(Duration::from_secs(5)), Act::Big(1024)]);
     assert_eq!(script.call(2), []);
 }

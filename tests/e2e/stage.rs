@@ -43,24 +43,11 @@ impl Stage {
         let model = FakeModel::start().await;
         let opencode = Opencode::start(&model.base_url(), opencode).await;
         let hop = BoxHop::start(opencode.address()).await;
-        let daemon::Settings {
-            flags,
-            environment,
-            canaries,
-        } = daemon;
+        let daemon::Settings { flags, environment, canaries } = daemon;
         let flags = FLAGS.into_iter().chain(flags).collect();
-        let settings = daemon::Settings {
-            flags,
-            environment,
-            canaries,
-        };
+        let settings = daemon::Settings { flags, environment, canaries };
         let daemon = Daemon::start(hop.url(), settings).await;
-        Self {
-            daemon,
-            hop,
-            opencode,
-            model,
-        }
+        Self { daemon, hop, opencode, model }
     }
 
     /// A client of `turn` that talks to the daemon directly.
@@ -83,25 +70,15 @@ impl Stage {
         oracle::check(client, self.daemon.address(), Verdict::Completed).await;
         let marker = &client.turn.marker;
         let said = self.opencode.final_text(marker).await;
-        assert_eq!(
-            said.as_deref(),
-            Some(oracle::final_text(client)),
-            "{marker}: the text"
-        );
+        assert_eq!(said.as_deref(), Some(oracle::final_text(client)), "{marker}: the text");
         self.check_sent_once(client);
     }
 
     /// Checks a turn that should have ended otherwise.
     pub(crate) async fn check_ended(&self, client: &Client, verdict: Verdict) {
         oracle::check(client, self.daemon.address(), verdict).await;
-        assert!(
-            self.model.runs(&client.turn.marker) <= 1,
-            "a prompt ran twice"
-        );
-        assert!(
-            self.hop.prompts_sent(&client.turn.marker) <= 1,
-            "a prompt was sent twice"
-        );
+        assert!(self.model.runs(&client.turn.marker) <= 1, "a prompt ran twice");
+        assert!(self.hop.prompts_sent(&client.turn.marker) <= 1, "a prompt was sent twice");
     }
 
     /// One prompt left the daemon, and one was run.

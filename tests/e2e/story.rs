@@ -21,37 +21,20 @@ fn counts(frames: &[Frame]) -> String {
             None => names.push((&frame.event, 1)),
         }
     }
-    let told: Vec<String> = names
-        .iter()
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
-    if told.is_empty() {
-        "nothing".to_owned()
-    } else {
-        told.join(", ")
-    }
+    let told: Vec<String> = names.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if told.is_empty() { "nothing".to_owned() } else { told.join(", ") }
 }
 
 #[tokio::test]
 async fn story() {
     let mut stage = Stage::start().await;
-    tell(&format!(
-        "opencode serves at http://{}",
-        stage.opencode.address()
-    ));
-    tell(&format!(
-        "afterbay serves at http://{} in front of it",
-        stage.daemon.address()
-    ));
+    tell(&format!("opencode serves at http://{}", stage.opencode.address()));
+    tell(&format!("afterbay serves at http://{} in front of it", stage.daemon.address()));
     let script = "[tool=bash:echo building] [quiet=6s] [gate=restarted] [words=12 pace=20ms]";
     let cut = Plan::Cut { event: 3, more: 30 };
     let (mut client, hop) = stage.behind(Turn::new("turn-1", script), [cut]).await;
 
-    let mut frames = client
-        .open(Way::SamePost)
-        .await
-        .expect("afterbay answers")
-        .stream();
+    let mut frames = client.open(Way::SamePost).await.expect("afterbay answers").stream();
     tell("a client starts a turn: a tool call, then a quiet time, then an answer");
     let stop = client.read(&mut frames).await;
     assert_eq!((hop.seen().cuts, stop), (1, Stop::Cut));
@@ -61,19 +44,12 @@ async fn story() {
     ));
 
     let before = client.seen.len();
-    let mut frames = client
-        .open(Way::RunStream)
-        .await
-        .expect("afterbay answers")
-        .stream();
+    let mut frames = client.open(Way::RunStream).await.expect("afterbay answers").stream();
     stage.model.called("turn-1", 2).await;
     client.read_until(&mut frames, "message.part.updated").await;
     stage.daemon.kill();
     client.read(&mut frames).await;
-    tell(&format!(
-        "it came back after id {before} and got: {}",
-        counts(&client.seen[before..])
-    ));
+    tell(&format!("it came back after id {before} and got: {}", counts(&client.seen[before..])));
     tell("afterbay is killed with kill -9 in the quiet time");
 
     stage.daemon.restart().await;

@@ -19,65 +19,35 @@ const BUSY: &str = "[tool=bash:echo one] [tool=bash:echo two; sleep 0.3; echo th
 
 /// The parts of this type that the frames show, as they came.
 fn parts<'a>(frames: &'a [Frame], kind: &str) -> Vec<&'a Value> {
-    let parts = frames
-        .iter()
-        .filter(|frame| frame.event == "message.part.updated");
-    parts
-        .map(|frame| &frame.data["part"])
-        .filter(|part| part["type"] == kind)
-        .collect()
+    let parts = frames.iter().filter(|frame| frame.event == "message.part.updated");
+    parts.map(|frame| &frame.data["part"]).filter(|part| part["type"] == kind).collect()
 }
 
 #[tokio::test]
 async fn a_turn_with_a_tool_call_and_a_quiet_time_is_one_stream_with_heartbeats() {
-    let settings = daemon::Settings {
-        flags: vec!["--heartbeat", "1s"],
-        ..daemon::Settings::default()
-    };
+    let settings =
+        daemon::Settings { flags: vec!["--heartbeat", "1s"], ..daemon::Settings::default() };
     let stage = Stage::with(opencode::Settings::default(), settings).await;
     let script = "[tool=bash:echo hi there] [quiet=5s] [words=20 pace=10ms]";
     let mut client = stage.client(Turn::new("turn-1", script));
-    let answer = client
-        .turn
-        .post()
-        .send(client.address)
-        .await
-        .expect("the daemon answers");
+    let answer = client.turn.post().send(client.address).await.expect("the daemon answers");
     let mut frames = Frames::of(answer);
     client.execution = frames.header("x-execution-id").map(str::to_owned);
-    assert_eq!(
-        client.read(&mut frames).await,
-        Stop::Ended,
-        "one stream is enough"
-    );
+    assert_eq!(client.read(&mut frames).await, Stop::Ended, "one stream is enough");
     // The first comment comes at once; the quiet time is worth a few more.
-    assert!(
-        frames.comments() >= 4,
-        "{} comments in 5 s of quiet",
-        frames.comments()
-    );
+    assert!(frames.comments() >= 4, "{} comments in 5 s of quiet", frames.comments());
 
     stage.check_completed(&client).await;
     let first = client.seen.first().expect("a first frame");
     assert_eq!((first.id, first.event.as_str()), (1, "execution.started"));
-    assert_eq!(
-        first.data["executionId"].as_str(),
-        client.execution.as_deref()
-    );
+    assert_eq!(first.data["executionId"].as_str(), client.execution.as_deref());
     assert!(first.data["sessionId"].is_string(), "{first:?}");
     let tools = parts(&client.seen, "tool");
     let last = tools.last().expect("a tool part");
     assert_eq!(last["state"]["status"], "completed");
-    assert!(
-        last["state"]["output"]
-            .as_str()
-            .is_some_and(|it| it.contains("hi there")),
-        "{last}"
-    );
+    assert!(last["state"]["output"].as_str().is_some_and(|it| it.contains("hi there")), "{last}");
     let texts = parts(&client.seen, "text");
-    let own = texts
-        .iter()
-        .find(|part| part["text"].as_str().is_some_and(|it| it.contains('[')));
+    let own = texts.iter().find(|part| part["text"].as_str().is_some_and(|it| it.contains('[')));
     assert_eq!(own, None, "the user's own message is not sent back");
 }
 
@@ -87,10 +57,8 @@ async fn a_client_cut_within_random_frames_comes_back_in_every_form_and_misses_n
     let stage = Stage::start().await;
     let mut cuts = 0;
     for (number, way) in WAYS.into_iter().enumerate() {
-        let mut plan = || Plan::Cut {
-            event: random.random_range(1..4),
-            more: random.random_range(0..90),
-        };
+        let mut plan =
+            || Plan::Cut { event: random.random_range(1..4), more: random.random_range(0..90) };
         let plans = [plan(), plan(), plan(), plan()];
         println!("{way:?}: {plans:?}");
         let hop = ClientHop::start(stage.daemon.address(), plans).await;
@@ -98,10 +66,7 @@ async fn a_client_cut_within_random_frames_comes_back_in_every_form_and_misses_n
         let mut client = Client::new(hop.address(), turn, &[way]);
         client.run().await;
         let seen = hop.seen();
-        assert!(
-            seen.cuts > 0 && client.streams > 1,
-            "{way:?} was never cut: {seen:?}"
-        );
+        assert!(seen.cuts > 0 && client.streams > 1, "{way:?} was never cut: {seen:?}");
         cuts += seen.cuts;
         stage.check_completed(&client).await;
     }
@@ -113,25 +78,16 @@ async fn two_turns_of_a_session_stand_in_one_log_without_a_hole() {
     let stage = Stage::start().await;
     let mut first = stage.client(Turn::new("turn-1", "[tool=bash:echo a] [words=3]"));
     first.run().await;
-    let turn = Turn {
-        session: first.turn.session.clone(),
-        ..Turn::new("turn-2", "[words=4]")
-    };
+    let turn = Turn { session: first.turn.session.clone(), ..Turn::new("turn-2", "[words=4]") };
     let mut second = stage.client(turn);
     second.run().await;
     stage.check_completed(&first).await;
     stage.check_completed(&second).await;
     let next = second.seen.first().expect("a first frame").id;
-    assert_eq!(
-        next,
-        first.last_id() + 1,
-        "the second turn goes on where the first ended"
-    );
+    assert_eq!(next, first.last_id() + 1, "the second turn goes on where the first ended");
     assert_ne!(first.execution, second.execution);
 
-    let assigned = first.seen[0].data["sessionId"]
-        .as_str()
-        .expect("the assigned session");
+    let assigned = first.seen[0].data["sessionId"].as_str().expect("the assigned session");
     for session in [first.turn.session.as_str(), assigned] {
         let path = format!("/agents/sessions/{session}/events?until=idle");
         let answer = Request::get(path).send(stage.daemon.address()).await;
@@ -140,20 +96,9 @@ async fn two_turns_of_a_session_stand_in_one_log_without_a_hole() {
         while let Ok(frame) = frames.next().await {
             all.push(frame);
         }
-        let both = [
-            oracle::bytes_of(&first.seen),
-            oracle::bytes_of(&second.seen),
-        ]
-        .concat();
-        assert_eq!(
-            oracle::bytes_of(&all),
-            both,
-            "the log of {session} is its turns"
-        );
-        assert!(
-            frames.retry().is_some(),
-            "a GET stream says when to come back"
-        );
+        let both = [oracle::bytes_of(&first.seen), oracle::bytes_of(&second.seen)].concat();
+        assert_eq!(oracle::bytes_of(&all), both, "the log of {session} is its turns");
+        assert!(frames.retry().is_some(), "a GET stream says when to come back");
     }
 }
 
@@ -176,16 +121,9 @@ async fn a_growing_tool_output_is_shown_as_it_grows_and_not_sent_whole_each_time
         .filter(|part| part["state"]["status"] == "running")
         .filter_map(|part| part["state"]["metadata"]["output"].as_str().map(str::len))
         .collect();
-    assert!(
-        sizes.len() >= 5,
-        "the output is shown at {} lengths: {sizes:?}",
-        sizes.len()
-    );
+    assert!(sizes.len() >= 5, "the output is shown at {} lengths: {sizes:?}", sizes.len());
     let bytes: usize = client.seen.iter().map(|frame| frame.raw.len()).sum();
-    assert!(
-        bytes <= 12 * output,
-        "{bytes} bytes of frames for {output} bytes of output"
-    );
+    assert!(bytes <= 12 * output, "{bytes} bytes of frames for {output} bytes of output");
 }
 
 #[tokio::test]
