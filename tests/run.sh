@@ -37,12 +37,14 @@ lockfile() { cargo metadata --locked --format-version 1 >/dev/null; }
 
 clippy() { cargo clippy --locked --all-targets -- -D warnings; }
 
-docs() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items; }
+docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps && cargo test --locked --quiet --doc
+}
 
 unit_and_it() { cargo nextest run --locked --no-fail-fast -E 'not binary(e2e)'; }
 
-# Each test has a box and a daemon of its own; more than two at once would wait for each other.
-e2e() { cargo nextest run --locked --no-fail-fast --test-threads 2 --test e2e; }
+# `.config/nextest.toml` bounds how many run at once and how long each may take.
+e2e() { cargo nextest run --locked --no-fail-fast --test e2e; }
 
 wanted=("$@")
 [ "$#" -gt 0 ] || wanted=("${parts[@]}")

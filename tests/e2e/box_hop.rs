@@ -154,3 +154,38 @@ fn cut() -> Response {
     let broken = futures_util::stream::once(async { Err::<Bytes, _>("the box is gone") });
     (StatusCode::BAD_GATEWAY, Body::from_stream(broken)).into_response()
 }
+
+#[tokio::test]
+async fn a_stopped_prompt_never_arrives_and_a_stopped_answer_never_comes_back() {
+    use super::fake_model::FakeModel;
+    use super::http;
+    use super::opencode::{Opencode, Settings};
+    use serde_json::json;
+    let model = FakeModel::start().await;
+    let opencode = Opencode::start(&model.base_url(), Settings::default()).await;
+    let hop = BoxHop::start(opencode.address()).await;
+    let opened = http::Request::post("/session", &json!({})).send(hop.address).await;
+    let session = opened.expect("an answer").json().await.expect("a session");
+    let path = format!("/session/{}/prompt_async", session["id"].as_str().expect("an id"));
+    for (marker, at, runs) in [("turn-1", At::PromptRequest, 0), ("turn-2", At::PromptAnswer, 1)] {
+        let text = format!("[{marker}] [words=2]");
+        let prompt = json!({"parts": [{"type": "text", "text": text}]});
+        let prompt = http::Request::post(path.as_str(), &prompt);
+        let reached = hop.stop_at(at);
+        tokio::select! {
+            answer = prompt.send(hop.address) => panic!("stopped at {at:?}, answered {answer:?}"),
+            () = reached.wait(at) => {}
+        }
+        assert_eq!(hop.prompts_sent(marker), 1);
+        if runs == 1 {
+            model.called(marker, 1).await;
+        }
+        assert_eq!(model.runs(marker), runs, "stopped at {at:?}");
+    }
+    // What was stopped is not sent later: a whole turn of the same session runs after it.
+    let last = json!({"parts": [{"type": "text", "text": "[turn-3] [words=2]"}]});
+    let answer = http::Request::post(path, &last).send(hop.address).await.expect("an answer");
+    assert_eq!(answer.status, 204);
+    model.called("turn-3", 1).await;
+    assert_eq!(model.runs("turn-1"), 0);
+}

@@ -96,3 +96,38 @@ pub(crate) fn final_text(client: &Client) -> &str {
 pub(crate) fn bytes_of(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flat_map(|frame| frame.raw.iter().copied()).collect()
 }
+
+#[cfg(test)]
+fn frames(names: &[&str]) -> Vec<Frame> {
+    let close = serde_json::json!({"success": true, "status": "success", "finalText": "x"});
+    let frame = |(at, name): (usize, &&str)| Frame {
+        id: at as u64 + 1,
+        event: (*name).to_owned(),
+        data: close.clone(),
+        raw: bytes::Bytes::new(),
+    };
+    names.iter().enumerate().map(frame).collect()
+}
+
+#[test]
+fn a_close_out_that_is_missing_doubled_or_misplaced_is_found() {
+    let check = |names: &[&str], verdict| {
+        let seen = frames(names);
+        std::panic::catch_unwind(|| check_frames("turn-1", &seen, verdict)).is_ok()
+    };
+    assert!(check(&["execution.started", "result", "done"], Verdict::Completed));
+    let bad: [&[&str]; 7] = [
+        &["execution.started", "result"],
+        &["execution.started", "done"],
+        &["execution.started", "done", "result"],
+        &["execution.started", "result", "done", "done"],
+        &["result", "result", "done"],
+        &["result", "done", "message.part.updated"],
+        &["error", "result", "done"],
+    ];
+    for names in bad {
+        assert!(!check(names, Verdict::Completed), "{names:?} must be found");
+    }
+    assert!(!check(&["result", "done"], Verdict::Cancelled));
+    assert!(!check(&["error", "result", "done"], Verdict::Failed(&[])));
+}

@@ -127,6 +127,18 @@ async fn a_growing_tool_output_is_shown_as_it_grows_and_not_sent_whole_each_time
 }
 
 #[tokio::test]
+async fn an_answer_of_300_kilobytes_is_whole_in_its_frames() {
+    let stage = Stage::start().await;
+    let turn = Turn::new("turn-1", "[tool=bash:echo hi] [big=300k]");
+    let cut = Plan::Cut { event: 5, more: 100_000 };
+    let (mut client, hop) = stage.behind(turn, [cut]).await;
+    client.run().await;
+    stage.check_completed(&client).await;
+    assert_eq!(oracle::final_text(&client).len(), 300 << 10);
+    println!("cuts: {}", hop.seen().cuts);
+}
+
+#[tokio::test]
 async fn a_repeated_post_attaches_and_runs_nothing_again() {
     let stage = Stage::start().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo a] [gate=open] [words=5]");
