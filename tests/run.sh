@@ -33,9 +33,9 @@ tools() {
 
 format() { cargo fmt --all --check; }
 
-lockfile() { cargo metadata --locked --format-version 1 >/dev/null; }
+lockfile() { cargo tree --locked --quiet >/dev/null; }
 
-clippy() { cargo clippy --locked --all-targets -- -D warnings; }
+clippy() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 
 docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps && cargo test --locked --quiet --doc
