@@ -18,45 +18,6 @@ pub const LISTEN: &str = "127.0.0.1:8788";
 /// Where operators connect: the same choice, a thousand ports up so that the two are told apart.
 pub const ADMIN: &str = "127.0.0.1:9788";
 
-/// Dispatched but never seen at work. A cold box with an agent to load took a few seconds in
-/// practice; a minute is well above that and well below a person's patience.
-pub const START_DEADLINE: Duration = Duration::from_secs(60);
-
-/// No answer from the box. A restart or a move of a box takes a minute or two; after five it is
-/// rather gone.
-pub const UNREACHABLE_DEADLINE: Duration = Duration::from_secs(5 * 60);
-
-/// No credential that the box takes. Tokens often live for 15 minutes and their owners come back
-/// late; an hour lets a lunch break pass.
-pub const UNAUTHORIZED_DEADLINE: Duration = Duration::from_secs(60 * 60);
-
-/// The whole turn, waiting for people included. Nothing that is still wanted runs for longer than
-/// a day, and a forgotten turn must not be polled for ever.
-pub const TURN_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A box that says idle while the turn's record is not complete is given this long to complete
-/// it. Idle and done arrive in either order within a second; 15 s forgives a slow disk.
-pub const IDLE_GRACE: Duration = Duration::from_secs(15);
-
-/// Between two polls right after something changed: what people take for "at once".
-pub const POLL_FAST: Duration = Duration::from_millis(500);
-
-/// Between two polls when nothing has changed for a while.
-pub const POLL_SLOW: Duration = Duration::from_secs(3);
-
-/// Between two polls while the box waits for a person, who takes longer than that to answer.
-pub const POLL_WAITING: Duration = Duration::from_secs(10);
-
-/// How long the head of a turn's answer waits for the box's word, so that a refusal can be the
-/// HTTP status. Far below the time after which clients give up on a head.
-pub const HEAD_WAIT: Duration = Duration::from_secs(2);
-
-/// Between two bytes of a quiet stream. Idle timers of proxies begin at about 30 s.
-pub const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// The shortest heartbeat: below it ten thousand quiet streams are a load of their own.
-pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
-
 /// From the first signal to the exit. `docker stop` kills after 10 s.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
 

@@ -28,10 +28,7 @@ use crate::sse::last_event_id::LastEventId;
 /// As [`execution`]; [`Error::ExecutionIdRequired`], [`Error::IdConflict`], [`Error::InvalidId`].
 pub(crate) async fn named(door: &Door, parts: &Parts) -> Result<Response, Error> {
     let query = Query::parse(parts.uri.query());
-    let in_query = query
-        .get("executionId")
-        .map(ExecutionId::parse)
-        .transpose()?;
+    let in_query = query.get("executionId").map(ExecutionId::parse).transpose()?;
     let in_header = turn_request::header_execution(&parts.headers)?;
     let id = match (in_query, in_header) {
         (Some(one), Some(other)) if one != other => return Err(Error::IdConflict),
@@ -65,10 +62,7 @@ pub(crate) async fn turn(door: &Door, parts: &Parts, turn: TurnRef) -> Result<Re
     let who = auth::credential(&parts.headers)?;
     let resource = Resource::Execution(turn.execution.clone());
     auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
-    let head = Head {
-        session: turn.session.id(),
-        execution: Some(turn.execution.clone()),
-    };
+    let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
     if parts.method == Method::HEAD {
         return Ok(head.stream(Body::empty()));
     }
@@ -93,21 +87,15 @@ pub(crate) async fn session(
     let who = auth::credential(&parts.headers)?;
     let resource = Resource::Session(id);
     auth::may_read(&door.doors.sessions, session, who.as_ref(), resource).await?;
-    let head = Head {
-        session: session.id(),
-        execution: None,
-    };
+    let head = Head { session: session.id(), execution: None };
     if parts.method == Method::HEAD {
         return Ok(head.stream(Body::empty()));
     }
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_session_request(&parts.headers, &query);
     count(door, cursor);
-    let until_idle = if query.get("until") == Some("idle") {
-        UntilIdle::Yes
-    } else {
-        UntilIdle::No
-    };
+    let until_idle =
+        if query.get("until") == Some("idle") { UntilIdle::Yes } else { UntilIdle::No };
     match door.place() {
         Ok(place) => Ok(follow::session(door, session, cursor, until_idle, place)),
         Err(error) => follow::turned_away(&parts.headers, &head, error),

@@ -16,7 +16,6 @@ use super::cursor::{self, Shown, Start};
 use super::end_to_end;
 use super::error::Error;
 use super::head::Head;
-use super::last_words::LastWords;
 use super::leave::Leave;
 use super::route;
 use super::stream::{self, Feed, Manner, Scope, Source, Unanswered};
@@ -25,6 +24,7 @@ use crate::event::Seq;
 use crate::limits;
 use crate::session::{Answered, Session, TurnRef};
 use crate::sse::last_event_id::LastEventId;
+use crate::turn::close_out::Names;
 use crate::upstream::Refusal;
 
 /// How the client came: it decides how the stream begins and ends.
@@ -51,19 +51,8 @@ pub(crate) async fn turn(
 ) -> Result<Response, Error> {
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
     let (first, next) = (turn.from, turn.session.tail().next_seq);
-    let next = if by == By::Start {
-        first
-    } else {
-        next.max(first)
-    };
-    let start = cursor::choose(
-        cursor,
-        Shown {
-            first,
-            next,
-            last: turn.last(),
-        },
-    );
+    let next = if by == By::Start { first } else { next.max(first) };
+    let start = cursor::choose(cursor, Shown { first, next, last: turn.last() });
     let wait = match by {
         By::Get => Duration::ZERO,
         By::Post | By::Start => door.doors.settings.head_wait,
@@ -73,23 +62,16 @@ pub(crate) async fn turn(
     let unanswered = match timeout(wait, &mut answer).await {
         Ok(Answered::Running) => None,
         Ok(Answered::Refused(refusal)) => return Ok(refused(refusal)),
-        Ok(Answered::Withdrawn { code, message }) => {
-            return Err(Error::Withdrawn { code, message });
-        }
+        Ok(Answered::Withdrawn(why)) => return Err(Error::Withdrawn(why)),
+        Ok(Answered::Stopped) => return Err(Error::Draining),
         Err(_elapsed) => Some(answer),
     };
-    let head = Head {
-        session: turn.session.id(),
-        execution: Some(turn.execution.clone()),
-    };
+    let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
     let after = match start {
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return Ok(at_end(&head, by)),
     };
-    let words = LastWords {
-        session: head.session.clone(),
-        execution: turn.execution.clone(),
-    };
+    let words = Names { session: head.session.clone(), execution: turn.execution.clone() };
     let feed = Feed {
         source: Source::Log(turn.session.cursor(after)),
         after,
@@ -98,11 +80,7 @@ pub(crate) async fn turn(
         unanswered: unanswered.map(|answer| (answer, words)),
         last: Box::new(move || turn.last()),
     };
-    Ok(shown(
-        &head,
-        start,
-        stream::body(feed, manner(door, by, place)),
-    ))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, place))))
 }
 
 /// Shows a session's log, by GET.
@@ -120,36 +98,15 @@ pub(crate) fn session(
     };
     let next = session.tail().next_seq;
     let first = Seq::START.next();
-    let start = cursor::choose(
-        cursor,
-        Shown {
-            first,
-            next,
-            last: last(),
-        },
-    );
-    let head = Head {
-        session: session.id(),
-        execution: None,
-    };
+    let start = cursor::choose(cursor, Shown { first, next, last: last() });
+    let head = Head { session: session.id(), execution: None };
     let after = match start {
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return head.no_content(),
     };
     let source = Source::Log(session.cursor(after));
-    let feed = Feed {
-        source,
-        after,
-        next_at_open: next,
-        scope,
-        last,
-        unanswered: None,
-    };
-    shown(
-        &head,
-        start,
-        stream::body(feed, manner(door, By::Get, place)),
-    )
+    let feed = Feed { source, after, next_at_open: next, scope, last, unanswered: None };
+    shown(&head, start, stream::body(feed, manner(door, By::Get, place)))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -181,9 +138,7 @@ pub(crate) fn turned_away(
 /// The last event of a session in which nothing runs. Asked in this order: a turn's last event is
 /// in the log before the session is idle.
 fn idle_at(session: &Session) -> Option<Seq> {
-    (!session.is_busy())
-        .then(|| session.tail().next_seq.previous())
-        .filter(|seq| *seq > Seq::START)
+    (!session.is_busy()).then(|| session.tail().next_seq.previous()).filter(|seq| *seq > Seq::START)
 }
 
 fn at_end(head: &Head, by: By) -> Response {
@@ -201,27 +156,13 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
 }
 
 fn manner(door: &Door, by: By, place: OwnedSemaphorePermit) -> Manner {
-    let Doors {
-        settings,
-        metrics,
-        drain,
-        ..
-    } = &door.doors;
+    let Doors { settings, metrics, drain, .. } = &door.doors;
     let (retry, leave) = match by {
-        By::Get => (
-            Some(retry_millis()),
-            Leave::early(drain.clone(), settings.grace),
-        ),
+        By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
-    Manner {
-        heartbeat,
-        retry,
-        leave,
-        _place: place,
-        metrics,
-    }
+    Manner { heartbeat, retry, leave, _place: place, metrics }
 }
 
 fn retry_millis() -> u64 {
@@ -230,11 +171,7 @@ fn retry_millis() -> u64 {
 
 /// The box's own answer to a turn that it refused.
 fn refused(refusal: Refusal) -> Response {
-    let Refusal {
-        status,
-        headers,
-        body,
-    } = refusal;
+    let Refusal { status, headers, body } = refusal;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = end_to_end::of_refusal(&headers);

@@ -4,81 +4,27 @@
 //! the log, its ids may start again, and a client must not take these for a place to go on from.
 
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
 
-use crate::event::Event;
-use crate::ids::{ExecutionId, SessionId};
 use crate::session::Answered;
 use crate::sse::frame;
-use crate::upstream::Refusal;
+use crate::turn::close_out::{self, Names};
+use crate::turn::verdict::Withdrawal;
 
-/// The code for a turn that the box refused.
-const DISPATCH_REFUSED: &str = "DISPATCH_REFUSED";
-
-/// The names that the close-out carries.
-#[derive(Debug, Clone)]
-pub(crate) struct LastWords {
-    pub(crate) session: SessionId,
-    pub(crate) execution: ExecutionId,
-}
-
-impl LastWords {
-    /// The close-out, or `None` if the turn runs and the log will speak.
-    pub(crate) fn say(&self, answer: &Answered) -> Option<Bytes> {
-        match answer {
-            Answered::Running => None,
-            Answered::Refused(Refusal { status, .. }) => {
-                let message = format!("the box refused the turn with {status}");
-                Some(self.close_out(DISPATCH_REFUSED, &message))
-            }
-            Answered::Withdrawn { code, message } => Some(self.close_out(code, message)),
+/// The close-out of a turn that never was, or `None` if the log will speak: the turn runs, or
+/// goes on after a restart.
+pub(crate) fn say(names: &Names, answer: &Answered) -> Option<Bytes> {
+    let (why, message) = match answer {
+        Answered::Running | Answered::Stopped => return None,
+        Answered::Refused(refusal) => {
+            (Withdrawal::Refused, format!("the box refused the turn with {}", refusal.status))
         }
+        Answered::Withdrawn(why) => (*why, why.explanation().to_owned()),
+    };
+    let mut out = BytesMut::new();
+    for event in close_out::withdrawn_frames(names, why, &message) {
+        frame::write_unnumbered(&mut out, &event);
     }
-
-    fn close_out(&self, code: &str, message: &str) -> Bytes {
-        let error = Failure { message, code };
-        let result = FailedResult {
-            final_text: "",
-            success: false,
-            status: "failed",
-            error: message,
-            error_code: code,
-        };
-        let done = FailedDone {
-            status: "failed",
-            session_id: self.session.as_str(),
-            execution_id: self.execution.as_str(),
-        };
-        let mut out = BytesMut::new();
-        frame::write_unnumbered(&mut out, &Event::ours("error", &error));
-        frame::write_unnumbered(&mut out, &Event::ours("result", &result));
-        frame::write_unnumbered(&mut out, &Event::ours("done", &done));
-        out.freeze()
-    }
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    message: &'a str,
-    code: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FailedResult<'a> {
-    final_text: &'a str,
-    success: bool,
-    status: &'a str,
-    error: &'a str,
-    error_code: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FailedDone<'a> {
-    status: &'a str,
-    session_id: &'a str,
-    execution_id: &'a str,
+    Some(out.freeze())
 }
 
 #[cfg(test)]
@@ -86,18 +32,17 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     use super::*;
+    use crate::ids::{ExecutionId, SessionId};
+    use crate::upstream::Refusal;
 
-    fn words() -> LastWords {
+    fn names() -> Names {
         let session = SessionId::parse("ses_1").expect("an id");
-        LastWords {
-            session,
-            execution: ExecutionId::parse("e-1").expect("an id"),
-        }
+        Names { session, execution: ExecutionId::parse("e-1").expect("an id") }
     }
 
     #[test]
     fn a_running_turn_has_none() {
-        assert_eq!(words().say(&Answered::Running), None);
+        assert_eq!(say(&names(), &Answered::Running), None);
     }
 
     #[test]
@@ -107,16 +52,15 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"Bearer canary"),
         };
-        let said = words()
-            .say(&Answered::Refused(refusal))
-            .expect("last words");
+        let said = say(&names(), &Answered::Refused(refusal)).expect("last words");
         let expected = "event: error\n\
             data: {\"message\":\"the box refused the turn with 403 Forbidden\",\
             \"code\":\"DISPATCH_REFUSED\"}\n\n\
             event: result\n\
             data: {\"finalText\":\"\",\"success\":false,\"status\":\"failed\",\
             \"error\":\"the box refused the turn with 403 Forbidden\",\
-            \"errorCode\":\"DISPATCH_REFUSED\"}\n\n\
+            \"errorCode\":\"DISPATCH_REFUSED\",\
+            \"metadata\":{\"sessionId\":\"ses_1\"}}\n\n\
             event: done\n\
             data: {\"status\":\"failed\",\"sessionId\":\"ses_1\",\"executionId\":\"e-1\"}\n\n";
         assert_eq!(std::str::from_utf8(&said), Ok(expected));
@@ -124,11 +68,8 @@ mod tests {
 
     #[test]
     fn a_withdrawn_turn_keeps_its_own_code() {
-        let withdrawn = Answered::Withdrawn {
-            code: "BOX_UNREACHABLE",
-            message: "no connection".into(),
-        };
-        let said = words().say(&withdrawn).expect("last words");
+        let withdrawn = Answered::Withdrawn(Withdrawal::BoxUnreachable);
+        let said = say(&names(), &withdrawn).expect("last words");
         let text = String::from_utf8(said.to_vec()).expect("UTF-8");
         assert_eq!(text.matches("BOX_UNREACHABLE").count(), 2);
         assert!(!text.contains("id:"));

@@ -84,19 +84,10 @@ struct Door {
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings {
-        max_streams,
-        max_turn_body,
-        max_bodies,
-        ..
-    } = doors.settings;
+    let Settings { max_streams, max_turn_body, max_bodies, .. } = doors.settings;
     let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
     let bodies = Budget::new(max_turn_body, max_bodies);
-    Router::new().fallback(serve).with_state(Arc::new(Door {
-        doors,
-        places,
-        bodies,
-    }))
+    Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
 }
 
 async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -106,9 +97,7 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
         Err(error) => (Asked::Other, Err(error)),
     };
     let response = answer.unwrap_or_else(Error::into_response);
-    door.doors
-        .metrics
-        .answered(asked, response.status().as_u16());
+    door.doors.metrics.answered(asked, response.status().as_u16());
     response
 }
 
@@ -130,9 +119,7 @@ fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {
-    let Doors {
-        sessions, box_name, ..
-    } = &door.doors;
+    let Doors { sessions, box_name, .. } = &door.doors;
     match route {
         Route::Turn => run_stream::post(door, parts, body).await,
         Route::NamedReplay => events::named(door, &parts).await,
@@ -184,8 +171,6 @@ impl Door {
         if self.doors.drain.is_cancelled() {
             return Err(Error::Draining);
         }
-        Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Error::TooManyStreams)
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::TooManyStreams)
     }
 }

@@ -19,9 +19,7 @@ impl<'a> Query<'a> {
     /// The first value of `name`; an empty one counts as absent.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let values = self.0.iter().filter(|(n, _)| n == name);
-        values
-            .map(|(_, value)| value.as_ref())
-            .find(|value| !value.is_empty())
+        values.map(|(_, value)| value.as_ref()).find(|value| !value.is_empty())
     }
 }
 
@@ -50,9 +48,7 @@ pub(crate) fn decode_segment(text: &str) -> Option<Cow<'_, str>> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -61,28 +61,13 @@ async fn start(
     held: Held,
     who: Option<Credential>,
 ) -> Result<Started, Error> {
-    let Asked {
-        session,
-        execution,
-        turn,
-        cursor: _,
-        is_empty: _,
-    } = asked;
+    let Asked { session, execution, turn, cursor: _, is_empty: _ } = asked;
     let resource = session.clone().map(Resource::Session);
     let resource = resource.or_else(|| execution.clone().map(Resource::Execution));
     let (sessions, box_name) = (door.doors.sessions.clone(), door.doors.box_name.clone());
     let started = door.doors.tasks.spawn("start turn", async move {
-        let body = upstream::Body {
-            headers,
-            bytes: held.bytes.clone(),
-        };
-        let request = TurnRequest {
-            session,
-            execution,
-            turn,
-            who,
-            body,
-        };
+        let body = upstream::Body { headers, bytes: held.bytes.clone() };
+        let request = TurnRequest { session, execution, turn, who, body };
         let started = sessions.start_turn(&box_name, request).await;
         // Until here the bytes count as the doors'; from now on as the session's.
         drop(held);

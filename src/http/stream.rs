@@ -24,7 +24,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::last_words::LastWords;
+use super::last_words;
 use super::leave::Leave;
 use crate::event::{Control, Event, Seq};
 use crate::limits;
@@ -32,6 +32,7 @@ use crate::log::{self, Cursor, Logged, Step};
 use crate::metrics::http::{Ended, Metrics};
 use crate::session::Answered;
 use crate::sse::frame;
+use crate::turn::close_out::Names;
 use crate::turn::control;
 
 /// Where the steps come from.
@@ -90,7 +91,7 @@ pub(crate) struct Feed {
     pub(crate) scope: Scope,
     pub(crate) last: Last,
     /// Set while the turn's dispatch may still be refused, with what is then said.
-    pub(crate) unanswered: Option<(Unanswered, LastWords)>,
+    pub(crate) unanswered: Option<(Unanswered, Names)>,
 }
 
 /// How one stream behaves.
@@ -159,21 +160,10 @@ struct EventStream {
 impl EventStream {
     fn new(feed: Feed, manner: Manner) -> Self {
         manner.metrics.stream_opened();
-        let ended = EndCounter {
-            metrics: manner.metrics.clone(),
-            why: Ended::Gone,
-        };
+        let ended = EndCounter { metrics: manner.metrics.clone(), why: Ended::Gone };
         let (position, last_sent) = (feed.after, Instant::now());
         let (state, held) = (State::Opening, VecDeque::new());
-        Self {
-            feed,
-            manner,
-            state,
-            held,
-            position,
-            last_sent,
-            ended,
-        }
+        Self { feed, manner, state, held, position, last_sent, ended }
     }
 
     /// The next piece; `None` is a clean end.
@@ -298,12 +288,12 @@ impl EventStream {
 
     /// The dispatch is answered: from now on the log alone speaks, or nothing ever will.
     fn take_answer(&mut self, answer: Answered) -> Option<Bytes> {
-        let (_, words) = self.feed.unanswered.take()?;
-        let last_words = words.say(&answer)?;
+        let (_, names) = self.feed.unanswered.take()?;
+        let said = last_words::say(&names, &answer)?;
         self.manner.metrics.refused_late();
         self.held.clear();
         self.state = State::Over(Ended::Refused);
-        Some(last_words)
+        Some(said)
     }
 
     fn take_step(&mut self, step: Result<Step, log::Error>) -> Option<Bytes> {
@@ -352,11 +342,7 @@ impl EventStream {
         }
         (to >= from).then(|| {
             let mut out = BytesMut::new();
-            let lost = Lost {
-                code: "EVENTS_EXPIRED",
-                from: from.get(),
-                to: to.get(),
-            };
+            let lost = Lost { code: "EVENTS_EXPIRED", from: from.get(), to: to.get() };
             frame::write(&mut out, to, &Event::ours("warning", &lost));
             out.freeze()
         })

@@ -28,13 +28,7 @@ pub struct Cursor {
 
 impl Cursor {
     pub(super) fn new(session: Arc<Session>, health: HealthWatch, after: Seq) -> Self {
-        Self {
-            tail: session.watch(),
-            session,
-            health,
-            after,
-            lsn: Lsn::START,
-        }
+        Self { tail: session.watch(), session, health, after, lsn: Lsn::START }
     }
 
     /// The next records; waits at the tail. A cursor beyond the tail waits for the event after the
@@ -95,16 +89,12 @@ impl Cursor {
             let mut wanted = Vec::new();
             for place in places {
                 let records = place.read(key)?;
-                let following = records
-                    .into_iter()
-                    .filter(|r| r.seq > after && r.lsn >= lsn);
+                let following = records.into_iter().filter(|r| r.seq > after && r.lsn >= lsn);
                 wanted.extend(following.map(Logged::from));
             }
             Ok(wanted)
         });
-        let read = reading
-            .await
-            .unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let read = reading.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
         read.map_err(|e| Error::Read(Arc::new(e)))
     }
 }
@@ -112,10 +102,7 @@ impl Cursor {
 impl From<Numbered> for Logged {
     fn from(numbered: Numbered) -> Self {
         match numbered.record {
-            Record::Event(event) => Self::Event {
-                seq: numbered.seq,
-                event,
-            },
+            Record::Event(event) => Self::Event { seq: numbered.seq, event },
             Record::Control(control) => Self::Control(control),
         }
     }

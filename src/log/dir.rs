@@ -55,21 +55,12 @@ impl RealDisk {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = Holder::read(&mut lock);
-                return Err(OpenError::Locked {
-                    folder: path.display().to_string(),
-                    holder,
-                });
+                return Err(OpenError::Locked { folder: path.display().to_string(), holder });
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock the log folder")(source)),
         }
-        Holder::this_process()
-            .write(&mut lock)
-            .map_err(failed("write the lock file"))?;
-        Ok(Self {
-            path: path.to_owned(),
-            folder,
-            _lock: lock,
-        })
+        Holder::this_process().write(&mut lock).map_err(failed("write the lock file"))?;
+        Ok(Self { path: path.to_owned(), folder, _lock: lock })
     }
 }
 
@@ -100,10 +91,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = options()
-            .create(true)
-            .truncate(true)
-            .open(self.path.join(name))?;
+        let file = options().create(true).truncate(true).open(self.path.join(name))?;
         Ok(Arc::new(RealFile(file)))
     }
 
@@ -147,18 +135,12 @@ impl DiskFile for RealFile {
 
 impl Holder {
     fn this_process() -> Self {
-        Self {
-            pid: std::process::id(),
-            since: SystemTime::now(),
-        }
+        Self { pid: std::process::id(), since: SystemTime::now() }
     }
 
     /// Lock files are for people and for the next process's error message: they are not synced.
     fn write(self, lock: &mut File) -> io::Result<()> {
-        let since = self
-            .since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         lock.set_len(0)?;
         lock.write_all(format!("{} {}\n", self.pid, since.as_millis()).as_bytes())
     }
@@ -169,21 +151,13 @@ impl Holder {
         lock.take(MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
         let (pid, since) = text.trim_end().split_once(' ')?;
         let since = Duration::from_millis(since.parse().ok()?);
-        Some(Self {
-            pid: pid.parse().ok()?,
-            since: SystemTime::UNIX_EPOCH.checked_add(since)?,
-        })
+        Some(Self { pid: pid.parse().ok()?, since: SystemTime::UNIX_EPOCH.checked_add(since)? })
     }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} since {}",
-            self.pid,
-            httpdate::fmt_http_date(self.since)
-        )
+        write!(f, "process {} since {}", self.pid, httpdate::fmt_http_date(self.since))
     }
 }
 
@@ -214,21 +188,10 @@ mod tests {
         let before = SystemTime::now() - Duration::from_secs(1);
         let first = RealDisk::open(home.path()).expect("open");
         let refused = RealDisk::open(home.path()).expect_err("locked");
-        let OpenError::Locked {
-            holder: Some(holder),
-            ..
-        } = &refused
-        else {
-            panic!("{refused}")
-        };
+        let OpenError::Locked { holder: Some(holder), .. } = &refused else { panic!("{refused}") };
         assert_eq!(holder.pid, std::process::id());
         assert!(holder.since > before);
-        assert!(
-            refused
-                .to_string()
-                .contains(&format!("process {}", holder.pid)),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains(&format!("process {}", holder.pid)), "{refused}");
         drop(first);
         RealDisk::open(home.path()).expect("open after the first let go");
     }

@@ -78,10 +78,7 @@ impl GroupHeader {
 }
 
 fn seed(segment: SegmentId, number: u64, attempt: u32) -> u32 {
-    checksum(
-        segment.seed,
-        &[&number.to_le_bytes(), &attempt.to_le_bytes()],
-    )
+    checksum(segment.seed, &[&number.to_le_bytes(), &attempt.to_le_bytes()])
 }
 
 /// Collects the batches of one group.
@@ -107,18 +104,8 @@ impl GroupBuilder {
     pub(super) fn new(mut buffer: Vec<u8>, segment: SegmentId, number: u64, attempt: u32) -> Self {
         buffer.clear();
         buffer.resize(GROUP_HEADER_BYTES, 0);
-        let header = GroupHeader {
-            number,
-            attempt,
-            batches: 0,
-            body_bytes: 0,
-        };
-        Self {
-            segment,
-            header,
-            seed: seed(segment, number, attempt),
-            bytes: buffer,
-        }
+        let header = GroupHeader { number, attempt, batches: 0, body_bytes: 0 };
+        Self { segment, header, seed: seed(segment, number, attempt), bytes: buffer }
     }
 
     /// Adds a batch whose first numbers are `first`.
@@ -126,11 +113,7 @@ impl GroupBuilder {
         let at = self.bytes.len();
         let header = encode_batch(&mut self.bytes, self.seed, key, first, records);
         self.header.batches += 1;
-        Placed {
-            header,
-            at,
-            seed: self.seed,
-        }
+        Placed { header, at, seed: self.seed }
     }
 
     /// Adds a batch that was read elsewhere, its numbers as they are.
@@ -138,21 +121,12 @@ impl GroupBuilder {
         let at = self.bytes.len();
         encode_copy(&mut self.bytes, self.seed, &header, body);
         self.header.batches += 1;
-        Placed {
-            header,
-            at,
-            seed: self.seed,
-        }
+        Placed { header, at, seed: self.seed }
     }
 
     /// The group's bytes, whole sectors.
     pub(super) fn finish(self) -> Vec<u8> {
-        let Self {
-            segment,
-            mut header,
-            seed: _,
-            mut bytes,
-        } = self;
+        let Self { segment, mut header, seed: _, mut bytes } = self;
         header.body_bytes = len32(bytes.len() - GROUP_HEADER_BYTES);
         put(&mut bytes, 0, &header.encode(segment));
         bytes.resize(bytes.len().next_multiple_of(SECTOR_BYTES as usize), 0);
@@ -183,23 +157,11 @@ mod tests {
         let header = GroupHeader::decode(&bytes, SEGMENT).expect("a header");
         assert_eq!((header.number, header.attempt, header.batches), (12, 3, 0));
         assert_eq!(header.disk_bytes(), bytes.len() as u64);
-        for other in [
-            SegmentId {
-                epoch: 5,
-                ..SEGMENT
-            },
-            SegmentId {
-                seed: 98,
-                ..SEGMENT
-            },
-        ] {
+        for other in [SegmentId { epoch: 5, ..SEGMENT }, SegmentId { seed: 98, ..SEGMENT }] {
             assert_eq!(GroupHeader::decode(&bytes, other), None);
         }
         assert_eq!(GroupHeader::decode(&bytes[1..], SEGMENT), None);
-        assert_eq!(
-            GroupHeader::decode(&bytes[..GROUP_HEADER_BYTES - 1], SEGMENT),
-            None
-        );
+        assert_eq!(GroupHeader::decode(&bytes[..GROUP_HEADER_BYTES - 1], SEGMENT), None);
     }
 
     #[test]

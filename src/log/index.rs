@@ -49,31 +49,21 @@ pub(super) struct Place {
 
 impl Index {
     pub(super) fn new(metrics: metrics::log::Metrics) -> Self {
-        Self {
-            sessions: DashMap::new(),
-            metrics,
-        }
+        Self { sessions: DashMap::new(), metrics }
     }
 
     /// The session of `key`, empty if it was not known.
     pub(super) fn session(&self, key: SessionKey) -> Arc<Session> {
         let session = self.sessions.entry(key).or_insert_with(|| {
             self.metrics.sessions.inc();
-            Arc::new(Session {
-                key,
-                places: Mutex::default(),
-                tail: TailPublisher::new(),
-            })
+            Arc::new(Session { key, places: Mutex::default(), tail: TailPublisher::new() })
         });
         Arc::clone(&session)
     }
 
     /// All sessions now.
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
-        self.sessions
-            .iter()
-            .map(|entry| Arc::clone(&entry))
-            .collect()
+        self.sessions.iter().map(|entry| Arc::clone(&entry)).collect()
     }
 }
 
@@ -112,9 +102,7 @@ impl Session {
         let mut bytes = 0;
         for place in places.iter().skip(start).take(limits::CURSOR_STEP_BATCHES) {
             bytes += place.bytes as usize;
-            let gap = step
-                .last()
-                .is_some_and(|last| last.end().next_seq != place.first.next_seq);
+            let gap = step.last().is_some_and(|last| last.end().next_seq != place.first.next_seq);
             if gap || !step.is_empty() && bytes > limits::CURSOR_STEP_BYTES {
                 break;
             }
@@ -154,10 +142,7 @@ impl Place {
     /// Reads the batch and checks it again: it may have been damaged since it was written.
     /// Blocks.
     pub(super) fn read(&self, key: SessionKey) -> io::Result<Vec<Numbered>> {
-        let (from, to) = (
-            u64::from(self.at),
-            u64::from(self.at) + u64::from(self.bytes),
-        );
+        let (from, to) = (u64::from(self.at), u64::from(self.at) + u64::from(self.bytes));
         let mut buffer = vec![0; self.bytes as usize];
         let read = read_up_to(&*self.segment.file, &mut buffer, from)?;
         buffer.truncate(read);
@@ -176,16 +161,12 @@ impl Place {
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Index")
-            .field("sessions", &self.sessions.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Index").field("sessions", &self.sessions.len()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("tail", &self.tail())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("tail", &self.tail()).finish_non_exhaustive()
     }
 }

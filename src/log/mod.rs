@@ -155,10 +155,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self {
-            segment_bytes: limits::LOG_SEGMENT_BYTES,
-            group_bytes: limits::LOG_GROUP_BYTES,
-        }
+        Self { segment_bytes: limits::LOG_SEGMENT_BYTES, group_bytes: limits::LOG_GROUP_BYTES }
     }
 }
 
@@ -191,23 +188,9 @@ impl Store {
         let active = recovery::recover(&disk, &index, &metrics, fold)?;
         let (queue, intake) = queue::queue(sizes.group_bytes);
         let (publisher, health) = tail::health();
-        Writer::start(
-            disk,
-            active,
-            sizes.segment_bytes,
-            intake,
-            publisher,
-            metrics,
-        )
-        .map_err(|source| OpenError::Io {
-            doing: "start the writer thread",
-            source,
-        })?;
-        Ok(Self {
-            index,
-            queue,
-            health,
-        })
+        Writer::start(disk, active, sizes.segment_bytes, intake, publisher, metrics)
+            .map_err(|source| OpenError::Io { doing: "start the writer thread", source })?;
+        Ok(Self { index, queue, health })
     }
 
     /// The log of one session; it begins empty if the store has nothing of it.
@@ -245,15 +228,9 @@ impl Log {
     pub async fn append(&self, batch: Batch) -> Result<Appended, Error> {
         if batch.records.is_empty() {
             let tail = self.tail();
-            return Ok(Appended {
-                first_lsn: tail.next_lsn,
-                first_seq: tail.next_seq,
-                tail,
-            });
+            return Ok(Appended { first_lsn: tail.next_lsn, first_seq: tail.next_seq, tail });
         }
-        self.queue
-            .append(Arc::clone(&self.session), batch.records)
-            .await
+        self.queue.append(Arc::clone(&self.session), batch.records).await
     }
 
     /// Reads what follows the event `after`, control records included.
@@ -293,24 +270,17 @@ impl Batch {
 
 impl Tail {
     /// The tail of a session without records.
-    const EMPTY: Self = Self {
-        next_seq: Seq::new(1),
-        next_lsn: Lsn::new(1),
-    };
+    const EMPTY: Self = Self { next_seq: Seq::new(1), next_lsn: Lsn::new(1) };
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("health", &self.health())
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("health", &self.health()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log")
-            .field("tail", &self.tail())
-            .finish_non_exhaustive()
+        f.debug_struct("Log").field("tail", &self.tail()).finish_non_exhaustive()
     }
 }

@@ -51,18 +51,8 @@ pub(super) struct Pending {
 pub(super) fn queue(group_bytes: usize) -> (Queue, Intake) {
     let (sender, receiver) = mpsc::channel(limits::LOG_QUEUE_BATCHES);
     let room = Arc::new(Semaphore::new(limits::LOG_QUEUE_BYTES));
-    let intake = Intake {
-        requests: receiver,
-        carried: None,
-        group_bytes,
-    };
-    (
-        Queue {
-            requests: sender,
-            room,
-        },
-        intake,
-    )
+    let intake = Intake { requests: receiver, carried: None, group_bytes };
+    (Queue { requests: sender, room }, intake)
 }
 
 impl Queue {
@@ -77,22 +67,11 @@ impl Queue {
         if content > limits::MAX_BATCH_BYTES || bytes > limits::LOG_QUEUE_BYTES {
             return Err(Error::TooLarge(content));
         }
-        let room = Arc::clone(&self.room)
-            .acquire_many_owned(len32(bytes))
-            .await;
+        let room = Arc::clone(&self.room).acquire_many_owned(len32(bytes)).await;
         let room = room.map_err(|_| Error::Closed)?;
         let (answer, answered) = oneshot::channel();
-        let pending = Pending {
-            session,
-            records,
-            bytes,
-            answer,
-            _room: room,
-        };
-        self.requests
-            .send(Request::Append(pending))
-            .await
-            .map_err(|_| Error::Closed)?;
+        let pending = Pending { session, records, bytes, answer, _room: room };
+        self.requests.send(Request::Append(pending)).await.map_err(|_| Error::Closed)?;
         // Without an answer the writer broke down between taking and syncing: as after a crash.
         answered.await.unwrap_or(Err(Error::Poisoned))
     }

@@ -99,9 +99,7 @@ impl BatchHeader {
 
 /// Bytes that a batch of `records` takes on disk.
 pub(super) fn batch_bytes(records: &[Record]) -> usize {
-    let bodies = records
-        .iter()
-        .map(|record| RECORD_HEADER_BYTES + record.len());
+    let bodies = records.iter().map(|record| RECORD_HEADER_BYTES + record.len());
     BATCH_HEADER_BYTES + bodies.sum::<usize>()
 }
 
@@ -119,10 +117,7 @@ pub(super) fn encode_batch(
         encode_record(out, record);
     }
     let body = out.get(at + BATCH_HEADER_BYTES..).unwrap_or_default();
-    let events = records
-        .iter()
-        .filter(|record| matches!(record, Record::Event(_)))
-        .count();
+    let events = records.iter().filter(|record| matches!(record, Record::Event(_))).count();
     let header = BatchHeader {
         key,
         first,
@@ -137,10 +132,7 @@ pub(super) fn encode_batch(
 
 /// Puts a batch that was read at the end of `out`, under another seed.
 pub(super) fn encode_copy(out: &mut Vec<u8>, seed: u32, read: &BatchHeader, body: &[u8]) {
-    let header = BatchHeader {
-        body_checksum: checksum(seed, &[body]),
-        ..*read
-    };
+    let header = BatchHeader { body_checksum: checksum(seed, &[body]), ..*read };
     out.extend_from_slice(&header.encode(seed));
     out.extend_from_slice(body);
 }
@@ -186,25 +178,14 @@ fn encode_record(out: &mut Vec<u8>, record: &Record) {
 fn decode_records(header: &BatchHeader, mut body: Bytes) -> Option<Vec<Numbered>> {
     let most = body.len() / RECORD_HEADER_BYTES;
     let mut records = Vec::with_capacity(most.min(header.records as usize));
-    let Tail {
-        next_seq: mut seq,
-        next_lsn: mut lsn,
-    } = header.first;
+    let Tail { next_seq: mut seq, next_lsn: mut lsn } = header.first;
     while !body.is_empty() {
         let record = decode_record(&mut body)?;
-        let next = if matches!(record, Record::Event(_)) {
-            seq.next()
-        } else {
-            seq
-        };
+        let next = if matches!(record, Record::Event(_)) { seq.next() } else { seq };
         records.push(Numbered { lsn, seq, record });
         (seq, lsn) = (next, lsn.next());
     }
-    (Tail {
-        next_seq: seq,
-        next_lsn: lsn,
-    } == header.end())
-    .then_some(records)
+    (Tail { next_seq: seq, next_lsn: lsn } == header.end()).then_some(records)
 }
 
 fn decode_record(body: &mut Bytes) -> Option<Record> {
@@ -219,10 +200,7 @@ fn decode_record(body: &mut Bytes) -> Option<Record> {
         }
         TAG_CONTROL => {
             let kind = u16::try_from(first).ok()?;
-            Some(Record::Control(Control {
-                kind,
-                bytes: take(body, second as usize)?,
-            }))
+            Some(Record::Control(Control { kind, bytes: take(body, second as usize)? }))
         }
         _ => None,
     }
@@ -246,26 +224,15 @@ mod tests {
                 name: EventName::parse(name.into()).expect("a good name"),
                 data: WireJson::from_stored(data.into()),
             })),
-            (any::<u16>(), data).prop_map(|(kind, data)| Record::Control(Control {
-                kind,
-                bytes: data.into()
-            })),
+            (any::<u16>(), data)
+                .prop_map(|(kind, data)| Record::Control(Control { kind, bytes: data.into() })),
         ]
     }
 
     fn encoded(records: &[Record]) -> Vec<u8> {
         let mut out = Vec::new();
-        let first = Tail {
-            next_seq: Seq::new(5),
-            next_lsn: Lsn::new(9),
-        };
-        encode_batch(
-            &mut out,
-            SEED,
-            SessionKey::from_bytes([3; 16]),
-            first,
-            records,
-        );
+        let first = Tail { next_seq: Seq::new(5), next_lsn: Lsn::new(9) };
+        encode_batch(&mut out, SEED, SessionKey::from_bytes([3; 16]), first, records);
         out
     }
 
@@ -294,12 +261,7 @@ mod tests {
 
     #[test]
     fn a_batch_with_any_bit_turned_is_never_taken_for_whole() {
-        let control = |kind| {
-            Record::Control(Control {
-                kind,
-                bytes: "c".into(),
-            })
-        };
+        let control = |kind| Record::Control(Control { kind, bytes: "c".into() });
         let good = encoded(&[control(1), control(2)]);
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
@@ -315,10 +277,7 @@ mod tests {
                 Found::Batch(..) => panic!("bit {bit} went unseen"),
             }
         }
-        assert!(matches!(
-            decode_batch(&good.into(), SEED + 1),
-            Found::Nothing
-        ));
+        assert!(matches!(decode_batch(&good.into(), SEED + 1), Found::Nothing));
     }
 
     #[test]

@@ -32,19 +32,9 @@ pub(super) fn recover(
 ) -> Result<Active, OpenError> {
     let segments = open_all(&**disk)?;
     remove_unfinished(&**disk)?;
-    let mut recovery = Recovery {
-        index,
-        metrics,
-        fold,
-        lost: 0,
-        lost_before: HashMap::new(),
-    };
+    let mut recovery = Recovery { index, metrics, fold, lost: 0, lost_before: HashMap::new() };
     let mut dead = Vec::new();
-    let mut newest = Newest {
-        epoch: 0,
-        number: 1,
-        batches: Vec::new(),
-    };
+    let mut newest = Newest { epoch: 0, number: 1, batches: Vec::new() };
     for (at, segment) in segments.iter().enumerate() {
         let limit = segments.get(at + 1).map_or(u64::MAX, |next| next.base);
         let found = recovery.read_segment(segment, limit).map_err(reading)?;
@@ -55,9 +45,7 @@ pub(super) fn recover(
     }
     let active = recovery.copy(&**disk, newest)?;
     recovery.skip_what_may_be_lost();
-    metrics
-        .segments
-        .set((segments.len() + 1 - dead.len()) as i64);
+    metrics.segments.set((segments.len() + 1 - dead.len()) as i64);
     for name in dead {
         // It holds nothing that counts: if it stays, the next opening tries again.
         if let Err(error) = disk.remove(&name) {
@@ -103,39 +91,25 @@ struct Accepted {
 
 /// All segments, oldest first. Whatever forbids opening is found here, before anything changes.
 fn open_all(disk: &dyn Disk) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let names = disk.list().map_err(|source| OpenError::Io {
-        doing: "list the folder",
-        source,
-    })?;
-    let mut epochs: Vec<u64> = names
-        .iter()
-        .filter_map(|name| segment::epoch_of(name))
-        .collect();
+    let names = disk.list().map_err(|source| OpenError::Io { doing: "list the folder", source })?;
+    let mut epochs: Vec<u64> = names.iter().filter_map(|name| segment::epoch_of(name)).collect();
     epochs.sort_unstable();
-    let opened: Result<Vec<_>, _> = epochs
-        .into_iter()
-        .map(|epoch| Segment::open(disk, epoch).map(Arc::new))
-        .collect();
+    let opened: Result<Vec<_>, _> =
+        epochs.into_iter().map(|epoch| Segment::open(disk, epoch).map(Arc::new)).collect();
     let segments = opened?;
     for pair in segments.windows(2) {
         if let [older, newer] = pair
             && newer.base < older.base
         {
             let what = "its groups would count before those of an older segment";
-            return Err(OpenError::Damaged {
-                file: newer.name(),
-                what,
-            });
+            return Err(OpenError::Damaged { file: newer.name(), what });
         }
     }
     Ok(segments)
 }
 
 fn remove_unfinished(disk: &dyn Disk) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Io {
-        doing: "remove an unfinished segment",
-        source,
-    };
+    let failed = |source| OpenError::Io { doing: "remove an unfinished segment", source };
     for name in disk.list().map_err(failed)? {
         if segment::is_temporary(&name) {
             disk.remove(&name).map_err(failed)?;
@@ -145,10 +119,7 @@ fn remove_unfinished(disk: &dyn Disk) -> Result<(), OpenError> {
 }
 
 fn reading(source: std::io::Error) -> OpenError {
-    OpenError::Io {
-        doing: "read a segment",
-        source,
-    }
+    OpenError::Io { doing: "read a segment", source }
 }
 
 impl Recovery<'_> {
@@ -173,11 +144,7 @@ impl Recovery<'_> {
                 self.take_durable(&durable);
             }
         }
-        let mut newest = Newest {
-            epoch: segment.id.epoch,
-            number: walk.number(),
-            batches: vec![],
-        };
+        let mut newest = Newest { epoch: segment.id.epoch, number: walk.number(), batches: vec![] };
         if limit == u64::MAX {
             if let Some(last) = held {
                 newest.number = last.header.number;
@@ -200,12 +167,7 @@ impl Recovery<'_> {
     fn take_durable(&mut self, group: &Group) {
         for piece in group.pieces() {
             match piece {
-                Piece::Batch {
-                    header,
-                    bytes,
-                    body: _,
-                    records,
-                } => {
+                Piece::Batch { header, bytes, body: _, records } => {
                     let place = Place::new(&header, &group.segment, bytes.start, group.seed());
                     self.take(&header, records, place);
                 }
@@ -221,17 +183,8 @@ impl Recovery<'_> {
         let mut accepted = Vec::new();
         for piece in last.pieces() {
             match piece {
-                Piece::Batch {
-                    header,
-                    bytes: _,
-                    body,
-                    records,
-                } => {
-                    accepted.push(Accepted {
-                        header,
-                        body,
-                        records,
-                    });
+                Piece::Batch { header, bytes: _, body, records } => {
+                    accepted.push(Accepted { header, body, records });
                 }
                 Piece::Damaged { bytes, .. } | Piece::Unreadable { bytes } => {
                     let (file, from) = (last.segment.name(), bytes.start);
@@ -245,43 +198,23 @@ impl Recovery<'_> {
 
     /// Makes the last group durable in a segment of its own, and only then takes it.
     fn copy(&mut self, disk: &dyn Disk, newest: Newest) -> Result<Active, OpenError> {
-        let Newest {
-            epoch,
-            number,
-            batches,
-        } = newest;
+        let Newest { epoch, number, batches } = newest;
         let draft = Draft::new(epoch + 1, number);
         let mut builder = GroupBuilder::new(Vec::new(), draft.id(), number, 0);
-        let placed: Vec<Placed> = batches
-            .iter()
-            .map(|batch| builder.copy(batch.header, &batch.body))
-            .collect();
-        let group = if batches.is_empty() {
-            Vec::new()
-        } else {
-            builder.finish()
-        };
-        let segment = draft
-            .create(disk, &group)
-            .map_err(|failure: Failure| OpenError::Io {
-                doing: "create a segment",
-                source: failure.into_io(),
-            })?;
+        let placed: Vec<Placed> =
+            batches.iter().map(|batch| builder.copy(batch.header, &batch.body)).collect();
+        let group = if batches.is_empty() { Vec::new() } else { builder.finish() };
+        let segment = draft.create(disk, &group).map_err(|failure: Failure| OpenError::Io {
+            doing: "create a segment",
+            source: failure.into_io(),
+        })?;
         let segment = Arc::new(segment);
-        let next = if batches.is_empty() {
-            number
-        } else {
-            number + 1
-        };
+        let next = if batches.is_empty() { number } else { number + 1 };
         for (batch, placed) in batches.into_iter().zip(placed) {
             let place = placed.in_segment(&segment, DATA_START);
             self.take(&batch.header, batch.records, place);
         }
-        Ok(Active {
-            segment,
-            at: DATA_START + group.len() as u64,
-            number: next,
-        })
+        Ok(Active { segment, at: DATA_START + group.len() as u64, number: next })
     }
 
     /// A durable batch: indexed, its control records folded.
@@ -299,12 +232,7 @@ impl Recovery<'_> {
             match record {
                 Record::Event(_) => {}
                 Record::Control(control) => {
-                    (self.fold)(Recovered {
-                        key: header.key,
-                        lsn,
-                        next_seq: seq,
-                        control,
-                    });
+                    (self.fold)(Recovered { key: header.key, lsn, next_seq: seq, control });
                 }
             }
         }
@@ -341,20 +269,14 @@ impl Recovery<'_> {
     }
 
     fn count_damage(&self, bytes: &Range<u64>) {
-        self.metrics
-            .damaged_bytes
-            .inc_by(bytes.end.saturating_sub(bytes.start));
+        self.metrics.damaged_bytes.inc_by(bytes.end.saturating_sub(bytes.start));
     }
 
     /// Numbers that a lost record may have had are never given again: the sessions that may have
     /// lost some go on behind them, and show a gap.
     fn skip_what_may_be_lost(&self) {
         for session in self.index.all() {
-            let before = self
-                .lost_before
-                .get(&session.key())
-                .copied()
-                .unwrap_or_default();
+            let before = self.lost_before.get(&session.key()).copied().unwrap_or_default();
             let lost = self.lost - before;
             if lost > 0 {
                 let Tail { next_seq, next_lsn } = session.tail();

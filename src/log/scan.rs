@@ -45,17 +45,9 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A batch, whole.
-    Batch {
-        header: BatchHeader,
-        bytes: Range<u64>,
-        body: Bytes,
-        records: Vec<Numbered>,
-    },
+    Batch { header: BatchHeader, bytes: Range<u64>, body: Bytes, records: Vec<Numbered> },
     /// A batch of a known session, damaged.
-    Damaged {
-        header: BatchHeader,
-        bytes: Range<u64>,
-    },
+    Damaged { header: BatchHeader, bytes: Range<u64> },
     /// The rest of the group: whose it is, nobody knows.
     Unreadable { bytes: Range<u64> },
 }
@@ -64,13 +56,7 @@ impl Walk {
     pub(super) fn new(segment: &Arc<Segment>, limit: u64) -> io::Result<Self> {
         let file_bytes = segment.file.bytes()?;
         let (segment, number) = (Arc::clone(segment), segment.base);
-        Ok(Self {
-            segment,
-            file_bytes,
-            at: DATA_START,
-            number,
-            limit,
-        })
+        Ok(Self { segment, file_bytes, at: DATA_START, number, limit })
     }
 
     /// The number of the group that would come next.
@@ -101,13 +87,7 @@ impl Walk {
         self.at = at + header.disk_bytes();
         self.number = header.number + 1;
         let segment = Arc::clone(&self.segment);
-        Ok(Some(Group {
-            segment,
-            header,
-            at,
-            body: body.into(),
-            unreadable,
-        }))
+        Ok(Some(Group { segment, header, at, body: body.into(), unreadable }))
     }
 
     /// The first header from here on that counts, sector by sector.
@@ -160,12 +140,7 @@ impl Group {
             pieces.push(match found {
                 Found::Batch(_, records) => {
                     let body = whole.slice(BATCH_HEADER_BYTES..);
-                    Piece::Batch {
-                        header,
-                        bytes,
-                        body,
-                        records,
-                    }
+                    Piece::Batch { header, bytes, body, records }
                 }
                 Found::Damaged(_) | Found::Nothing => Piece::Damaged { header, bytes },
             });

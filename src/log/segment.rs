@@ -50,19 +50,12 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(epoch: u64, base: u64) -> Self {
-        Self {
-            epoch,
-            base,
-            salt: rand::random(),
-        }
+        Self { epoch, base, salt: rand::random() }
     }
 
     pub(super) fn id(&self) -> SegmentId {
         let seed = checksum(0, &[&self.epoch.to_le_bytes(), &self.salt.to_le_bytes()]);
-        SegmentId {
-            epoch: self.epoch,
-            seed,
-        }
+        SegmentId { epoch: self.epoch, seed }
     }
 
     /// Creates the file, with `group` (whole sectors, or nothing) as its first group.
@@ -80,14 +73,9 @@ impl Draft {
         file.sync_data().map_err(Failure::Broken)?;
         // After a failed rename nobody knows whether the new name is there; if it is, and the old
         // segment went on, the next opening would take its newest groups for void.
-        disk.rename(&temporary, &name(self.epoch))
-            .map_err(Failure::Broken)?;
+        disk.rename(&temporary, &name(self.epoch)).map_err(Failure::Broken)?;
         disk.sync_dir().map_err(Failure::Broken)?;
-        Ok(Segment {
-            id: self.id(),
-            base: self.base,
-            file,
-        })
+        Ok(Segment { id: self.id(), base: self.base, file })
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -109,11 +97,7 @@ impl Draft {
         let mut fields = Fields::new(sector);
         let decoded = (|| {
             let (magic, version) = (fields.array()?, fields.u32()?);
-            let draft = Self {
-                epoch: fields.u64()?,
-                base: fields.u64()?,
-                salt: fields.u64()?,
-            };
+            let draft = Self { epoch: fields.u64()?, base: fields.u64()?, salt: fields.u64()? };
             Some((magic, version, draft, fields.u32()?))
         })();
         match decoded {
@@ -133,10 +117,7 @@ enum BadHeader {
 impl Segment {
     /// Opens the segment of `epoch` to read.
     pub(super) fn open(disk: &dyn Disk, epoch: u64) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io {
-            doing: "read a segment's header",
-            source,
-        };
+        let failed = |source| OpenError::Io { doing: "read a segment's header", source };
         let file = disk.open(&name(epoch)).map_err(failed)?;
         let mut sectors = vec![0; DATA_START as usize];
         let read = read_up_to(&*file, &mut sectors, 0).map_err(failed)?;
@@ -149,23 +130,16 @@ impl Segment {
             Err(BadHeader::Version(found)) => Err(BadHeader::Version(found)),
         });
         match draft {
-            Ok(draft) if draft.epoch == epoch => Ok(Self {
-                id: draft.id(),
-                base: draft.base,
-                file,
-            }),
-            Ok(_) => Err(OpenError::Damaged {
-                file: name(epoch),
-                what: "it was another segment's",
-            }),
-            Err(BadHeader::Version(found)) => Err(OpenError::Version {
-                file: name(epoch),
-                found,
-            }),
-            Err(BadHeader::Damaged) => Err(OpenError::Damaged {
-                file: name(epoch),
-                what: "both copies of its header",
-            }),
+            Ok(draft) if draft.epoch == epoch => {
+                Ok(Self { id: draft.id(), base: draft.base, file })
+            }
+            Ok(_) => {
+                Err(OpenError::Damaged { file: name(epoch), what: "it was another segment's" })
+            }
+            Err(BadHeader::Version(found)) => Err(OpenError::Version { file: name(epoch), found }),
+            Err(BadHeader::Damaged) => {
+                Err(OpenError::Damaged { file: name(epoch), what: "both copies of its header" })
+            }
         }
     }
 
@@ -177,18 +151,13 @@ impl Segment {
     /// An error about the bytes `from..to` of it.
     pub(super) fn damaged(&self, what: fmt::Arguments<'_>, from: u64, to: u64) -> io::Error {
         let name = self.name();
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{name} bytes {from}..{to}: {what}"),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("{name} bytes {from}..{to}: {what}"))
     }
 }
 
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Segment")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Segment").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -222,12 +191,7 @@ mod tests {
     #[test]
     fn only_our_names_are_names_of_segments() {
         assert_eq!(epoch_of("segment-000000000000002a.log"), Some(42));
-        for other in [
-            "segment-2a.log",
-            "segment-000000000000002A.log",
-            "lock",
-            "segment-.log",
-        ] {
+        for other in ["segment-2a.log", "segment-000000000000002A.log", "lock", "segment-.log"] {
             assert_eq!(epoch_of(other), None, "{other}");
         }
         assert!(is_temporary("segment-000000000000002a.tmp"));
@@ -237,10 +201,7 @@ mod tests {
     #[test]
     fn a_header_with_any_bit_turned_is_refused() {
         let good = Draft::new(3, 17).encode();
-        assert_eq!(
-            Draft::decode(&good).map(|draft| (draft.epoch, draft.base)),
-            Ok((3, 17))
-        );
+        assert_eq!(Draft::decode(&good).map(|draft| (draft.epoch, draft.base)), Ok((3, 17)));
         for bit in 0..HEADER_BYTES * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -252,9 +213,6 @@ mod tests {
     fn another_version_is_named_whatever_follows_it() {
         let mut other = Draft::new(3, 17).encode();
         put(&mut other, 8, &7_u32.to_le_bytes());
-        assert_eq!(
-            Draft::decode(&other).map(|_| ()),
-            Err(BadHeader::Version(7))
-        );
+        assert_eq!(Draft::decode(&other).map(|_| ()), Err(BadHeader::Version(7)));
     }
 }

@@ -115,10 +115,7 @@ impl Writer {
         self.attempt = self.attempt.wrapping_add(1);
         let (bytes, placed) = self.encode(group);
         let written = self.write(&bytes).and_then(|()| self.sync());
-        let committed = Committed {
-            placed,
-            bytes: bytes.len() as u64,
-        };
+        let committed = Committed { placed, bytes: bytes.len() as u64 };
         self.buffer = bytes;
         self.buffer.shrink_to(2 * limits::LOG_GROUP_BYTES);
         written?;
@@ -142,11 +139,7 @@ impl Writer {
     /// Numbers the batches behind their sessions' tails. Nothing moves yet.
     fn encode(&mut self, group: &[Pending]) -> (Vec<u8>, Vec<Placed>) {
         let buffer = std::mem::take(&mut self.buffer);
-        let Active {
-            segment,
-            number,
-            at: _,
-        } = &self.active;
+        let Active { segment, number, at: _ } = &self.active;
         let mut builder = GroupBuilder::new(buffer, segment.id, *number, self.attempt);
         let mut tails: HashMap<SessionKey, Tail> = HashMap::with_capacity(group.len());
         let mut placed = Vec::with_capacity(group.len());
@@ -185,25 +178,15 @@ impl Writer {
 
     fn sync(&self) -> Result<(), Failure> {
         let started = Instant::now();
-        self.active
-            .segment
-            .file
-            .sync_data()
-            .map_err(Failure::Broken)?;
-        self.metrics
-            .sync_seconds
-            .observe(started.elapsed().as_secs_f64());
+        self.active.segment.file.sync_data().map_err(Failure::Broken)?;
+        self.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
         Ok(())
     }
 
     /// Shows a durable group: index, then tails, then answers.
     fn publish(&mut self, group: Vec<Pending>, committed: &Committed) {
         let Committed { placed, bytes } = committed;
-        let Active {
-            segment,
-            at,
-            number,
-        } = &mut self.active;
+        let Active { segment, at, number } = &mut self.active;
         for (pending, batch) in group.iter().zip(placed) {
             pending.session.add(batch.in_segment(segment, *at));
             self.metrics.batch_bytes.observe(pending.bytes as f64);
@@ -235,10 +218,6 @@ impl Writer {
 impl Drop for Writer {
     /// The last word: also when the thread panics, readers end and nobody waits for a dead writer.
     fn drop(&mut self) {
-        self.health.set(if std::thread::panicking() {
-            Health::Poisoned
-        } else {
-            Health::Closed
-        });
+        self.health.set(if std::thread::panicking() { Health::Poisoned } else { Health::Closed });
     }
 }

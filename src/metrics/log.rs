@@ -35,52 +35,30 @@ const REFUSED: (&str, &str) = (
     "afterbay_log_refused_total",
     "Batches that were not taken because the disk refused a write or a sync failed.",
 );
-const GROUPS: (&str, &str) = (
-    "afterbay_log_groups_total",
-    "Write groups (one write, one sync) that became durable.",
-);
-const WRITTEN_BYTES: (&str, &str) = (
-    "afterbay_log_written_bytes_total",
-    "Bytes of durable write groups, padding included.",
-);
-const GROUP_BATCHES: (&str, &str) = (
-    "afterbay_log_group_batches",
-    "Batches that shared one write group.",
-);
-const BATCH_BYTES: (&str, &str) = (
-    "afterbay_log_batch_bytes",
-    "Bytes of one durable batch on disk.",
-);
-const SYNC_SECONDS: (&str, &str) = (
-    "afterbay_log_sync_seconds",
-    "What the sync of one write group took.",
-);
-const POISONED: (&str, &str) = (
-    "afterbay_log_poisoned",
-    "1 after a failed sync: restart afterbay, check the disk.",
-);
-const DAMAGED_BYTES: (&str, &str) = (
-    "afterbay_log_damaged_bytes_total",
-    "Bytes found damaged when the log was opened.",
-);
+const GROUPS: (&str, &str) =
+    ("afterbay_log_groups_total", "Write groups (one write, one sync) that became durable.");
+const WRITTEN_BYTES: (&str, &str) =
+    ("afterbay_log_written_bytes_total", "Bytes of durable write groups, padding included.");
+const GROUP_BATCHES: (&str, &str) =
+    ("afterbay_log_group_batches", "Batches that shared one write group.");
+const BATCH_BYTES: (&str, &str) =
+    ("afterbay_log_batch_bytes", "Bytes of one durable batch on disk.");
+const SYNC_SECONDS: (&str, &str) =
+    ("afterbay_log_sync_seconds", "What the sync of one write group took.");
+const POISONED: (&str, &str) =
+    ("afterbay_log_poisoned", "1 after a failed sync: restart afterbay, check the disk.");
+const DAMAGED_BYTES: (&str, &str) =
+    ("afterbay_log_damaged_bytes_total", "Bytes found damaged when the log was opened.");
 const SESSIONS: (&str, &str) = ("afterbay_log_sessions", "Sessions in the log's index.");
 const SEGMENTS: (&str, &str) = ("afterbay_log_segments", "Segment files of the log.");
 
 /// From one batch alone to a full queue, by fours.
 const BATCH_COUNTS: [f64; 7] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 /// From a small control record to the largest batch, by sixteens.
-const BATCH_SIZES: [f64; 6] = [
-    256.0,
-    4096.0,
-    65_536.0,
-    1_048_576.0,
-    16_777_216.0,
-    134_217_728.0,
-];
+const BATCH_SIZES: [f64; 6] = [256.0, 4096.0, 65_536.0, 1_048_576.0, 16_777_216.0, 134_217_728.0];
 /// From a fast device's write cache to a disk that hangs.
-const SYNC_TIMES: [f64; 10] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 10.0,
-];
+const SYNC_TIMES: [f64; 10] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 10.0];
 
 impl Metrics {
     /// Registers the families.

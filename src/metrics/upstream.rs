@@ -6,20 +6,14 @@ use std::time::Duration;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 /// Calls to boxes by kind and by how they ended: `ok`, `refused`, or the class of the error.
-const CALLS: (&str, &str) = (
-    "afterbay_box_calls_total",
-    "Calls to boxes, by call and by how they ended.",
-);
+const CALLS: (&str, &str) =
+    ("afterbay_box_calls_total", "Calls to boxes, by call and by how they ended.");
 /// Seconds from the start of a call to the last byte of its answer.
-const SECONDS: (&str, &str) = (
-    "afterbay_box_call_seconds",
-    "Time from the start of a call to a box to the answer's end.",
-);
+const SECONDS: (&str, &str) =
+    ("afterbay_box_call_seconds", "Time from the start of a call to a box to the answer's end.");
 /// Body bytes read from boxes.
-const BYTES: (&str, &str) = (
-    "afterbay_box_read_bytes_total",
-    "Body bytes read in answers of boxes.",
-);
+const BYTES: (&str, &str) =
+    ("afterbay_box_read_bytes_total", "Body bytes read in answers of boxes.");
 
 /// What is asked of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,19 +67,13 @@ impl Metrics {
         registry.register(Box::new(calls.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(bytes.clone()))?;
-        Ok(Self {
-            calls,
-            seconds,
-            bytes,
-        })
+        Ok(Self { calls, seconds, bytes })
     }
 
     /// Counts one call; `result` is `ok`, `refused`, or an error's class.
     pub fn called(&self, call: Call, result: &'static str, took: Duration, read: usize) {
         self.calls.with_label_values(&[call.as_str(), result]).inc();
-        self.seconds
-            .with_label_values(&[call.as_str()])
-            .observe(took.as_secs_f64());
+        self.seconds.with_label_values(&[call.as_str()]).observe(took.as_secs_f64());
         self.bytes.inc_by(read as u64);
     }
 }

@@ -48,12 +48,8 @@ pub async fn run(
         telemetry: _,
     } = config;
     let Listeners { clients, operators } = listeners;
-    let bound = clients
-        .local_addr()
-        .context("ask for the clients' address")?;
-    let admin = operators
-        .local_addr()
-        .context("ask for the operators' address")?;
+    let bound = clients.local_addr().context("ask for the clients' address")?;
+    let admin = operators.local_addr().context("ask for the operators' address")?;
     let ends = Ends::default();
     let drain = ends.drain.clone();
     let plan = Plan {
@@ -64,17 +60,13 @@ pub async fn run(
         deadlines,
         poll,
         streams,
+        grace: shutdown_grace,
         bound,
         drain,
     };
     let house = House::build(plan).await?;
-    let mut clients = Door::open(
-        "clients' door",
-        clients,
-        house.clients.clone(),
-        Settings::CLIENTS,
-        ends,
-    );
+    let mut clients =
+        Door::open("clients' door", clients, house.clients.clone(), Settings::CLIENTS, ends);
     let mut operators = Door::open(
         "operators' door",
         operators,
@@ -108,19 +100,10 @@ impl Door {
         ends: Ends,
     ) -> Self {
         let connections = Tasks::new();
-        let serve = serve_connections(
-            listener,
-            router,
-            settings,
-            ends.clone(),
-            connections.clone(),
-        );
+        let serve =
+            serve_connections(listener, router, settings, ends.clone(), connections.clone());
         let serving = connections.spawn(name, serve);
-        Self {
-            ends,
-            connections,
-            serving,
-        }
+        Self { ends, connections, serving }
     }
 
     /// Resolves when the accept loop ends unasked, which only a panic does.

@@ -5,16 +5,16 @@
 //! rights, [`run`] keeps a session in step with its running turn, [`recovered`] rebuilds all of
 //! it from the log's control records. A session's events are in the log and nowhere else.
 
-pub mod abort;
+mod abort;
 pub mod boxes;
 
-pub mod names;
-pub mod readers;
+mod names;
+mod readers;
 pub mod readers_key;
 pub mod recovered;
-pub mod registry;
+mod registry;
 mod run;
-pub mod start;
+mod start;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,12 @@ use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::log::{Cursor, Log, Tail};
 use crate::mode::Phase;
-use crate::turn::handle::{Answered, Handle};
+pub use crate::turn::handle::Answered;
+use crate::turn::handle::Handle;
+pub use abort::{Abort, AbortError};
+pub use readers::Denied;
+pub use registry::{Config, Sessions};
+pub use start::{StartError, Started, TurnRequest};
 
 /// One session.
 #[derive(Debug)]

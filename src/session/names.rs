@@ -12,35 +12,40 @@ use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
 
 /// The aliases of all sessions.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(super) struct Names {
     sessions: DashMap<(BoxName, SessionId), SessionKey>,
     executions: DashMap<(BoxName, ExecutionId), Execution>,
 }
 
 /// What an execution's name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
+pub(super) struct Execution {
     /// Its session.
-    pub key: SessionKey,
+    pub(super) key: SessionKey,
     /// Its own name, of which the one looked up may be an alias.
-    pub execution: ExecutionId,
+    pub(super) execution: ExecutionId,
 }
 
 impl Names {
     /// The session of that name.
     #[must_use]
-    pub fn session(&self, box_name: &BoxName, id: &SessionId) -> Option<SessionKey> {
+    pub(super) fn session(&self, box_name: &BoxName, id: &SessionId) -> Option<SessionKey> {
         self.sessions.get(&(box_name.clone(), id.clone())).map(|key| *key)
     }
 
     /// The execution of that name.
     #[must_use]
-    pub fn execution(&self, box_name: &BoxName, id: &ExecutionId) -> Option<Execution> {
+    pub(super) fn execution(&self, box_name: &BoxName, id: &ExecutionId) -> Option<Execution> {
         self.executions.get(&(box_name.clone(), id.clone())).map(|found| found.clone())
     }
 
     /// Lets `id` lead to `key`, unless it leads elsewhere already. True if it leads to `key` now.
-    pub fn claim_session(&self, box_name: &BoxName, id: &SessionId, key: SessionKey) -> bool {
+    pub(super) fn claim_session(
+        &self,
+        box_name: &BoxName,
+        id: &SessionId,
+        key: SessionKey,
+    ) -> bool {
         match self.sessions.entry((box_name.clone(), id.clone())) {
             Entry::Occupied(taken) => *taken.get() == key,
             Entry::Vacant(free) => {
@@ -51,7 +56,7 @@ impl Names {
     }
 
     /// Lets `id` lead to `execution`, unless it is taken. True if it leads there now.
-    pub fn claim_execution(
+    pub(super) fn claim_execution(
         &self,
         box_name: &BoxName,
         id: &ExecutionId,
@@ -67,12 +72,12 @@ impl Names {
     }
 
     /// Frees `id`, if it leads to `key`.
-    pub fn release_session(&self, box_name: &BoxName, id: &SessionId, key: SessionKey) {
+    pub(super) fn release_session(&self, box_name: &BoxName, id: &SessionId, key: SessionKey) {
         self.sessions.remove_if(&(box_name.clone(), id.clone()), |_, held| *held == key);
     }
 
     /// Frees `id`, if it leads to `key`'s session.
-    pub fn release_execution(&self, box_name: &BoxName, id: &ExecutionId, key: SessionKey) {
+    pub(super) fn release_execution(&self, box_name: &BoxName, id: &ExecutionId, key: SessionKey) {
         self.executions.remove_if(&(box_name.clone(), id.clone()), |_, held| held.key == key);
     }
 }

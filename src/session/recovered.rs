@@ -32,6 +32,12 @@ impl Recovered {
         }
     }
 
+    /// Whether the log held no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histories.is_empty()
+    }
+
     /// Fills `sessions` and starts the drivers of unfinished turns.
     pub(super) fn restore(self, sessions: &Sessions) {
         for (key, history) in self.histories {

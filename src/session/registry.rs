@@ -4,11 +4,11 @@
 //! long as the process lives; its events do not, they are in the log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::credential::{Credential, CredentialHash, HashKey};
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
@@ -36,7 +36,6 @@ pub(super) struct Inner {
     sessions: DashMap<SessionKey, Arc<Session>>,
     pub(super) names: Names,
     denied: DashMap<(SessionKey, CredentialHash), Instant>,
-    pub(super) draining: AtomicBool,
     /// One permit for each turn that may run.
     pub(super) running: Arc<Semaphore>,
     /// One permit for each byte of a body that waits to be dispatched.
@@ -58,6 +57,8 @@ pub struct Config {
     pub intervals: Intervals,
     /// Who runs the turns.
     pub tasks: Tasks,
+    /// Fires when afterbay begins to stop: from then on new turns are refused.
+    pub drain: CancellationToken,
     /// The turn floor's families.
     pub metrics: metrics::turn::Metrics,
 }
@@ -72,7 +73,6 @@ impl Sessions {
                 sessions: DashMap::new(),
                 names: Names::default(),
                 denied: DashMap::new(),
-                draining: AtomicBool::new(false),
                 running: Arc::new(Semaphore::new(limits::MAX_RUNNING_TURNS)),
                 unsent: Arc::new(Semaphore::new(limits::MAX_UNSENT_BODY_BYTES)),
             }),
@@ -98,11 +98,6 @@ impl Sessions {
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.config.store.health()
-    }
-
-    /// From now on new turns are refused; running ones go on.
-    pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn boxes(&self) -> &Boxes {

@@ -4,7 +4,6 @@
 //! its own. A repeated request with known ids attaches and never dispatches again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -165,7 +164,7 @@ impl Sessions {
     }
 
     fn admit(&self, body: &Body) -> Result<Admitted, StartError> {
-        if self.inner.draining.load(Ordering::Relaxed) {
+        if self.inner.config.drain.is_cancelled() {
             return Err(StartError::Draining);
         }
         match self.health() {

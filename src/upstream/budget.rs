@@ -32,19 +32,14 @@ impl ProxyBudget {
     /// A budget of `per_second` polls, [`crate::limits::POLLS_PER_SECOND`] by default.
     #[must_use]
     pub fn new(per_second: NonZeroU32) -> Self {
-        Self {
-            all: Arc::new(limiter(per_second)),
-        }
+        Self { all: Arc::new(limiter(per_second)) }
     }
 
     /// A budget of `per_second` polls for one box within this one,
     /// [`crate::limits::POLLS_PER_SECOND_PER_BOX`] by default.
     #[must_use]
     pub fn for_box(&self, per_second: NonZeroU32) -> BoxBudget {
-        BoxBudget {
-            own: Arc::new(limiter(per_second)),
-            all: Arc::clone(&self.all),
-        }
+        BoxBudget { own: Arc::new(limiter(per_second)), all: Arc::clone(&self.all) }
     }
 }
 
@@ -116,11 +111,7 @@ mod tests {
     async fn a_dropped_wait_does_not_block_the_next_one() {
         let budget = ProxyBudget::new(n(1000)).for_box(n(1));
         budget.turn().await;
-        assert!(
-            tokio::time::timeout(Duration::from_millis(10), budget.turn())
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(10), budget.turn()).await.is_err());
         let took = time_for(1, &[budget]).await;
         assert!(took <= Duration::from_secs(1), "{took:?}");
     }

@@ -90,10 +90,9 @@ impl BoxClient {
         let request = || self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
         self.counted(call, async {
             match exchange(&self.pooled, request()?).await {
-                Err(Broken {
-                    timed_out: false,
-                    error: Error::NoAnswer(_),
-                }) => Ok(exchange(&self.fresh, request()?).await?),
+                Err(Broken { timed_out: false, error: Error::NoAnswer(_) }) => {
+                    Ok(exchange(&self.fresh, request()?).await?)
+                }
                 other => Ok(other?),
             }
         })
@@ -113,8 +112,7 @@ impl BoxClient {
         body: Bytes,
     ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, who, target, headers, body);
-        self.counted(call, async { Ok(exchange(&self.fresh, request?).await?) })
-            .await
+        self.counted(call, async { Ok(exchange(&self.fresh, request?).await?) }).await
     }
 
     /// Builds a request. A credential that is no header value can belong to nobody.
@@ -195,10 +193,7 @@ impl From<Broken> for Error {
 
 impl From<Error> for Broken {
     fn from(error: Error) -> Self {
-        Self {
-            error,
-            timed_out: false,
-        }
+        Self { error, timed_out: false }
     }
 }
 
@@ -211,11 +206,7 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result
     } else {
         read_start(&mut response).await
     };
-    Ok(Reply {
-        status,
-        headers,
-        body,
-    })
+    Ok(Reply { status, headers, body })
 }
 
 /// The whole body of a good answer; a bound against endless ones.
@@ -249,11 +240,7 @@ fn broken(error: reqwest::Error) -> Broken {
     let error = error.without_url();
     let cause = root_cause(&error);
     let (never_connected, timed_out) = (error.is_connect(), error.is_timeout());
-    let error = if never_connected {
-        Error::Connect(cause)
-    } else {
-        Error::NoAnswer(cause)
-    };
+    let error = if never_connected { Error::Connect(cause) } else { Error::NoAnswer(cause) };
     Broken { error, timed_out }
 }
 

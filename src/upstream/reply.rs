@@ -54,10 +54,9 @@ impl Reply {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized(self.status),
             StatusCode::NOT_FOUND if !self.is_page() => Error::Gone,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Error::Later {
-                status: self.status,
-                retry_after: self.retry_after(),
-            },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Error::Later { status: self.status, retry_after: self.retry_after() }
+            }
             status => Error::Status(status),
         }
     }
@@ -65,10 +64,7 @@ impl Reply {
     /// Whether the body is HTML: something that stands in the box's place.
     fn is_page(&self) -> bool {
         let html = self.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes()
-                .trim_ascii_start()
-                .to_ascii_lowercase()
-                .starts_with(b"text/html")
+            kind.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"text/html")
         });
         html || self.body.trim_ascii_start().starts_with(b"<")
     }
@@ -90,26 +86,17 @@ impl Reply {
     /// The time by the clock that wrote the `Retry-After`, if the answer tells it.
     fn clock(&self) -> SystemTime {
         let date = self.headers.get(DATE).and_then(|value| value.to_str().ok());
-        date.and_then(|date| httpdate::parse_http_date(date).ok())
-            .unwrap_or_else(SystemTime::now)
+        date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now)
     }
 
     /// The answer as it is handed to the client: without the headers of its transport.
     #[must_use]
     pub fn into_refusal(self) -> Refusal {
-        let Self {
-            status,
-            mut headers,
-            body,
-        } = self;
+        let Self { status, mut headers, body } = self;
         drop_hop_by_hop(&mut headers);
         // The body may have been cut; whoever sends it on counts it again.
         headers.remove(header::CONTENT_LENGTH);
-        Refusal {
-            status,
-            headers,
-            body,
-        }
+        Refusal { status, headers, body }
     }
 }
 
@@ -119,11 +106,7 @@ pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| {
-            value
-                .split(',')
-                .map(|name| name.trim().to_ascii_lowercase())
-        })
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
     for name in named {
         headers.remove(name.as_str());
@@ -151,11 +134,7 @@ pub fn not_as_expected(error: &serde_json::Error) -> Error {
         serde_json::error::Category::Syntax => "the body is not JSON",
         serde_json::error::Category::Io => "the body cannot be read",
     };
-    Error::Nonsense(format!(
-        "{what} (line {}, column {})",
-        error.line(),
-        error.column()
-    ))
+    Error::Nonsense(format!("{what} (line {}, column {})", error.line(), error.column()))
 }
 
 #[cfg(test)]
@@ -166,18 +145,11 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| {
-                (
-                    header::HeaderName::from_static(name),
-                    header::HeaderValue::from_static(value),
-                )
+                (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))
             })
             .collect();
         let status = StatusCode::from_u16(status).expect("a status");
-        Reply {
-            status,
-            headers,
-            body: Bytes::from_static(body),
-        }
+        Reply { status, headers, body: Bytes::from_static(body) }
     }
 
     #[test]
@@ -187,14 +159,7 @@ mod tests {
             (reply(403, &[], b"<html>"), "unauthorized"),
             (reply(404, &[], b"{}"), "gone"),
             (reply(404, &[], b""), "gone"),
-            (
-                reply(
-                    404,
-                    &[("content-type", "text/html; charset=utf-8")],
-                    b"no tunnel",
-                ),
-                "status",
-            ),
+            (reply(404, &[("content-type", "text/html; charset=utf-8")], b"no tunnel"), "status"),
             (reply(404, &[], b" <!doctype html>"), "status"),
             (reply(429, &[], b""), "later"),
             (reply(503, &[], b"<html>"), "later"),
@@ -205,9 +170,7 @@ mod tests {
             (reply(200, &[], b"{\"a\":\"\xff\"}"), "nonsense"),
         ];
         for (reply, class) in table {
-            let error = reply
-                .json::<serde::de::IgnoredAny>()
-                .expect_err("no good answer");
+            let error = reply.json::<serde::de::IgnoredAny>().expect_err("no good answer");
             assert_eq!(error.class(), class, "{reply:?}");
         }
     }
@@ -217,9 +180,7 @@ mod tests {
         let half = reply(200, &[], b"{\"secret-key\":\"secret-val");
         let shape = reply(200, &[], b"[\"secret-val\"]");
         for reply in [half, shape] {
-            let error = reply
-                .json::<std::collections::BTreeMap<String, u8>>()
-                .expect_err("bad");
+            let error = reply.json::<std::collections::BTreeMap<String, u8>>().expect_err("bad");
             let text = format!("{error} {error:?}");
             assert!(!text.contains("secret"), "{text}");
         }
@@ -241,11 +202,7 @@ mod tests {
             ("", None),
         ] {
             let reply = reply(429, &[("retry-after", value), date], b"");
-            assert_eq!(
-                reply.retry_after(),
-                wait.map(Duration::from_secs),
-                "{value}"
-            );
+            assert_eq!(reply.retry_after(), wait.map(Duration::from_secs), "{value}");
         }
     }
 
@@ -262,11 +219,7 @@ mod tests {
             b"{}",
         );
         let refusal = reply.into_refusal();
-        let names: Vec<_> = refusal
-            .headers
-            .keys()
-            .map(http::HeaderName::as_str)
-            .collect();
+        let names: Vec<_> = refusal.headers.keys().map(http::HeaderName::as_str).collect();
         assert_eq!(names, ["x-e"]);
     }
 }

@@ -72,12 +72,7 @@ impl Schedule {
     /// A schedule that has seen nothing.
     #[must_use]
     pub const fn new(intervals: Intervals) -> Self {
-        Self {
-            intervals,
-            quiet: 0,
-            failures: 0,
-            messages_not_before: None,
-        }
+        Self { intervals, quiet: 0, failures: 0, messages_not_before: None }
     }
 
     /// The poll after one that ended at `now` and read the messages for `messages_took`, if it
@@ -94,25 +89,12 @@ impl Schedule {
             self.messages_not_before = Some(now + took * limits::MESSAGES_READ_FACTOR);
         }
         let at = now + self.wait(pace, jitter.clamp(0.0, 1.0));
-        let cheap = self
-            .messages_not_before
-            .is_none_or(|earliest| at >= earliest);
-        Next {
-            at,
-            depth: if cheap {
-                Depth::Messages
-            } else {
-                Depth::Status
-            },
-        }
+        let cheap = self.messages_not_before.is_none_or(|earliest| at >= earliest);
+        Next { at, depth: if cheap { Depth::Messages } else { Depth::Status } }
     }
 
     fn wait(&mut self, pace: Pace, jitter: f64) -> Duration {
-        let Intervals {
-            fastest,
-            slowest,
-            waiting,
-        } = self.intervals;
+        let Intervals { fastest, slowest, waiting } = self.intervals;
         let around = |interval: Duration| interval.mul_f64(0.9 + 0.2 * jitter);
         if pace != Pace::Quiet {
             self.quiet = 0;
@@ -141,9 +123,7 @@ impl Schedule {
 fn grown(from: Duration, factor: f64, times: u32, to: Duration) -> Duration {
     // Sixty doublings of a nanosecond are 36 years; more would only overflow.
     let factor = factor.powi(times.min(60).cast_signed());
-    Duration::try_from_secs_f64(from.as_secs_f64() * factor)
-        .unwrap_or(to)
-        .min(to)
+    Duration::try_from_secs_f64(from.as_secs_f64() * factor).unwrap_or(to).min(to)
 }
 
 #[cfg(test)]
@@ -165,22 +145,14 @@ mod tests {
         use Pace::{Active, After, Failing, Now, Quiet, Waiting};
         let table: [(&[Pace], &[u128]); 6] = [
             (&[Now, Active, Active], &[0, 500, 500]),
-            (
-                &[Quiet, Quiet, Quiet, Quiet, Quiet, Quiet],
-                &[750, 1125, 1687, 2531, 3000, 3000],
-            ),
+            (&[Quiet, Quiet, Quiet, Quiet, Quiet, Quiet], &[750, 1125, 1687, 2531, 3000, 3000]),
             (&[Quiet, Quiet, Active, Quiet], &[750, 1125, 500, 750]),
             (
-                &[
-                    Failing, Failing, Failing, Failing, Failing, Failing, Failing, Active, Failing,
-                ],
+                &[Failing, Failing, Failing, Failing, Failing, Failing, Failing, Active, Failing],
                 &[500, 1000, 2000, 4000, 8000, 10000, 10000, 500, 500],
             ),
             (&[Waiting, Waiting, Active], &[10000, 10000, 500]),
-            (
-                &[After(Duration::ZERO), After(Duration::from_secs(2))],
-                &[0, 2100],
-            ),
+            (&[After(Duration::ZERO), After(Duration::from_secs(2))], &[0, 2100]),
         ];
         for (paces, expected) in table {
             assert_eq!(waits(paces, MIDDLE), expected, "{paces:?}");
@@ -204,14 +176,7 @@ mod tests {
     #[tokio::test]
     async fn messages_are_read_as_often_as_they_are_cheap() {
         // What one read takes, and how many of the polls in the following minute read again.
-        for (took_ms, reads) in [
-            (0, 120),
-            (10, 120),
-            (25, 120),
-            (100, 30),
-            (1000, 3),
-            (5000, 0),
-        ] {
+        for (took_ms, reads) in [(0, 120), (10, 120), (25, 120), (100, 30), (1000, 3), (5000, 0)] {
             let mut now = Instant::now();
             let end = now + Duration::from_secs(60);
             let took = Duration::from_millis(took_ms);
@@ -235,12 +200,6 @@ mod tests {
     async fn the_first_poll_reads_everything() {
         let now = Instant::now();
         let next = Schedule::new(Intervals::default()).next(now, Pace::Now, None, MIDDLE);
-        assert_eq!(
-            next,
-            Next {
-                at: now,
-                depth: Depth::Messages
-            }
-        );
+        assert_eq!(next, Next { at: now, depth: Depth::Messages });
     }
 }

@@ -143,9 +143,7 @@ impl Message<'_> {
 
     /// The summary that a compaction leaves: said by the agent, but not its answer.
     pub(super) fn is_summary(&self) -> bool {
-        self.info
-            .summary
-            .is_some_and(|summary| summary.get() == "true")
+        self.info.summary.is_some_and(|summary| summary.get() == "true")
     }
 
     pub(super) fn is_completed(&self) -> bool {
@@ -160,8 +158,7 @@ impl Message<'_> {
     /// US dollars, 0 if the box does not tell.
     pub(super) fn cost(&self) -> f64 {
         let cost = self.info.cost.and_then(|raw| raw.get().parse().ok());
-        cost.filter(|cost: &f64| cost.is_finite())
-            .unwrap_or_default()
+        cost.filter(|cost: &f64| cost.is_finite()).unwrap_or_default()
     }
 }
 
@@ -177,9 +174,7 @@ impl<'a> Part<'a> {
     /// A tool's status; `None` for other parts.
     pub(super) fn tool_status(&self) -> Option<String> {
         let state = self.state.filter(|_| self.is_tool())?;
-        serde_json::from_str::<ToolState>(state.get())
-            .ok()
-            .map(|state| state.status)
+        serde_json::from_str::<ToolState>(state.get()).ok().map(|state| state.status)
     }
 
     /// The text of a part that people read, as its JSON token without the quotes.

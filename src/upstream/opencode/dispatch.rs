@@ -27,15 +27,9 @@ pub(super) async fn dispatch(
         Ok(sendable) => sendable,
         Err(error) => return Dispatch::NotSent(error),
     };
-    let target = in_directory(
-        &format!("/session/{session}/prompt_async"),
-        &notes.directory,
-    );
+    let target = in_directory(&format!("/session/{session}/prompt_async"), &notes.directory);
     let headers = headers_for(ids, &body.headers);
-    match client
-        .act(Call::Prompt, who, &target, headers, prompt)
-        .await
-    {
+    match client.act(Call::Prompt, who, &target, headers, prompt).await {
         Ok(reply) => answered(session, reply),
         // A credential that is no header value was not sent either.
         Err(error @ (Error::Connect(_) | Error::Unauthorized(_))) => Dispatch::NotSent(error),
@@ -81,13 +75,7 @@ fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
     ] {
         headers.remove(name);
     }
-    for name in [
-        "content-md5",
-        "digest",
-        "content-digest",
-        "repr-digest",
-        "last-event-id",
-    ] {
+    for name in ["content-md5", "digest", "content-digest", "repr-digest", "last-event-id"] {
         headers.remove(name);
     }
     if let Ok(execution) = HeaderValue::from_str(ids.execution.as_str()) {
@@ -100,16 +88,9 @@ fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
 /// status may stand a gateway that lost the answer.
 fn answered(session: SessionId, reply: Reply) -> Dispatch {
     if reply.status == StatusCode::NO_CONTENT {
-        return Dispatch::Accepted(Accepted {
-            session,
-            execution: None,
-            frames: Vec::new(),
-        });
+        return Dispatch::Accepted(Accepted { session, execution: None, frames: Vec::new() });
     }
-    if matches!(
-        reply.status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) {
+    if matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         let retry_after = reply.retry_after();
         return Dispatch::Later(reply.into_refusal(), retry_after);
     }
@@ -117,9 +98,7 @@ fn answered(session: SessionId, reply: Reply) -> Dispatch {
         return Dispatch::Refused(reply.into_refusal());
     }
     if reply.status.is_success() {
-        return Dispatch::Unanswered(Error::Nonsense(
-            "the box took the prompt with a body".into(),
-        ));
+        return Dispatch::Unanswered(Error::Nonsense("the box took the prompt with a body".into()));
     }
     Dispatch::Unanswered(Error::Status(reply.status))
 }
@@ -131,21 +110,11 @@ pub(super) async fn find(
 ) -> Result<Found, Error> {
     let notes = Notes::read(prepared)?;
     let session = prepared_session(prepared)?;
-    let place = transcript::Place {
-        session: &session,
-        directory: &notes.directory,
-    };
-    let anchor = transcript::Anchor {
-        id: &notes.message,
-        prompt: &notes.message,
-    };
+    let place = transcript::Place { session: &session, directory: &notes.directory };
+    let anchor = transcript::Anchor { id: &notes.message, prompt: &notes.message };
     let found = transcript::read_from(client, who, place, anchor, |_| ()).await?;
     Ok(match found {
-        Some(()) => Found::Arrived(Accepted {
-            session,
-            execution: None,
-            frames: Vec::new(),
-        }),
+        Some(()) => Found::Arrived(Accepted { session, execution: None, frames: Vec::new() }),
         None => Found::Absent,
     })
 }
@@ -165,12 +134,6 @@ pub(super) async fn cancel(
     };
     let target = in_directory(&format!("/session/{session}/abort"), &directory);
     let empty = bytes::Bytes::from_static(b"{}");
-    let reply = client
-        .act(Call::Abort, who, &target, HeaderMap::new(), empty)
-        .await?;
-    if reply.status.is_success() {
-        Ok(())
-    } else {
-        Err(reply.class())
-    }
+    let reply = client.act(Call::Abort, who, &target, HeaderMap::new(), empty).await?;
+    if reply.status.is_success() { Ok(()) } else { Err(reply.class()) }
 }

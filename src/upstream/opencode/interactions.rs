@@ -87,15 +87,10 @@ pub(super) async fn read(
     if now.is_idle() {
         return Ok(requests);
     }
-    let (permissions, questions) = join(
-        list(client, who, place, Kind::Permission),
-        list(client, who, place, Kind::Question),
-    )
-    .await;
-    for (kind, list) in [
-        (Kind::Permission, permissions?),
-        (Kind::Question, questions?),
-    ] {
+    let (permissions, questions) =
+        join(list(client, who, place, Kind::Permission), list(client, who, place, Kind::Question))
+            .await;
+    for (kind, list) in [(Kind::Permission, permissions?), (Kind::Question, questions?)] {
         for raw in list {
             let Ok(Request { id, session }) = serde_json::from_str(raw.get()) else {
                 requests.unreadable += 1;
@@ -137,14 +132,8 @@ async fn is_ours(
     if session == place.session.as_str() {
         return Ok(true);
     }
-    let noted = requests
-        .kin
-        .iter()
-        .find(|(name, _)| name == session)
-        .map(|(_, ours)| *ours);
-    let marked = pages
-        .get(&format!("{KIN}{session}"))
-        .map(|value| value == "1");
+    let noted = requests.kin.iter().find(|(name, _)| name == session).map(|(_, ours)| *ours);
+    let marked = pages.get(&format!("{KIN}{session}")).map(|value| value == "1");
     let ours = match noted.or(marked) {
         Some(known) => known,
         // The rest is looked up at the next polls.
@@ -186,11 +175,7 @@ async fn is_below(
 
 /// Tells what opened and what is gone.
 pub(super) fn tell(requests: &Requests, session: &SessionId, pages: &mut Pages<'_>) {
-    let Requests {
-        open,
-        unreadable: bad,
-        kin,
-    } = requests;
+    let Requests { open, unreadable: bad, kin } = requests;
     for request in open {
         let mark = format!("{OPEN}{}/{}", request.kind.as_str(), request.id);
         if pages.get(&mark).is_none() {
@@ -198,24 +183,15 @@ pub(super) fn tell(requests: &Requests, session: &SessionId, pages: &mut Pages<'
         }
     }
     for mark in pages.names(OPEN) {
-        let Some((kind, id)) = mark
-            .strip_prefix(OPEN)
-            .and_then(|rest| rest.split_once('/'))
-        else {
+        let Some((kind, id)) = mark.strip_prefix(OPEN).and_then(|rest| rest.split_once('/')) else {
             continue;
         };
-        if !open
-            .iter()
-            .any(|request| request.kind.as_str() == kind && request.id == id)
-        {
+        if !open.iter().any(|request| request.kind.as_str() == kind && request.id == id) {
             pages.last_event(gone(id, kind), &mark);
         }
     }
     for mark in pages.names(KIN) {
-        if !kin
-            .iter()
-            .any(|(session, _)| mark.strip_prefix(KIN) == Some(session))
-        {
+        if !kin.iter().any(|(session, _)| mark.strip_prefix(KIN) == Some(session)) {
             pages.forget(&mark);
         }
     }
@@ -240,12 +216,7 @@ fn opened(request: &Open, session: &SessionId) -> Event {
     let kind = kind.as_str();
     Event::ours(
         "interaction",
-        &Interaction {
-            id,
-            kind,
-            session_id: session.as_str(),
-            request: raw,
-        },
+        &Interaction { id, kind, session_id: session.as_str(), request: raw },
     )
 }
 

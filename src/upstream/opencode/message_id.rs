@@ -21,11 +21,8 @@ const RANDOM_LETTERS: usize = 14;
 /// 1970 by the box's clock.
 pub(super) fn after(box_ms: u64, rng: impl Rng) -> String {
     let stamp = box_ms.wrapping_add(1).wrapping_mul(UNITS_PER_MS) & ((1 << KEPT_BITS) - 1);
-    let random: String = rng
-        .sample_iter(Alphanumeric)
-        .take(RANDOM_LETTERS)
-        .map(char::from)
-        .collect();
+    let random: String =
+        rng.sample_iter(Alphanumeric).take(RANDOM_LETTERS).map(char::from).collect();
     format!("msg_{stamp:012x}{random}")
 }
 
@@ -52,10 +49,7 @@ mod tests {
     fn an_id_sorts_after_what_the_box_made_before_and_before_what_it_makes_later() {
         let earlier = after(MADE_AT - 5, rand::rng());
         let later = after(MADE_AT, rand::rng());
-        assert!(
-            earlier.as_str() < BOX_ID && BOX_ID < later.as_str(),
-            "{earlier} {later}"
-        );
+        assert!(earlier.as_str() < BOX_ID && BOX_ID < later.as_str(), "{earlier} {later}");
         assert!(stamp(&earlier) < stamp(BOX_ID) && stamp(BOX_ID) < stamp(&later));
         assert_eq!(later.len(), BOX_ID.len());
     }
@@ -67,15 +61,7 @@ mod tests {
 
     #[test]
     fn an_id_of_another_shape_has_no_time() {
-        for id in [
-            "",
-            "msg",
-            "msg_",
-            "msg_12",
-            "msg_20481e15fé01",
-            "msg_+0481e15f001",
-            "x",
-        ] {
+        for id in ["", "msg", "msg_", "msg_12", "msg_20481e15fé01", "msg_+0481e15f001", "x"] {
             assert_eq!(stamp(id), None, "{id}");
         }
     }

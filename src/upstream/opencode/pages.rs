@@ -46,10 +46,8 @@ impl<'c> Pages<'c> {
 
     /// The names of marks in the cursor and on this page that start with `prefix`.
     pub(super) fn names(&self, prefix: &str) -> Vec<String> {
-        let here = self
-            .marked
-            .iter()
-            .filter(|(name, value)| name.starts_with(prefix) && value.is_some());
+        let here =
+            self.marked.iter().filter(|(name, value)| name.starts_with(prefix) && value.is_some());
         let mut names: Vec<String> = self
             .cursor
             .with_prefix(prefix)
@@ -83,10 +81,7 @@ impl<'c> Pages<'c> {
     /// a warning in its place, under the same mark.
     pub(super) fn assembled(&mut self, name: &'static str, json: &[u8], mark: &str, value: &str) {
         let event = match WireJson::from_json(json) {
-            Ok(data) => Event {
-                name: EventName::from_static(name),
-                data,
-            },
+            Ok(data) => Event { name: EventName::from_static(name), data },
             Err(_) => unreadable(name),
         };
         self.event(event, mark, value);
@@ -125,8 +120,7 @@ impl<'c> Pages<'c> {
             Some(value) => self.step.delta.set(name, value.to_owned()),
             None => self.step.delta.remove(name),
         }
-        self.marked
-            .insert(name.to_owned(), value.map(str::to_owned));
+        self.marked.insert(name.to_owned(), value.map(str::to_owned));
     }
 
     fn make_room(&mut self, event_bytes: usize, mark_bytes: usize) {
@@ -154,13 +148,7 @@ pub(super) fn unreadable(what: &str) -> Event {
         message: String,
     }
     let message = format!("the box sent a {what} that cannot be read; it is left out");
-    Event::ours(
-        "warning",
-        &Warning {
-            code: "UPSTREAM_GAP",
-            message,
-        },
-    )
+    Event::ours("warning", &Warning { code: "UPSTREAM_GAP", message })
 }
 
 #[cfg(test)]
@@ -176,10 +164,7 @@ mod tests {
     fn a_page_is_cut_into_short_steps_and_no_event_is_cut_from_its_mark() {
         let cursor = PollCursor::default();
         let mut pages = Pages::new(&cursor);
-        for (n, size) in [600_000, 600_000, 10, 3_000_000, 10]
-            .into_iter()
-            .enumerate()
-        {
+        for (n, size) in [600_000, 600_000, 10, 3_000_000, 10].into_iter().enumerate() {
             pages.event(event(size), &format!("p/{n}"), "1");
         }
         let steps = pages.finish();

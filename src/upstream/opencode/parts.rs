@@ -51,12 +51,7 @@ pub(super) fn tell(message: &Message<'_>, moment: Moment, pages: &mut Pages<'_>)
         let here = Sent::of(raw, &part);
         if let Some(mark) = here.after(sent.as_ref(), moment) {
             let delta = part.raw_text().and_then(|text| added(text, sent.as_ref()));
-            pages.assembled(
-                "message.part.updated",
-                &data(raw, delta),
-                &name,
-                &mark.encode(),
-            );
+            pages.assembled("message.part.updated", &data(raw, delta), &name, &mark.encode());
         }
     }
 }
@@ -66,9 +61,7 @@ pub(super) fn all_sent(message: &Message<'_>, pages: &Pages<'_>) -> bool {
     let prefix = marks_of(&message.info.id);
     message.parts.iter().all(|raw| match Part::read(raw) {
         Ok(part) => {
-            let sent = pages
-                .get(&format!("{prefix}{}", part.id))
-                .and_then(Sent::decode);
+            let sent = pages.get(&format!("{prefix}{}", part.id)).and_then(Sent::decode);
             let open_tool = matches!(part.tool_status().as_deref(), Some("pending" | "running"));
             !open_tool && sent.is_some_and(|sent| sent.same_bytes(&Sent::of(raw, &part)))
         }
@@ -142,9 +135,7 @@ impl Sent {
         if self.same_bytes(sent) {
             return None;
         }
-        let grown = sent
-            .bytes
-            .saturating_add((sent.bytes / limits::PART_GROWTH_DIVISOR).max(1));
+        let grown = sent.bytes.saturating_add((sent.bytes / limits::PART_GROWTH_DIVISOR).max(1));
         if self.bytes <= limits::SMALL_PART_BYTES || self.state != sent.state || self.bytes >= grown
         {
             return Some(self);
@@ -154,14 +145,7 @@ impl Sent {
     }
 
     fn encode(&self) -> String {
-        let Self {
-            bytes,
-            hash,
-            text_bytes,
-            text_hash,
-            last_look,
-            state,
-        } = self;
+        let Self { bytes, hash, text_bytes, text_hash, last_look, state } = self;
         let last_look = u8::from(*last_look);
         format!("{bytes:x}:{hash:x}:{text_bytes:x}:{text_hash:x}:{last_look}:{state}")
     }
@@ -185,10 +169,7 @@ impl Sent {
 
 fn hash(bytes: &[u8]) -> u64 {
     let mut first = [0; 8];
-    blake3::Hasher::new()
-        .update(bytes)
-        .finalize_xof()
-        .fill(&mut first);
+    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut first);
     u64::from_le_bytes(first)
 }
 
@@ -235,10 +216,7 @@ mod tests {
         for (raw, text) in [
             (r"plain \u00e9 \ud83d\ude00 \n", "plain é 😀 \n"),
             (r"cut \ud83d", "cut \u{fffd}"),
-            (
-                r"\ude00 turned \ud83d\ud83d\ude00 x",
-                "\u{fffd} turned \u{fffd}😀 x",
-            ),
+            (r"\ude00 turned \ud83d\ud83d\ude00 x", "\u{fffd} turned \u{fffd}😀 x"),
             (r"\\ud83d \ud83dxyz", "\\ud83d \u{fffd}xyz"),
         ] {
             assert_eq!(decoded(raw), text, "{raw}");

@@ -34,10 +34,7 @@ pub(super) async fn poll(
     depth: Depth,
 ) -> Result<Page, Error> {
     let notes = Notes::read(&turn.prepared)?;
-    let place = Place {
-        session: &turn.session,
-        directory: &notes.directory,
-    };
+    let place = Place { session: &turn.session, directory: &notes.directory };
     let mut pages = Pages::new(cursor);
 
     let now = status::read(client, who, place).await?;
@@ -45,19 +42,13 @@ pub(super) async fn poll(
     status::tell(&now, &mut pages);
     interactions::tell(&requests, place.session, &mut pages);
 
-    let mut view = View {
-        activity: activity(&now, &requests),
-        ..View::default()
-    };
+    let mut view = View { activity: activity(&now, &requests), ..View::default() };
     let mut messages_took = None;
     if depth == Depth::Messages || now.is_idle() || pages.has_changes() {
         let start = Instant::now();
         let (settled_cost, settled) = anchor_of(cursor);
         let id = settled.unwrap_or(&notes.message);
-        let anchor = Anchor {
-            id,
-            prompt: &notes.message,
-        };
+        let anchor = Anchor { id, prompt: &notes.message };
         let see = |messages: &[&Message<'_>]| tell(messages, settled_cost, &now, &mut pages);
         match transcript::read_from(client, who, place, anchor, see).await {
             Ok(Some((ending, answer))) => (view.ending, view.answer) = (ending, answer),
@@ -68,11 +59,7 @@ pub(super) async fn poll(
         messages_took = Some(start.elapsed());
     }
     view.started = pages.get(STARTED).is_some();
-    Ok(Page {
-        steps: pages.finish(),
-        view,
-        messages_took,
-    })
+    Ok(Page { steps: pages.finish(), view, messages_took })
 }
 
 fn activity(now: &Now, requests: &Requests) -> Activity {
@@ -99,24 +86,14 @@ fn tell(
     if let Some((last, earlier)) = turn.split_last() {
         pages.mark(STARTED, "1");
         for message in earlier {
-            let moment = if message.is_completed() {
-                Moment::Done
-            } else {
-                Moment::Working
-            };
+            let moment = if message.is_completed() { Moment::Done } else { Moment::Working };
             parts::tell(message, moment, pages);
         }
-        let moment = if now.is_idle() {
-            Moment::Done
-        } else {
-            Moment::Working
-        };
+        let moment = if now.is_idle() { Moment::Done } else { Moment::Working };
         parts::tell(last, moment, pages);
         settle(earlier, settled_cost, pages);
     }
-    let ending = turn
-        .last()
-        .and_then(|last| verdict::ending(last, now.is_idle()));
+    let ending = turn.last().and_then(|last| verdict::ending(last, now.is_idle()));
     (ending, verdict::answer(turn, settled_cost))
 }
 

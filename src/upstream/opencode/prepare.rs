@@ -65,9 +65,7 @@ async fn try_prepare(
         }
     }
     let empty = Bytes::from_static(b"{}");
-    let reply = client
-        .act(Call::Session, who, "/session", HeaderMap::new(), empty)
-        .await?;
+    let reply = client.act(Call::Session, who, "/session", HeaderMap::new(), empty).await?;
     if !reply.status.is_success() {
         return Ok(unopened(reply));
     }
@@ -85,9 +83,7 @@ pub(super) async fn look_up(
     who: Option<&Credential>,
     session: &SessionId,
 ) -> Result<Reply, Error> {
-    client
-        .read(Call::Session, who, &format!("/session/{session}"))
-        .await
+    client.read(Call::Session, who, &format!("/session/{session}")).await
 }
 
 /// A session that has been talked to. Its last touch is no bound for what the box made since (an
@@ -108,9 +104,7 @@ async fn known(
     }
     let messages: Vec<Message<'_>> = newest.json()?;
     let times = messages.iter().flat_map(|message| {
-        [Some(message.info.time.created), message.info.time.completed]
-            .into_iter()
-            .flatten()
+        [Some(message.info.time.created), message.info.time.completed].into_iter().flatten()
     });
     let latest = times.fold(session.time.updated, u64::max);
     ready(&session, latest)
@@ -130,14 +124,9 @@ fn ready(session: &Session<'_>, latest_ms: u64) -> Result<Prepare, Error> {
     let notes = serde_json::to_string(&notes)
         .map_err(|_| Error::Nonsense("the session's directory cannot be kept".into()))?;
     if notes.len() > limits::MAX_PREPARED_BYTES {
-        return Err(Error::Nonsense(
-            "the session's directory is too long to be kept".into(),
-        ));
+        return Err(Error::Nonsense("the session's directory is too long to be kept".into()));
     }
-    Ok(Prepare::Ready(Prepared {
-        session: Some(id),
-        notes,
-    }))
+    Ok(Prepare::Ready(Prepared { session: Some(id), notes }))
 }
 
 /// Nothing has been sent that could run, so a clear no is the box's answer, and anything unclear

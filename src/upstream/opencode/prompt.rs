@@ -118,10 +118,7 @@ fn parts<'a>(sent: &Sent<'a>) -> Result<Parts<'a>, BadPrompt> {
     }
     match sent.message {
         Some(text) if !text.get().starts_with('"') => bad("`message` is not a string"),
-        Some(text) if text.get() != "\"\"" => Ok(Parts::Text([TextPart {
-            r#type: "text",
-            text,
-        }])),
+        Some(text) if text.get() != "\"\"" => Ok(Parts::Text([TextPart { r#type: "text", text }])),
         Some(_) | None => bad("the body has neither a `message` nor `parts`"),
     }
 }
@@ -193,35 +190,20 @@ mod tests {
     #[test]
     fn a_message_or_parts_become_parts_with_their_own_bytes() {
         for (body, parts) in [
-            (
-                r#"{"message":"a\u00e9\ud83d b"}"#,
-                r#"[{"type":"text","text":"a\u00e9\ud83d b"}]"#,
-            ),
+            (r#"{"message":"a\u00e9\ud83d b"}"#, r#"[{"type":"text","text":"a\u00e9\ud83d b"}]"#),
             (
                 r#"{"parts":[ {"type":"text","text":"x","n":1.0} ]}"#,
                 r#"[ {"type":"text","text":"x","n":1.0} ]"#,
             ),
-            (
-                r#"{"message":"ignored","parts":[{"type":"file"}]}"#,
-                r#"[{"type":"file"}]"#,
-            ),
-            (
-                r#"{"message":"used","parts":[]}"#,
-                r#"[{"type":"text","text":"used"}]"#,
-            ),
-            (
-                r#"{"message":"used","parts":[ ]}"#,
-                r#"[{"type":"text","text":"used"}]"#,
-            ),
+            (r#"{"message":"ignored","parts":[{"type":"file"}]}"#, r#"[{"type":"file"}]"#),
+            (r#"{"message":"used","parts":[]}"#, r#"[{"type":"text","text":"used"}]"#),
+            (r#"{"message":"used","parts":[ ]}"#, r#"[{"type":"text","text":"used"}]"#),
             (
                 r#" {"message":"used","parts":null,"model":null,"agent":null,"backend":null}"#,
                 r#"[{"type":"text","text":"used"}]"#,
             ),
         ] {
-            assert_eq!(
-                translated(body),
-                format!(r#"{{"messageID":"msg_1","parts":{parts}}}"#)
-            );
+            assert_eq!(translated(body), format!(r#"{{"messageID":"msg_1","parts":{parts}}}"#));
         }
     }
 

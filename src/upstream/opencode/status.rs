@@ -98,12 +98,5 @@ fn retrying(attempt: u64, why: &str) -> Event {
         message: &'a str,
         attempt: u64,
     }
-    Event::ours(
-        "warning",
-        &Warning {
-            code: "BOX_RETRYING",
-            message: cut(why),
-            attempt,
-        },
-    )
+    Event::ours("warning", &Warning { code: "BOX_RETRYING", message: cut(why), attempt })
 }

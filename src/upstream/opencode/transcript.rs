@@ -46,29 +46,19 @@ pub(super) async fn read_from<R>(
     anchor: Anchor<'_>,
     see: impl FnOnce(&[&Message<'_>]) -> R,
 ) -> Result<Option<R>, Error> {
-    let path = super::in_directory(
-        &format!("/session/{}/message", place.session),
-        place.directory,
-    );
+    let path = super::in_directory(&format!("/session/{}/message", place.session), place.directory);
     let mut limit = limits::FIRST_MESSAGE_WINDOW;
     loop {
-        let reply = client
-            .read(Call::Messages, who, &format!("{path}&limit={limit}"))
-            .await?;
+        let reply = client.read(Call::Messages, who, &format!("{path}&limit={limit}")).await?;
         let messages: Vec<Message<'_>> = reply.json()?;
-        if let Some(at) = messages
-            .iter()
-            .position(|message| message.info.id == anchor.id)
-        {
+        if let Some(at) = messages.iter().position(|message| message.info.id == anchor.id) {
             return Ok(Some(see(&of_the_turn(&messages, at, anchor))));
         }
         if messages.len() < limit || is_older(messages.first(), anchor) {
             return Ok(None);
         }
         if limit >= limits::MAX_MESSAGE_WINDOW {
-            return Err(Error::Nonsense(format!(
-                "the turn is not in the newest {limit} messages"
-            )));
+            return Err(Error::Nonsense(format!("the turn is not in the newest {limit} messages")));
         }
         limit *= 2;
     }
@@ -134,14 +124,9 @@ mod tests {
         let json: Vec<String> = session.split(' ').map(json_of).collect();
         let json = format!("[{}]", json.join(","));
         let messages: Vec<Message<'_>> = serde_json::from_str(&json).expect("messages");
-        let at = messages
-            .iter()
-            .position(|m| m.info.id == anchor)
-            .expect("the anchor");
+        let at = messages.iter().position(|m| m.info.id == anchor).expect("the anchor");
         let turn = of_the_turn(&messages, at, Anchor { id: anchor, prompt });
-        turn.iter()
-            .map(|message| message.info.id.to_string())
-            .collect()
+        turn.iter().map(|message| message.info.id.to_string()).collect()
     }
 
     fn json_of(word: &str) -> String {
@@ -151,10 +136,7 @@ mod tests {
             "c" => ("user", r#"{"type":"compaction","auto":true}"#),
             "m" => ("user", r#"{"type":"compaction","auto":false}"#),
             "s" => ("user", r#"{"type":"text","text":"","synthetic":true}"#),
-            _ => (
-                "user",
-                r#"{"type":"text","text":"","synthetic":true},{"type":"text"}"#,
-            ),
+            _ => ("user", r#"{"type":"text","text":"","synthetic":true},{"type":"text"}"#),
         };
         let summary = id.starts_with('A');
         format!(

@@ -29,10 +29,7 @@ pub(super) fn ending(last: &Message<'_>, idle: bool) -> Option<Ending> {
         // An abort while the box waited to repeat a failed call leaves neither error nor finish.
         return idle.then_some(Ending::Cancelled);
     };
-    let mut tools = last
-        .readable_parts()
-        .filter_map(|part| part.tool_status())
-        .peekable();
+    let mut tools = last.readable_parts().filter_map(|part| part.tool_status()).peekable();
     match finish {
         // A person said no to a permission or dismissed a question: the box stops there. A box
         // that died between two steps leaves a finished tool, and no ending.
@@ -53,10 +50,7 @@ fn failed(failure: &Failure) -> Ending {
     if failure.name == ABORTED {
         return Ending::Cancelled;
     }
-    let message = failure
-        .data
-        .as_ref()
-        .and_then(|data| data.message.as_deref());
+    let message = failure.data.as_ref().and_then(|data| data.message.as_deref());
     Ending::Failed {
         code: code(&failure.name),
         message: cut(message.unwrap_or(&failure.name)).to_owned(),
@@ -67,20 +61,14 @@ fn failed(failure: &Failure) -> Ending {
 fn code(name: &str) -> String {
     let letters = name.as_bytes();
     let usable = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && letters
-            .iter()
-            .all(|letter| letter.is_ascii_alphanumeric() || *letter == b'_')
+        && letters.iter().all(|letter| letter.is_ascii_alphanumeric() || *letter == b'_')
         && letters.len() <= MAX_CODE_BYTES;
     if !usable {
         return NO_NAME.to_owned();
     }
     let mut code = String::new();
     for (at, letter) in letters.iter().enumerate() {
-        let before = at
-            .checked_sub(1)
-            .and_then(|at| letters.get(at))
-            .copied()
-            .unwrap_or(b'_');
+        let before = at.checked_sub(1).and_then(|at| letters.get(at)).copied().unwrap_or(b'_');
         let after = letters.get(at + 1).copied().unwrap_or(b'_');
         let starts_word = letter.is_ascii_uppercase()
             && before != b'_'
@@ -102,16 +90,9 @@ pub(super) fn cut(message: &str) -> &str {
 /// What the agent has said so far. `turn` are its messages since the last settled one, and
 /// `settled_cost` is what those up to there cost.
 pub(super) fn answer(turn: &[&Message<'_>], settled_cost: f64) -> Option<Answer> {
-    let last = turn
-        .iter()
-        .rev()
-        .find(|message| !message.is_summary())
-        .or(turn.last())?;
+    let last = turn.iter().rev().find(|message| !message.is_summary()).or(turn.last())?;
     let texts = last.readable_parts().filter(|part| part.kind == "text");
-    let final_text = texts
-        .filter_map(|part| part.raw_text())
-        .map(parts::decoded)
-        .collect();
+    let final_text = texts.filter_map(|part| part.raw_text()).map(parts::decoded).collect();
     let tokens = turn.last().and_then(|message| message.info.tokens);
     Some(Answer {
         final_text,
