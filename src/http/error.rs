@@ -449,9 +449,9 @@ mod tests {
         check(Error::Start(StartError::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
         check(Error::Start(StartError::Draining), 503, "DRAINING", soon).await;
         check(Error::Start(StartError::Overloaded), 503, "OVERLOADED", soon).await;
-        let withdrawn = |code| Error::Withdrawn { code, message: "m".into() };
-        check(withdrawn("BOX_UNREACHABLE"), 502, "BOX_UNREACHABLE", None).await;
-        check(withdrawn("LOG_UNAVAILABLE"), 503, "LOG_UNAVAILABLE", soon).await;
+        let withdrawn = Error::Withdrawn;
+        check(withdrawn(Withdrawal::BoxUnreachable), 502, "BOX_UNREACHABLE", None).await;
+        check(withdrawn(Withdrawal::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
     }
 
     #[tokio::test]

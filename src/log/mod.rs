@@ -242,7 +242,7 @@ impl Log {
     /// Whose log it is.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        todo!()
+        self.session.key()
     }
 
     /// The end of what is durable now.
