@@ -14,7 +14,7 @@ use crate::upstream::Bound;
 use super::names::Execution;
 use super::registry::Sessions;
 use super::start::Admitted;
-use super::{Owner, PastTurn, RunningTurn, Session};
+use super::{Owner, PastTurn, RunningTurn, Session, State};
 
 /// Runs one turn to its end, or until the process stops.
 pub(super) async fn run(
@@ -73,6 +73,11 @@ fn bind(sessions: &Sessions, session: &Session, bound: &Bound) {
     }
     let mut state = session.state();
     state.box_session = Some(bound.session.clone());
+    decide_owner(&mut state);
+}
+
+/// The first turn that the box took, or may have taken, decides whose session it is.
+fn decide_owner(state: &mut State) {
     if let (Owner::Undecided, Some(running)) = (state.owner, &state.running) {
         state.owner = running.starter.map_or(Owner::Everyone, Owner::Holder);
     }
@@ -95,6 +100,7 @@ fn release(sessions: &Sessions, session: &Session) {
 
 fn file(session: &Session, last: crate::event::Seq) {
     let mut state = session.state();
+    decide_owner(&mut state);
     if let Some(RunningTurn { execution, turn, from, .. }) = state.running.take() {
         state.past.push(PastTurn { execution, turn, from, last });
     }

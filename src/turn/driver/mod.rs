@@ -130,6 +130,7 @@ impl Driver {
 
     /// Goes on until the next milestone, or until `stop`.
     pub async fn advance(&mut self, stop: &CancellationToken) -> Milestone {
+        self.tell_phase();
         loop {
             let input = match self.perform(self.action.clone(), stop).await {
                 Done::Input(input) => input,
