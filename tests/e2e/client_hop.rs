@@ -122,7 +122,9 @@ async fn pump(
                 Verdict::HoldAfter(part) => {
                     to_client.write_all(&buffer[..part]).await?;
                     tell.send_modify(|seen| seen.held += 1);
-                    return std::future::pending().await;
+                    // The rest is lost on its way. The connection stays as long as the daemon.
+                    while from_server.read(&mut buffer).await? > 0 {}
+                    return Ok(());
                 }
             }
         }
