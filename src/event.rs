@@ -98,10 +98,7 @@ impl EventName {
     /// If it would break its frame: the law is that names of ours are literals that fit.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
-        assert!(
-            is_frame_safe(name.as_bytes()),
-            "a name of ours fits in one SSE line"
-        );
+        assert!(is_frame_safe(name.as_bytes()), "a name of ours fits in one SSE line");
         Self(Bytes::from_static(name.as_bytes()))
     }
 
@@ -111,11 +108,7 @@ impl EventName {
     /// [`InvalidEventName`].
     pub fn parse(name: Bytes) -> Result<Self, InvalidEventName> {
         let good = is_frame_safe(&name) && std::str::from_utf8(&name).is_ok();
-        if good {
-            Ok(Self(name))
-        } else {
-            Err(InvalidEventName)
-        }
+        if good { Ok(Self(name)) } else { Err(InvalidEventName) }
     }
 
     /// The name as bytes of UTF-8.
@@ -236,16 +229,10 @@ impl Event {
     /// # Panics
     /// If it does not: the law is that values of ours are structs.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a law about our own types, stated in the message"
-    )]
+    #[expect(clippy::expect_used, reason = "a law about our own types, stated in the message")]
     pub fn ours<T: serde::Serialize>(name: &'static str, value: &T) -> Self {
         let data = WireJson::from_value(value).expect("events of ours are JSON objects");
-        Self {
-            name: EventName::from_static(name),
-            data,
-        }
+        Self { name: EventName::from_static(name), data }
     }
 
     /// Bytes that count against bounds: name and data.
@@ -309,33 +296,20 @@ mod tests {
     #[test]
     fn the_wire_form_keeps_the_bytes_of_every_token() {
         check_wire("{}", "{}");
-        check_wire(
-            "{ \"a\" :\r\n [ 1.50e+3 , -0, null ] }",
-            r#"{"a":[1.50e+3,-0,null]}"#,
-        );
-        check_wire(
-            r#"{"a":" \" { \\","b":"\u00e9é\/"}"#,
-            r#"{"a":" \" { \\","b":"\u00e9é\/"}"#,
-        );
+        check_wire("{ \"a\" :\r\n [ 1.50e+3 , -0, null ] }", r#"{"a":[1.50e+3,-0,null]}"#);
+        check_wire(r#"{"a":" \" { \\","b":"\u00e9é\/"}"#, r#"{"a":" \" { \\","b":"\u00e9é\/"}"#);
         check_wire(r#"{"a\\":"\\\" x"}"#, r#"{"a\\":"\\\" x"}"#);
     }
 
     #[test]
     fn characters_at_which_clients_split_lines_are_escaped_inside_strings() {
-        check_wire(
-            "{\"\u{85}\":\"\u{2028}x\u{2029}\"}",
-            r#"{"\u0085":"\u2028x\u2029"}"#,
-        );
+        check_wire("{\"\u{85}\":\"\u{2028}x\u{2029}\"}", r#"{"\u0085":"\u2028x\u2029"}"#);
     }
 
     #[test]
     fn what_is_not_one_object_is_refused() {
         for bad in ["", "[]", "1", "{", "{}{}", "{\"a\":\"\u{b}\"}", "{'a':1}"] {
-            assert_eq!(
-                WireJson::from_json(bad.as_bytes()),
-                Err(NotAnObject),
-                "{bad:?}"
-            );
+            assert_eq!(WireJson::from_json(bad.as_bytes()), Err(NotAnObject), "{bad:?}");
         }
         assert_eq!(WireJson::from_json(b"{\"a\":\"\xff\"}"), Err(NotAnObject));
     }

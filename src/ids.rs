@@ -76,10 +76,7 @@ impl<K: IdKind> Id<K> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@=+~-".contains(&b);
         let fits = (1..=limits::MAX_ID_BYTES).contains(&text.len());
         if fits && text.bytes().all(allowed) && text != "." && text != ".." {
-            Ok(Self {
-                text: text.into(),
-                kind: PhantomData,
-            })
+            Ok(Self { text: text.into(), kind: PhantomData })
         } else {
             Err(InvalidId { kind: K::NAME })
         }
@@ -90,11 +87,7 @@ impl<K: IdKind> Id<K> {
     /// # Errors
     /// [`InvalidId`] as for [`Id::parse`].
     pub fn parse_optional(text: &str) -> Result<Option<Self>, InvalidId> {
-        if text.is_empty() {
-            Ok(None)
-        } else {
-            Self::parse(text).map(Some)
-        }
+        if text.is_empty() { Ok(None) } else { Self::parse(text).map(Some) }
     }
 
     /// The name itself.
@@ -108,10 +101,7 @@ impl ExecutionId {
     /// A fresh execution id, time-ordered and unguessable.
     #[must_use]
     pub fn mint() -> Self {
-        Self {
-            text: format!("exec_{}", uuid::Uuid::now_v7().simple()).into(),
-            kind: PhantomData,
-        }
+        Self { text: format!("exec_{}", uuid::Uuid::now_v7().simple()).into(), kind: PhantomData }
     }
 }
 
@@ -119,10 +109,7 @@ impl BoxName {
     /// The name of the box of a one-box set-up.
     #[must_use]
     pub fn default_box() -> Self {
-        Self {
-            text: "default".into(),
-            kind: PhantomData,
-        }
+        Self { text: "default".into(), kind: PhantomData }
     }
 }
 
@@ -135,10 +122,7 @@ impl<K: IdKind> FromStr for Id<K> {
 
 impl<K> Clone for Id<K> {
     fn clone(&self) -> Self {
-        Self {
-            text: Arc::clone(&self.text),
-            kind: PhantomData,
-        }
+        Self { text: Arc::clone(&self.text), kind: PhantomData }
     }
 }
 impl<K> PartialEq for Id<K> {
@@ -201,10 +185,7 @@ impl SessionKey {
     #[must_use]
     pub fn session_id(self) -> SessionId {
         let text = format!("sess_{}", uuid::Uuid::from_bytes(self.0).simple());
-        SessionId {
-            text: text.into(),
-            kind: PhantomData,
-        }
+        SessionId { text: text.into(), kind: PhantomData }
     }
 }
 
@@ -215,23 +196,9 @@ mod tests {
     #[test]
     fn an_id_takes_the_allowed_alphabet_and_nothing_else() {
         for good in ["a", "ses_1.2:3@4=5+6~7-8", &"x".repeat(256), "...", "-"] {
-            assert_eq!(
-                SessionId::parse(good).map(|id| id.to_string()).as_deref(),
-                Ok(good)
-            );
+            assert_eq!(SessionId::parse(good).map(|id| id.to_string()).as_deref(), Ok(good));
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "a b",
-            "a\n",
-            "a\0",
-            "é",
-            "%2e",
-            &"x".repeat(257),
-        ] {
+        for bad in ["", ".", "..", "a/b", "a b", "a\n", "a\0", "é", "%2e", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?} must be refused");
         }
     }
@@ -245,10 +212,7 @@ mod tests {
     #[test]
     fn minted_ids_are_valid_ids() {
         let execution = ExecutionId::mint();
-        assert_eq!(
-            ExecutionId::parse(execution.as_str()),
-            Ok(execution.clone())
-        );
+        assert_eq!(ExecutionId::parse(execution.as_str()), Ok(execution.clone()));
         let session = SessionKey::mint().session_id();
         assert_eq!(SessionId::parse(session.as_str()), Ok(session.clone()));
     }

@@ -172,9 +172,6 @@ mod tests {
             assert_eq!(mode.as_str().parse(), Ok(mode));
         }
         assert_eq!("hybrid".parse::<Mode>(), Err(UnknownMode::NotBuilt));
-        assert_eq!(
-            "Poll".parse::<Mode>(),
-            Err(UnknownMode::Unknown("Poll".into()))
-        );
+        assert_eq!("Poll".parse::<Mode>(), Err(UnknownMode::Unknown("Poll".into())));
     }
 }

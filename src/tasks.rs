@@ -65,10 +65,7 @@ impl Tasks {
     #[must_use]
     pub fn names(&self) -> Vec<(&'static str, usize)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running
-            .iter()
-            .map(|(name, count)| (*name, *count))
-            .collect()
+        running.iter().map(|(name, count)| (*name, *count)).collect()
     }
 }
 
@@ -80,9 +77,7 @@ impl Default for Tasks {
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks")
-            .field("running", &self.names())
-            .finish_non_exhaustive()
+        f.debug_struct("Tasks").field("running", &self.names()).finish_non_exhaustive()
     }
 }
 
@@ -94,11 +89,7 @@ struct Counted {
 
 impl Counted {
     fn new(name: &'static str, running: Arc<Mutex<BTreeMap<&'static str, usize>>>) -> Self {
-        *running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(name)
-            .or_insert(0) += 1;
+        *running.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(0) += 1;
         Self { name, running }
     }
 }

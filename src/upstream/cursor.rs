@@ -77,9 +77,7 @@ impl CursorDelta {
     #[must_use]
     #[expect(clippy::expect_used, reason = "a map of strings always serialises")]
     pub fn encode(&self) -> Bytes {
-        serde_json::to_vec(self)
-            .expect("a map of strings is JSON")
-            .into()
+        serde_json::to_vec(self).expect("a map of strings is JSON").into()
     }
 
     /// The delta that these bytes of the log mean.
@@ -111,9 +109,6 @@ mod tests {
             live.fold(delta);
         }
         assert_eq!(live, resumed);
-        assert_eq!(
-            live.with_prefix("part/").collect::<Vec<_>>(),
-            [("part/a", "3")]
-        );
+        assert_eq!(live.with_prefix("part/").collect::<Vec<_>>(), [("part/a", "3")]);
     }
 }
