@@ -17,15 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{LogFormat, Telemetry};
 
 /// Libraries through which request heads go.
-const CAPPED: [&str; 7] = [
-    "hyper",
-    "hyper_util",
-    "h2",
-    "rustls",
-    "reqwest",
-    "tower",
-    "axum",
-];
+const CAPPED: [&str; 7] = ["hyper", "hyper_util", "h2", "rustls", "reqwest", "tower", "axum"];
 
 /// Starts the log and the panic hook, once for the process.
 pub fn start(settings: &Telemetry) {
@@ -48,9 +40,7 @@ pub fn start(settings: &Telemetry) {
 fn filter(level: Level) -> Targets {
     let capped = LevelFilter::from_level(level.min(Level::INFO));
     let default = Targets::new().with_default(LevelFilter::from_level(level));
-    CAPPED.into_iter().fold(default, |targets, library| {
-        targets.with_target(library, capped)
-    })
+    CAPPED.into_iter().fold(default, |targets, library| targets.with_target(library, capped))
 }
 
 fn on_panic(info: &PanicHookInfo<'_>) {
@@ -58,9 +48,7 @@ fn on_panic(info: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or_default();
     let message = info.payload().downcast_ref::<&'static str>();
-    let message = message
-        .copied()
-        .unwrap_or("(a formatted message, withheld)");
+    let message = message.copied().unwrap_or("(a formatted message, withheld)");
     tracing::error!(place, thread, message, "panicked");
 }
 
@@ -73,10 +61,7 @@ mod tests {
         let loud = filter(Level::TRACE);
         for library in CAPPED {
             assert!(loud.would_enable(library, &Level::INFO), "{library}");
-            assert!(
-                !loud.would_enable(&format!("{library}::proto"), &Level::DEBUG),
-                "{library}"
-            );
+            assert!(!loud.would_enable(&format!("{library}::proto"), &Level::DEBUG), "{library}");
         }
         assert!(loud.would_enable("afterbay::turn", &Level::TRACE));
         let quiet = filter(Level::ERROR);

@@ -35,21 +35,12 @@ enum Command {
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
-        Ok(Arguments {
-            command: Command::Serve(arguments),
-        }) => serve::run(&arguments, environment),
+        Ok(Arguments { command: Command::Serve(arguments) }) => serve::run(&arguments, environment),
         Err(told) => {
-            let asked = matches!(
-                told.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            );
+            let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nobody is left to tell if the terminal is gone.
             let _ = told.print();
-            if asked {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(USAGE)
-            }
+            if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
         }
     }
 }

@@ -39,10 +39,7 @@ A second signal exits at once.";
 
 /// Runs until it is stopped; the exit code says how that went.
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode {
-    let Arguments {
-        config: file,
-        flags,
-    } = arguments;
+    let Arguments { config: file, flags } = arguments;
     let Loaded { config, warnings } = match config::load(file.as_deref(), flags, environment) {
         Ok(loaded) => loaded,
         Err(mistakes) => {

@@ -40,16 +40,13 @@ pub(super) fn plain_url(text: &str) -> Result<Uri, String> {
     if authority.as_str().contains('@') {
         return Err("a URL here has no user or password; a credential has its own key".to_owned());
     }
-    let port = authority
-        .as_str()
-        .strip_prefix(authority.host())
-        .and_then(|rest| {
-            if rest.is_empty() {
-                Some(())
-            } else {
-                rest.strip_prefix(':')?.parse::<NonZeroU16>().ok().map(drop)
-            }
-        });
+    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| {
+        if rest.is_empty() {
+            Some(())
+        } else {
+            rest.strip_prefix(':')?.parse::<NonZeroU16>().ok().map(drop)
+        }
+    });
     if authority.host().is_empty() || port.is_none() {
         return Err(wrong());
     }
@@ -57,9 +54,7 @@ pub(super) fn plain_url(text: &str) -> Result<Uri, String> {
         return Err("a URL here has no query (`?…`)".to_owned());
     }
     let path = whole.path().strip_suffix('/').unwrap_or(whole.path());
-    format!("{scheme}://{authority}{path}")
-        .parse()
-        .map_err(|_| wrong())
+    format!("{scheme}://{authority}{path}").parse().map_err(|_| wrong())
 }
 
 /// Reads one origin as browsers send it: a scheme, a host, maybe a port, nothing behind.
@@ -78,9 +73,7 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 pub(super) fn host(text: &str) -> Result<String, String> {
     let letters = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if text.is_empty() || text.len() > 253 || !text.chars().all(letters) {
-        return Err(format!(
-            "`{text}` is not a host name such as afterbay.example.org"
-        ));
+        return Err(format!("`{text}` is not a host name such as afterbay.example.org"));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -91,11 +84,7 @@ pub(super) fn list<T>(
     text: &str,
     item: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(item)
-        .collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(item).collect()
 }
 
 #[cfg(test)]
@@ -107,15 +96,9 @@ mod tests {
         for (given, kept) in [
             ("http://127.0.0.1:4096", "http://127.0.0.1:4096/"),
             ("http://127.0.0.1:4096/", "http://127.0.0.1:4096/"),
-            (
-                "http://[::1]:1/v1/sandboxes/a/runtime/",
-                "http://[::1]:1/v1/sandboxes/a/runtime",
-            ),
+            ("http://[::1]:1/v1/sandboxes/a/runtime/", "http://[::1]:1/v1/sandboxes/a/runtime"),
         ] {
-            assert_eq!(
-                box_url(given).map(|url| url.to_string()).as_deref(),
-                Ok(kept)
-            );
+            assert_eq!(box_url(given).map(|url| url.to_string()).as_deref(), Ok(kept));
         }
     }
 
@@ -138,11 +121,7 @@ mod tests {
             let told = box_url(text).expect_err(text);
             assert!(!told.contains("canary"), "{told}");
         }
-        assert!(
-            box_url("https://h")
-                .expect_err("https")
-                .contains("not built yet")
-        );
+        assert!(box_url("https://h").expect_err("https").contains("not built yet"));
     }
 
     #[test]
@@ -151,23 +130,13 @@ mod tests {
             origin("https://App.Example.org:8443").as_deref(),
             Ok("https://app.example.org:8443")
         );
-        for text in [
-            "*",
-            "null",
-            "https://a/",
-            "https://a/b",
-            "a.example.org",
-            "https://u@a",
-        ] {
+        for text in ["*", "null", "https://a/", "https://a/b", "a.example.org", "https://u@a"] {
             assert!(origin(text).is_err(), "{text}");
         }
         assert_eq!(host("Bay.Example.ORG").as_deref(), Ok("bay.example.org"));
         for text in ["", "a:80", "a/b", "é", "http://a"] {
             assert!(host(text).is_err(), "{text}");
         }
-        assert_eq!(
-            list(" a, ,b", host),
-            Ok(vec!["a".to_owned(), "b".to_owned()])
-        );
+        assert_eq!(list(" a, ,b", host), Ok(vec!["a".to_owned(), "b".to_owned()]));
     }
 }

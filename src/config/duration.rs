@@ -18,9 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         .find(|(name, _)| *name == unit)
         .and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
     let Some(milliseconds) = milliseconds else {
-        return Err(format!(
-            "`{text}` is not a duration such as 500ms, 60s, 5m or 24h"
-        ));
+        return Err(format!("`{text}` is not a duration such as 500ms, 60s, 5m or 24h"));
     };
     let duration = Duration::from_millis(milliseconds);
     if duration.is_zero() {
@@ -35,11 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 
 /// As [`parse`], with `off` for "no limit".
 pub(super) fn parse_or_off(text: &str) -> Result<Option<Duration>, String> {
-    if text == "off" {
-        Ok(None)
-    } else {
-        parse(text).map(Some)
-    }
+    if text == "off" { Ok(None) } else { parse(text).map(Some) }
 }
 
 /// Writes `duration` in the largest unit that divides it; below a millisecond is cut.
@@ -59,22 +53,11 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read_back() {
-        for (text, milliseconds) in [
-            ("500ms", 500),
-            ("60s", 60_000),
-            ("5m", 300_000),
-            ("24h", 86_400_000),
-            ("1ms", 1),
-        ] {
-            assert_eq!(
-                parse(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
-            assert_eq!(
-                parse(&show(Duration::from_millis(milliseconds))),
-                parse(text)
-            );
+        for (text, milliseconds) in
+            [("500ms", 500), ("60s", 60_000), ("5m", 300_000), ("24h", 86_400_000), ("1ms", 1)]
+        {
+            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(parse(&show(Duration::from_millis(milliseconds))), parse(text));
         }
         assert_eq!(show(Duration::from_secs(90)), "90s");
         assert_eq!(show(Duration::from_secs(60)), "1m");

@@ -18,34 +18,21 @@ pub(super) struct NotUtf8;
 impl Environment {
     /// What this process was started with.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-        )
+        Self(std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect())
     }
 
     /// These variables and no others.
     #[must_use]
     pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
         let owned = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-        Self(
-            owned
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(owned.map(|(name, value)| (name.into(), value.into())).collect())
     }
 
     /// The value of `name`.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
-        self.os(name)
-            .map(|value| value.to_str().ok_or(NotUtf8))
-            .transpose()
+        self.os(name).map(|value| value.to_str().ok_or(NotUtf8)).transpose()
     }
 
     /// The value of `name`, as the system has it.
@@ -55,10 +42,7 @@ impl Environment {
 
     /// The names that begin with `prefix`.
     pub(super) fn names_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .keys()
-            .filter_map(|name| name.to_str())
-            .filter(move |name| name.starts_with(prefix))
+        self.0.keys().filter_map(|name| name.to_str()).filter(move |name| name.starts_with(prefix))
     }
 }
 

@@ -24,9 +24,7 @@ pub(super) struct File {
 impl File {
     /// The value of `key` with its place.
     pub(super) fn text(&self, key: Key) -> Option<(Origin, &str)> {
-        self.values
-            .get(&key)
-            .map(|(origin, text)| (origin.clone(), text.as_str()))
+        self.values.get(&key).map(|(origin, text)| (origin.clone(), text.as_str()))
     }
 
     /// Reads `path`. What can be read is kept beside the mistakes, so that all are told at once.
@@ -36,10 +34,7 @@ impl File {
         match read {
             Ok(table) => Self::from_table(&path, &table, mistakes),
             Err(what) => {
-                mistakes.push(Mistake {
-                    origin: Origin::File(path, String::new()),
-                    what,
-                });
+                mistakes.push(Mistake { origin: Origin::File(path, String::new()), what });
                 Self::default()
             }
         }
@@ -68,15 +63,12 @@ impl File {
 /// Reads a small text file; the file's name is the caller's to tell.
 pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| {
-        file.take(limits::MAX_CONFIG_BYTES + 1)
-            .read_to_string(&mut text)
-    });
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(limits::MAX_CONFIG_BYTES + 1).read_to_string(&mut text));
     match read {
-        Ok(length) if length as u64 > limits::MAX_CONFIG_BYTES => Err(format!(
-            "the file has more than {} bytes",
-            limits::MAX_CONFIG_BYTES
-        )),
+        Ok(length) if length as u64 > limits::MAX_CONFIG_BYTES => {
+            Err(format!("the file has more than {} bytes", limits::MAX_CONFIG_BYTES))
+        }
         Ok(_) => Ok(text),
         Err(error) => Err(format!("cannot be read: {error}")),
     }
@@ -84,15 +76,9 @@ pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
 
 fn parse(text: &str) -> Result<Table, String> {
     text.parse::<Table>().map_err(|error| {
-        let before = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or_default();
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        format!(
-            "line {line}: {}",
-            error.message().lines().next().unwrap_or("is not TOML")
-        )
+        format!("line {line}: {}", error.message().lines().next().unwrap_or("is not TOML"))
     })
 }
 
@@ -102,11 +88,7 @@ fn leaves(table: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in table {
         if let Value::Table(section) = value {
-            found.extend(
-                section
-                    .iter()
-                    .map(|(key, value)| (format!("{name}.{key}"), value)),
-            );
+            found.extend(section.iter().map(|(key, value)| (format!("{name}.{key}"), value)));
         } else {
             found.push((name.clone(), value));
         }
@@ -120,10 +102,8 @@ fn unknown(name: &str) -> String {
     }
     let sections = ROWS.iter().filter_map(|row| row.file.split_once('.'));
     let section = name.split_once('.').map_or("", |(section, _)| section);
-    let mut near: Vec<_> = sections
-        .filter(|(other, _)| *other == section)
-        .map(|(_, key)| key)
-        .collect();
+    let mut near: Vec<_> =
+        sections.filter(|(other, _)| *other == section).map(|(_, key)| key).collect();
     near.sort_unstable();
     if near.is_empty() {
         "there is no such key".to_owned()
@@ -139,9 +119,7 @@ fn text_of(value: &Value) -> Result<String, String> {
         Value::Boolean(switch) => Ok(switch.to_string()),
         Value::Array(items) => {
             let texts: Option<Vec<_>> = items.iter().map(Value::as_str).collect();
-            texts
-                .map(|texts| texts.join(","))
-                .ok_or_else(|| "a list here holds texts".to_owned())
+            texts.map(|texts| texts.join(",")).ok_or_else(|| "a list here holds texts".to_owned())
         }
         Value::Float(_) | Value::Datetime(_) | Value::Table(_) => {
             Err("a value here is a text, a number, true, false or a list of texts".to_owned())

@@ -106,10 +106,7 @@ pub(super) struct Row {
 impl Row {
     /// The variable's name.
     pub(super) fn variable(&self) -> String {
-        format!(
-            "AFTERBAY_{}",
-            self.name.to_ascii_uppercase().replace('-', "_")
-        )
+        format!("AFTERBAY_{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
     /// The flag's name without dashes, if there is a flag.
@@ -137,14 +134,7 @@ const fn row(
     default: Absent,
     about: &'static str,
 ) -> Row {
-    Row {
-        key,
-        name,
-        file,
-        takes,
-        default,
-        about,
-    }
+    Row { key, name, file, takes, default, about }
 }
 
 /// The table, in the order of `--help` and README.
@@ -220,9 +210,7 @@ pub(super) fn help(row: &Row) -> String {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The table as README shows it, one line for each key.
@@ -233,9 +221,7 @@ pub fn markdown() -> String {
          | `--config` | `AFTERBAY_CONFIG` | | none | a TOML file with the keys of the third column |\n",
     );
     for row in &ROWS {
-        let flag = row
-            .flag()
-            .map_or_else(String::new, |name| format!("`--{name}`"));
+        let flag = row.flag().map_or_else(String::new, |name| format!("`--{name}`"));
         let variable = row.variable();
         let variable = match row.takes {
             Secret => format!("`{variable}`, `{variable}_FILE`"),
@@ -243,11 +229,8 @@ pub fn markdown() -> String {
         };
         let default = row.default_for_people().replace("``", "none");
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            table,
-            "| {flag} | {variable} | `{}` | {default} | {} |",
-            row.file, row.about
-        );
+        let _ =
+            writeln!(table, "| {flag} | {variable} | `{}` | {default} | {} |", row.file, row.about);
     }
     table
 }
@@ -263,13 +246,7 @@ mod tests {
         let keys: BTreeSet<_> = ROWS.iter().map(|row| row.key).collect();
         let names: BTreeSet<_> = ROWS.iter().map(|row| row.name).collect();
         let files: BTreeSet<_> = ROWS.iter().map(|row| row.file).collect();
-        assert_eq!(
-            (keys.len(), names.len(), files.len()),
-            (ROWS.len(), ROWS.len(), ROWS.len())
-        );
-        assert_eq!(
-            ROWS.last().map(|row| row.key as usize + 1),
-            Some(ROWS.len())
-        );
+        assert_eq!((keys.len(), names.len(), files.len()), (ROWS.len(), ROWS.len(), ROWS.len()));
+        assert_eq!(ROWS.last().map(|row| row.key as usize + 1), Some(ROWS.len()));
     }
 }

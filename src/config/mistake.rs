@@ -61,18 +61,10 @@ pub struct Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.mistakes.len() == 1 {
-            "mistake"
-        } else {
-            "mistakes"
-        };
+        let plural = if self.mistakes.len() == 1 { "mistake" } else { "mistakes" };
         writeln!(f, "{} {plural} in the configuration:", self.mistakes.len())?;
-        self.mistakes
-            .iter()
-            .try_for_each(|mistake| writeln!(f, "  {mistake}"))?;
-        self.warnings
-            .iter()
-            .try_for_each(|warning| writeln!(f, "  note: {warning}"))
+        self.mistakes.iter().try_for_each(|mistake| writeln!(f, "  {mistake}"))?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "  note: {warning}"))
     }
 }
 

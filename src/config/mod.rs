@@ -55,9 +55,7 @@ pub fn load(
 ) -> Result<Loaded, Mistakes> {
     let mut sources = Sources::open(file, flags, environment);
     let config = read(&mut sources);
-    let Sources {
-        mistakes, warnings, ..
-    } = sources;
+    let Sources { mistakes, warnings, .. } = sources;
     match config {
         Some(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
         Some(_) | None => Err(Mistakes { mistakes, warnings }),
@@ -95,32 +93,18 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
 
 fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
     let url = sources.read(Key::Box, address::box_url);
-    let kind = sources.read(Key::Kind, |text| {
-        text.parse::<BoxKind>()
-            .map_err(|unknown| unknown.to_string())
-    });
+    let kind = sources
+        .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);
-    Some(Upstream {
-        url: url?,
-        kind: kind?,
-        credential: credential?,
-    })
+    Some(Upstream { url: url?, kind: kind?, credential: credential? })
 }
 
 fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {
-    let parse = |text: &str| {
-        text.parse()
-            .map_err(|unknown: UnknownMode| unknown.to_string())
-    };
+    let parse = |text: &str| text.parse().map_err(|unknown: UnknownMode| unknown.to_string());
     if let Some(mode) = sources.read_optional(Key::Mode, parse)? {
         return Some(mode);
     }
-    let said = sources
-        .environment()
-        .text(CLIENTS_MODE_VARIABLE)
-        .ok()
-        .flatten()
-        .map(str::parse);
+    let said = sources.environment().text(CLIENTS_MODE_VARIABLE).ok().flatten().map(str::parse);
     let absent = sources.environment().os(CLIENTS_MODE_VARIABLE).is_none();
     match said {
         Some(Ok(Mode::Poll)) => Some(Mode::Poll),
@@ -180,19 +164,10 @@ fn read_callers(sources: &mut Sources<'_>) -> Option<Callers> {
     let public_url = sources.read_optional(Key::PublicUrl, address::plain_url);
     let origins = sources.read(Key::Origins, |text| address::list(text, address::origin));
     let (mut hosts, public_url) = (hosts?, public_url?);
-    hosts.extend(
-        public_url
-            .as_ref()
-            .and_then(http::Uri::host)
-            .map(str::to_ascii_lowercase),
-    );
+    hosts.extend(public_url.as_ref().and_then(http::Uri::host).map(str::to_ascii_lowercase));
     hosts.sort_unstable();
     hosts.dedup();
-    Some(Callers {
-        hosts,
-        public_url,
-        origins: origins?,
-    })
+    Some(Callers { hosts, public_url, origins: origins? })
 }
 
 fn read_deadlines(sources: &mut Sources<'_>) -> Option<Deadlines> {
@@ -218,11 +193,7 @@ fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
     let fast = sources.read(Key::PollFast, duration::parse);
     let slow = sources.read(Key::PollSlow, duration::parse);
     let waiting = sources.read(Key::PollWaiting, duration::parse);
-    let poll = Poll {
-        fast: fast?,
-        slow: slow?,
-        waiting: waiting?,
-    };
+    let poll = Poll { fast: fast?, slow: slow?, waiting: waiting? };
     if poll.slow < poll.fast {
         let (fast, slow) = (duration::show(poll.fast), duration::show(poll.slow));
         let what = format!("`poll-slow` ({slow}) is below `poll-fast` ({fast})");
@@ -235,19 +206,14 @@ fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
 fn read_streams(sources: &mut Sources<'_>) -> Option<Streams> {
     let head_wait = sources.read(Key::HeadWait, duration::parse);
     let heartbeat = sources.read(Key::Heartbeat, heartbeat);
-    Some(Streams {
-        head_wait: head_wait?,
-        heartbeat: heartbeat?,
-    })
+    Some(Streams { head_wait: head_wait?, heartbeat: heartbeat? })
 }
 
 fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {
     let format = sources.read(Key::LogFormat, |text| match text {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
-        other => Err(format!(
-            "unknown log format `{other}`; use `human` or `json`"
-        )),
+        other => Err(format!("unknown log format `{other}`; use `human` or `json`")),
     });
     let level = sources.read(Key::LogLevel, |text| {
         let unknown =
@@ -255,10 +221,7 @@ fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {
         let digits = text.bytes().any(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_| !digits).ok_or(unknown)
     });
-    Some(Telemetry {
-        format: format?,
-        level: level?,
-    })
+    Some(Telemetry { format: format?, level: level? })
 }
 
 /// Whoever reaches this program reaches its box. A box that asks for a credential guards itself;
@@ -278,10 +241,7 @@ fn check_open_door(config: &Config, open: bool, sources: &mut Sources<'_>) {
 fn heartbeat(text: &str) -> Result<Duration, String> {
     let heartbeat = duration::parse(text)?;
     if heartbeat < limits::MIN_HEARTBEAT {
-        return Err(format!(
-            "`{text}` is below {}",
-            duration::show(limits::MIN_HEARTBEAT)
-        ));
+        return Err(format!("`{text}` is below {}", duration::show(limits::MIN_HEARTBEAT)));
     }
     Ok(heartbeat)
 }

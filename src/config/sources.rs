@@ -32,17 +32,9 @@ impl<'a> Sources<'a> {
         let mut mistakes = Vec::new();
         let named = config.map(Path::to_owned);
         let file = named.or_else(|| environment.os(CONFIG_VARIABLE).map(PathBuf::from));
-        let file = file
-            .map(|path| File::read(&path, &mut mistakes))
-            .unwrap_or_default();
+        let file = file.map(|path| File::read(&path, &mut mistakes)).unwrap_or_default();
         let warnings = unknown_variables(environment);
-        Self {
-            flags,
-            environment,
-            file,
-            mistakes,
-            warnings,
-        }
+        Self { flags, environment, file, mistakes, warnings }
     }
 
     /// The environment itself, for defaults that follow from it.
@@ -108,16 +100,9 @@ impl<'a> Sources<'a> {
             self.note(Origin::Flag(row.name), what);
             return None;
         }
-        let both = self
-            .environment
-            .os(&plain)
-            .and(self.environment.os(&filed))
-            .is_some();
+        let both = self.environment.os(&plain).and(self.environment.os(&filed)).is_some();
         if both {
-            self.note(
-                Origin::Environment(plain),
-                format!("is set, and so is {filed}; keep one"),
-            );
+            self.note(Origin::Environment(plain), format!("is set, and so is {filed}; keep one"));
             return None;
         }
         let (origin, secret) = match self.environment.text(&plain) {
@@ -126,10 +111,7 @@ impl<'a> Sources<'a> {
             Ok(None) => {
                 let named = match self.environment.os(&filed) {
                     Some(path) => Some((Origin::Environment(filed), PathBuf::from(path))),
-                    None => self
-                        .file
-                        .text(key)
-                        .map(|(origin, path)| (origin, path.into())),
+                    None => self.file.text(key).map(|(origin, path)| (origin, path.into())),
                 };
                 let Some((origin, path)) = named else {
                     return Some(None);
@@ -163,9 +145,7 @@ impl<'a> Sources<'a> {
             Ok(None) => {}
             Err(_) => self.note(Origin::Environment(variable), "is not UTF-8".to_owned()),
         }
-        self.file
-            .text(row.key)
-            .map(|(origin, text)| (origin, text.to_owned()))
+        self.file.text(row.key).map(|(origin, text)| (origin, text.to_owned()))
     }
 }
 
@@ -181,13 +161,7 @@ fn default_of(row: &Row) -> Option<(Origin, String)> {
 }
 
 fn missing(row: &Row) -> String {
-    format!(
-        "`{}` is missing; give --{}, {} or `{}`",
-        row.name,
-        row.name,
-        row.variable(),
-        row.file
-    )
+    format!("`{}` is missing; give --{}, {} or `{}`", row.name, row.name, row.variable(), row.file)
 }
 
 /// Checks the value of an Authorization header. Says nothing of it in a mistake.
@@ -197,10 +171,7 @@ fn credential(text: &str) -> Result<Credential, String> {
     if value.trim().is_empty() {
         Err("holds an empty credential".to_owned())
     } else if value.len() > limits::MAX_CREDENTIAL_BYTES {
-        Err(format!(
-            "holds more than {} bytes",
-            limits::MAX_CREDENTIAL_BYTES
-        ))
+        Err(format!("holds more than {} bytes", limits::MAX_CREDENTIAL_BYTES))
     } else if !value.bytes().all(visible) {
         Err("holds characters that no Authorization header can".to_owned())
     } else if !value.trim().contains(' ') {

@@ -31,9 +31,7 @@ impl Metrics {
     /// If two families share a name: a mistake of this program, reported at start.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        registry.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             log: log::Metrics::new(&registry)?,
             upstream: upstream::Metrics::new(&registry)?,

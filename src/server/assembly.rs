@@ -4,6 +4,8 @@
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 #[expect(dead_code, reason = "the floors that take the parts are not hung yet")]
 pub(super) struct Plan {
-    pub(super) data_dir: std::path::PathBuf,
+    pub(super) data_dir: PathBuf,
     pub(super) upstream: Upstream,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
@@ -28,6 +30,8 @@ pub(super) struct Plan {
     pub(super) bound: SocketAddr,
     /// Fires when the program begins to stop: not ready any more, no new turns, streams end.
     pub(super) drain: CancellationToken,
+    /// Streams have ended this long after `drain`; then their connections are cut.
+    pub(super) streams_end_within: Duration,
 }
 
 /// The floors, running.
@@ -52,7 +56,7 @@ impl House {
     //   upstream  plan.upstream, plan.poll, metrics.upstream -> the adapter of its kind
     //   session   all of these, plan.deadlines, metrics.turn, tasks, plan.drain -> Sessions
     //   http      Sessions, plan.mode, plan.callers, plan.streams, plan.bound, metrics.http,
-    //             plan.drain -> the clients' router; Store, Metrics, plan.drain -> the operators'
+    //             plan.drain, plan.streams_end_within -> the clients' router; Store, Metrics, plan.drain -> the operators'
     pub(super) async fn build(plan: Plan) -> anyhow::Result<Self> {
         let Plan {
             data_dir: _,
@@ -64,22 +68,15 @@ impl House {
             streams: _,
             bound: _,
             drain: _,
+            streams_end_within: _,
         } = plan;
         let _metrics = Metrics::new()?;
-        Ok(Self {
-            clients: Router::new(),
-            operators: Router::new(),
-            tasks: Tasks::new(),
-        })
+        Ok(Self { clients: Router::new(), operators: Router::new(), tasks: Tasks::new() })
     }
 
     /// Closes the log: what is queued is written and synced. Comes last.
     // The store's `close()` goes here.
     pub(super) async fn close(self) {
-        let Self {
-            clients: _,
-            operators: _,
-            tasks: _,
-        } = self;
+        let Self { clients: _, operators: _, tasks: _ } = self;
     }
 }

@@ -137,10 +137,7 @@ impl Acceptor {
             let place = place.expect("the semaphore is never closed");
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let held = Held {
-                        _place: place,
-                        _tracked: tracker.token(),
-                    };
+                    let held = Held { _place: place, _tracked: tracker.token() };
                     self.spawn(stream, peer, keep_alive, held);
                 }
                 Err(error) => match after_failed_accept(&error) {
@@ -203,11 +200,7 @@ fn after_failed_accept(error: &io::Error) -> AfterFailedAccept {
         io::ErrorKind::ConnectionRefused,
         io::ErrorKind::Interrupted,
     ];
-    if gone.contains(&error.kind()) {
-        AfterFailedAccept::Next
-    } else {
-        AfterFailedAccept::Pause
-    }
+    if gone.contains(&error.kind()) { AfterFailedAccept::Next } else { AfterFailedAccept::Pause }
 }
 
 struct Connection {
@@ -220,13 +213,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, peer: SocketAddr) {
-        let Self {
-            router,
-            settings,
-            ends,
-            tasks,
-            keep_alive,
-        } = self;
+        let Self { router, settings, ends, tasks, keep_alive } = self;
         let asked = Arc::new(AtomicBool::new(false));
         let service = {
             let asked = Arc::clone(&asked);

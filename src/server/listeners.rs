@@ -49,11 +49,7 @@ fn told(whom: &str, address: SocketAddr) -> String {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the last run's connections to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -69,13 +65,7 @@ pub fn raise_descriptor_limit() {
     if current == maximum {
         return;
     }
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    ) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, ?current, "the limit of open files cannot be raised");
     }
 }

@@ -48,14 +48,9 @@ pub async fn run(
         telemetry: _,
     } = config;
     let Listeners { clients, operators } = listeners;
-    let bound = clients
-        .local_addr()
-        .context("ask for the clients' address")?;
-    let admin = operators
-        .local_addr()
-        .context("ask for the operators' address")?;
+    let bound = clients.local_addr().context("ask for the clients' address")?;
+    let admin = operators.local_addr().context("ask for the operators' address")?;
     let ends = Ends::default();
-    let drain = ends.drain.clone();
     let plan = Plan {
         data_dir,
         upstream,
@@ -65,16 +60,12 @@ pub async fn run(
         poll,
         streams,
         bound,
-        drain,
+        drain: ends.drain.clone(),
+        streams_end_within: connections_share(shutdown_grace),
     };
     let house = House::build(plan).await?;
-    let mut clients = Door::open(
-        "clients' door",
-        clients,
-        house.clients.clone(),
-        Settings::CLIENTS,
-        ends,
-    );
+    let mut clients =
+        Door::open("clients' door", clients, house.clients.clone(), Settings::CLIENTS, ends);
     let mut operators = Door::open(
         "operators' door",
         operators,
@@ -108,19 +99,10 @@ impl Door {
         ends: Ends,
     ) -> Self {
         let connections = Tasks::new();
-        let serve = serve_connections(
-            listener,
-            router,
-            settings,
-            ends.clone(),
-            connections.clone(),
-        );
+        let serve =
+            serve_connections(listener, router, settings, ends.clone(), connections.clone());
         let serving = connections.spawn(name, serve);
-        Self {
-            ends,
-            connections,
-            serving,
-        }
+        Self { ends, connections, serving }
     }
 
     /// Resolves when the accept loop ends unasked, which only a panic does.
@@ -130,8 +112,13 @@ impl Door {
     }
 }
 
-/// Connections get three quarters of the grace, drivers what is left. The operators' door goes
-/// last, so that probes see the whole of it.
+/// How much of the grace connections get; drivers only finish the append in hand.
+fn connections_share(grace: Duration) -> Duration {
+    grace / 4 * 3
+}
+
+/// Connections end first, then drivers, then the log. The operators' door goes last, so that
+/// probes see the whole of it.
 async fn stop_in_order(
     clients: Door,
     operators: Door,
@@ -141,7 +128,7 @@ async fn stop_in_order(
     let begun = Instant::now();
     tracing::info!(?grace, "stopping");
     clients.ends.drain.cancel();
-    end_by(begun + grace / 4 * 3, "connections", &clients.connections).await;
+    end_by(begun + connections_share(grace), "connections", &clients.connections).await;
     clients.ends.cut.cancel();
     house.tasks.stop();
     end_by(begun + grace, "drivers", &house.tasks).await;

@@ -61,9 +61,7 @@ pub fn load_or_create(folder: &Path) -> Result<Key, Error> {
 
 fn load(file: File) -> Result<HashKey, Error> {
     let mut bytes = Vec::with_capacity(BYTES + 1);
-    file.take(BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Error::Read)?;
+    file.take(BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::Read)?;
     let bytes: [u8; BYTES] = bytes.try_into().map_err(|_| Error::Damaged)?;
     Ok(HashKey::from_bytes(bytes))
 }
@@ -77,11 +75,7 @@ fn create(folder: &Path) -> io::Result<HashKey> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
     fs::rename(&unfinished, folder.join(NAME))?;
@@ -110,10 +104,7 @@ mod tests {
         let found = load_or_create(folder.path()).unwrap();
         assert!(matches!((&made, &found), (Key::Created(_), Key::Loaded(_))));
         assert_eq!(hash(&made), hash(&found));
-        let mode = fs::metadata(folder.path().join(NAME))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!folder.path().join(UNFINISHED).exists());
     }
@@ -121,10 +112,7 @@ mod tests {
     #[test]
     fn two_folders_have_two_keys() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (one, two) = (
-            load_or_create(one.path()).unwrap(),
-            load_or_create(two.path()).unwrap(),
-        );
+        let (one, two) = (load_or_create(one.path()).unwrap(), load_or_create(two.path()).unwrap());
         assert_ne!(hash(&one), hash(&two));
     }
 
@@ -134,10 +122,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(NAME);
             fs::write(&path, vec![1; length]).unwrap();
-            assert!(
-                matches!(load_or_create(folder.path()), Err(Error::Damaged)),
-                "{length}"
-            );
+            assert!(matches!(load_or_create(folder.path()), Err(Error::Damaged)), "{length}");
             assert_eq!(fs::read(&path).unwrap().len(), length);
         }
     }

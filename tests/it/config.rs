@@ -21,9 +21,7 @@ struct Line {
 const ENOUGH: [&str; 4] = ["--box", "http://127.0.0.1:4096", "--kind", "opencode"];
 
 fn flags(line: &[&str]) -> Flags {
-    Line::try_parse_from(["afterbay"].iter().chain(line))
-        .unwrap()
-        .flags
+    Line::try_parse_from(["afterbay"].iter().chain(line)).unwrap().flags
 }
 
 fn load<const N: usize>(
@@ -32,22 +30,14 @@ fn load<const N: usize>(
     file: Option<&Path>,
 ) -> Result<Loaded, Mistakes> {
     let home = Environment::of([("HOME", "/home/somebody")]);
-    let environment = if N == 0 {
-        home
-    } else {
-        Environment::of(variables)
-    };
+    let environment = if N == 0 { home } else { Environment::of(variables) };
     config::load(file, &flags(line), &environment)
 }
 
 /// Loads what is enough for a start, plus `line` and `variables`.
 fn with<const N: usize>(line: &[&str], variables: [(&str, &str); N]) -> Result<Loaded, Mistakes> {
     let line: Vec<_> = ENOUGH.iter().chain(line).copied().collect();
-    load(
-        &[&line[..], &["--data-dir", "/data"]].concat(),
-        variables,
-        None,
-    )
+    load(&[&line[..], &["--data-dir", "/data"]].concat(), variables, None)
 }
 
 fn file(text: &str) -> NamedTempFile {
@@ -65,9 +55,7 @@ fn told(mistakes: &Mistakes) -> Vec<String> {
         }
     };
     let lines = mistakes.mistakes.iter();
-    lines
-        .map(|mistake| format!("{}: {}", place(&mistake.origin), mistake.what))
-        .collect()
+    lines.map(|mistake| format!("{}: {}", place(&mistake.origin), mistake.what)).collect()
 }
 
 #[track_caller]
@@ -86,14 +74,8 @@ fn box_and_kind_are_enough_and_the_rest_has_its_defaults() {
     assert_eq!(config.upstream.url, "http://127.0.0.1:4096/");
     assert!(config.upstream.credential.is_none());
     assert_eq!(config.mode, Mode::Poll);
-    assert_eq!(
-        config.data_dir,
-        Path::new("/home/somebody/.local/state/afterbay")
-    );
-    assert_eq!(
-        config.listen.clients,
-        "127.0.0.1:8788".parse::<SocketAddr>().unwrap()
-    );
+    assert_eq!(config.data_dir, Path::new("/home/somebody/.local/state/afterbay"));
+    assert_eq!(config.listen.clients, "127.0.0.1:8788".parse::<SocketAddr>().unwrap());
     let admin = "127.0.0.1:9788".parse().unwrap();
     assert_eq!(config.listen.operators, AdminAddress::Default(admin));
     assert_eq!(config.deadlines.start, Duration::from_secs(60));
@@ -120,9 +102,7 @@ fn a_flag_wins_over_its_variable_the_variable_over_the_file_the_file_over_the_de
         ("AFTERBAY_POLL_FAST", "2s"),
         ("AFTERBAY_MODE", ""),
     ];
-    let loaded = load(&["--poll-fast", "1s"], variables, Some(file.path()))
-        .unwrap()
-        .config;
+    let loaded = load(&["--poll-fast", "1s"], variables, Some(file.path())).unwrap().config;
     assert_eq!(loaded.poll.fast, Duration::from_secs(1));
     assert_eq!(loaded.upstream.url, "http://variable:1/");
     assert_eq!(loaded.poll.slow, Duration::from_secs(30));
@@ -133,14 +113,8 @@ fn a_flag_wins_over_its_variable_the_variable_over_the_file_the_file_over_the_de
 
 #[test]
 fn the_file_may_be_named_by_its_variable_and_the_flag_wins() {
-    let (one, two) = (
-        file("[poll]\nfast = \"1s\"\n"),
-        file("[poll]\nfast = \"2s\"\n"),
-    );
-    let variables = [
-        ("AFTERBAY_CONFIG", one.path().to_str().unwrap()),
-        ("HOME", "/h"),
-    ];
+    let (one, two) = (file("[poll]\nfast = \"1s\"\n"), file("[poll]\nfast = \"2s\"\n"));
+    let variables = [("AFTERBAY_CONFIG", one.path().to_str().unwrap()), ("HOME", "/h")];
     let fast = |file| load(&ENOUGH, variables, file).unwrap().config.poll.fast;
     assert_eq!(fast(None), Duration::from_secs(1));
     assert_eq!(fast(Some(two.path())), Duration::from_secs(2));
@@ -152,21 +126,9 @@ fn all_mistakes_are_told_together_each_with_its_place() {
         "colour = \"red\"\n[server]\nlisten = \"nowhere\"\nlistne = \"x\"\nhosts = [1]\n\
          [poll]\nfast = 1.5\nslow = { a = 1 }\n[deadlines]\nturn = 60\n",
     );
-    let line = [
-        "--mode",
-        "hybrid",
-        "--heartbeat",
-        "10ms",
-        "--on-abandon",
-        "shrug",
-    ];
-    let variables = [
-        ("AFTERBAY_KIND", "toaster"),
-        ("AFTERBAY_START_DEADLINE", "off"),
-    ];
-    let mistakes = load(&line, variables, Some(file.path()))
-        .map(drop)
-        .unwrap_err();
+    let line = ["--mode", "hybrid", "--heartbeat", "10ms", "--on-abandon", "shrug"];
+    let variables = [("AFTERBAY_KIND", "toaster"), ("AFTERBAY_START_DEADLINE", "off")];
+    let mistakes = load(&line, variables, Some(file.path())).map(drop).unwrap_err();
     let mut lines = told(&mistakes);
     lines.sort_unstable();
     let begin = [
@@ -196,19 +158,13 @@ fn values_that_do_not_go_together_are_told() {
     let same = ["--listen", "127.0.0.1:1", "--admin", "127.0.0.1:1"];
     check_only_mistake(with(&same, []), &["`listen` and `admin` are both"]);
     let slow = ["--poll-fast", "5s", "--poll-slow", "4s"];
-    check_only_mistake(
-        with(&slow, []),
-        &["`poll-slow` (4s) is below `poll-fast` (5s)"],
-    );
+    check_only_mistake(with(&slow, []), &["`poll-slow` (4s) is below `poll-fast` (5s)"]);
     assert!(with(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], []).is_ok());
 }
 
 #[test]
 fn modes_and_boxes_that_are_not_built_yet_say_so() {
-    check_only_mistake(
-        with(&["--mode", "hybrid"], []),
-        &["--mode", "`hybrid` is not built yet"],
-    );
+    check_only_mistake(with(&["--mode", "hybrid"], []), &["--mode", "`hybrid` is not built yet"]);
     let https = load(&["--box", "https://b", "--kind", "opencode"], [], None);
     check_only_mistake(https, &["--box", "https boxes are not built yet"]);
     let later = with(&["--on-abandon", "cancel_after=5m"], []);
@@ -228,11 +184,7 @@ fn the_clients_variable_is_the_default_mode_and_no_more() {
         assert_eq!(mode(&[], unknown), (Mode::Poll, 1), "{unknown}");
     }
     assert_eq!(mode(&["--mode", "poll"], "sse"), (Mode::Poll, 0));
-    let loaded = with(
-        &[],
-        [("SANDBOX_STREAMING", "sse"), ("AFTERBAY_MODE", "poll")],
-    )
-    .unwrap();
+    let loaded = with(&[], [("SANDBOX_STREAMING", "sse"), ("AFTERBAY_MODE", "poll")]).unwrap();
     assert_eq!((loaded.config.mode, loaded.warnings.len()), (Mode::Poll, 0));
 }
 
@@ -247,19 +199,9 @@ fn a_misspelt_variable_is_told_and_an_orchestrators_is_not() {
     ];
     let warnings = with(&[], variables).unwrap().warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(
-        warnings
-            .iter()
-            .any(|warning| warning.starts_with("AFTERBAY_LISTN is not"))
-    );
-    let mistakes = load(&[], variables, None)
-        .map(drop)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        mistakes.contains("note: AFTERBAY_LISTN is not"),
-        "{mistakes}"
-    );
+    assert!(warnings.iter().any(|warning| warning.starts_with("AFTERBAY_LISTN is not")));
+    let mistakes = load(&[], variables, None).map(drop).unwrap_err().to_string();
+    assert!(mistakes.contains("note: AFTERBAY_LISTN is not"), "{mistakes}");
 }
 
 #[test]
@@ -291,31 +233,18 @@ fn the_data_folder_follows_the_xdg_rules() {
 
 #[test]
 fn hosts_know_the_public_urls_host() {
-    let line = [
-        "--public-url",
-        "https://Bay.example.org/x/",
-        "--hosts",
-        "b.example.org",
-    ];
+    let line = ["--public-url", "https://Bay.example.org/x/", "--hosts", "b.example.org"];
     let line = [&line[..], &["--hosts", "A.example.org,b.example.org"]].concat();
     let callers = with(&line, []).unwrap().config.callers;
-    assert_eq!(
-        callers.hosts,
-        ["a.example.org", "b.example.org", "bay.example.org"]
-    );
+    assert_eq!(callers.hosts, ["a.example.org", "b.example.org", "bay.example.org"]);
     assert_eq!(callers.public_url.unwrap().path(), "/x");
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_mistake_among_the_others() {
-    let mistakes = load(&[], [], Some(Path::new("/does/not/exist.toml")))
-        .map(drop)
-        .unwrap_err();
+    let mistakes = load(&[], [], Some(Path::new("/does/not/exist.toml"))).map(drop).unwrap_err();
     let lines = mistakes.to_string();
-    assert!(
-        lines.contains("/does/not/exist.toml: cannot be read"),
-        "{lines}"
-    );
+    assert!(lines.contains("/does/not/exist.toml: cannot be read"), "{lines}");
     assert!(lines.contains("`box` is missing"), "{lines}");
     let torn = load(&ENOUGH, [], Some(file("\n\n[box\n").path()));
     check_only_mistake(torn, &["line 3:"]);
@@ -325,8 +254,5 @@ fn a_file_that_cannot_be_read_is_one_mistake_among_the_others() {
 fn readmes_table_is_the_programs() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let table = config::markdown();
-    assert!(
-        readme.contains(&table),
-        "README's configuration table should read:\n\n{table}"
-    );
+    assert!(readme.contains(&table), "README's configuration table should read:\n\n{table}");
 }

@@ -45,13 +45,7 @@ impl Server {
         let router = router(released, tasks.clone());
         let serve = serve_connections(listener, router, settings, ends.clone(), tasks.clone());
         let serving = tasks.spawn("door", serve);
-        Self {
-            address,
-            ends,
-            tasks,
-            release,
-            serving,
-        }
+        Self { address, ends, tasks, release, serving }
     }
 
     async fn usual() -> Self {
@@ -59,11 +53,7 @@ impl Server {
     }
 
     async fn impatient() -> Self {
-        Self::start(Settings {
-            head_read_timeout: SHORT,
-            ..Settings::CLIENTS
-        })
-        .await
+        Self::start(Settings { head_read_timeout: SHORT, ..Settings::CLIENTS }).await
     }
 
     async fn connect(&self) -> Peer {
@@ -72,17 +62,9 @@ impl Server {
 
     /// Waits until the accept loop and every connection have ended.
     async fn ended(self) {
-        timeout(LONG, self.serving)
-            .await
-            .expect("an end in time")
-            .unwrap();
-        timeout(LONG, self.tasks.wait())
-            .await
-            .expect("all ends in time");
-        assert!(
-            TcpStream::connect(self.address).await.is_err(),
-            "nobody listens any more"
-        );
+        timeout(LONG, self.serving).await.expect("an end in time").unwrap();
+        timeout(LONG, self.tasks.wait()).await.expect("all ends in time");
+        assert!(TcpStream::connect(self.address).await.is_err(), "nobody listens any more");
     }
 }
 
@@ -124,10 +106,7 @@ async fn echo(tasks: Tasks, mut request: Request<Body>) -> Response<Body> {
         tokio::io::copy(&mut read, &mut write).await.unwrap();
     });
     let head = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-    head.header("connection", "upgrade")
-        .header("upgrade", "echo")
-        .body(Body::empty())
-        .unwrap()
+    head.header("connection", "upgrade").header("upgrade", "echo").body(Body::empty()).unwrap()
 }
 
 struct Peer(TcpStream);
@@ -138,8 +117,7 @@ impl Peer {
     }
 
     async fn ask(&mut self, path: &str) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
-            .await;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
     }
 
     /// Reads until what was read ends with `end`.
@@ -160,9 +138,7 @@ impl Peer {
     /// Reads until the server closes; a reset counts as a close.
     async fn read_out(mut self) -> String {
         let mut rest = Vec::new();
-        let _ = timeout(LONG, self.0.read_to_end(&mut rest))
-            .await
-            .expect("a close in time");
+        let _ = timeout(LONG, self.0.read_to_end(&mut rest)).await.expect("a close in time");
         String::from_utf8(rest).unwrap()
     }
 }
@@ -173,11 +149,7 @@ async fn a_connection_carries_one_request_after_the_other() {
     let mut peer = server.connect().await;
     for _ in 0..3 {
         peer.ask("/").await;
-        assert!(
-            peer.read_to("hello")
-                .await
-                .starts_with("HTTP/1.1 200 OK\r\n")
-        );
+        assert!(peer.read_to("hello").await.starts_with("HTTP/1.1 200 OK\r\n"));
     }
 }
 
@@ -193,11 +165,7 @@ async fn a_peer_that_brings_no_whole_head_in_time_is_dropped() {
     let mut idle = server.connect().await;
     idle.ask("/").await;
     idle.read_to("hello").await;
-    assert_eq!(
-        idle.read_out().await,
-        "",
-        "an idle connection is dropped too"
-    );
+    assert_eq!(idle.read_out().await, "", "an idle connection is dropped too");
 }
 
 #[tokio::test]
@@ -217,25 +185,17 @@ async fn a_head_beyond_the_buffer_is_refused() {
     let server = Server::usual().await;
     let mut peer = server.connect().await;
     let long = "a".repeat(afterbay::limits::CONNECTION_BUFFER_BYTES);
-    peer.send(&format!(
-        "GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n"
-    ))
-    .await;
+    peer.send(&format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n")).await;
     assert!(peer.read_out().await.starts_with("HTTP/1.1 431 "));
 }
 
 #[tokio::test]
 async fn only_so_many_connections_are_served_at_once() {
-    let server = Server::start(Settings {
-        max_connections: 2,
-        ..Settings::CLIENTS
-    })
-    .await;
+    let server = Server::start(Settings { max_connections: 2, ..Settings::CLIENTS }).await;
     let mut peers = Vec::new();
     for _ in 0..4 {
         let mut peer = server.connect().await;
-        peer.send("GET /crowd HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            .await;
+        peer.send("GET /crowd HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         peers.push(peer);
     }
     for peer in peers {
@@ -258,10 +218,7 @@ async fn draining_ends_the_idle_finishes_the_busy_and_answers_newcomers_once() {
     let mut newcomer = server.connect().await;
     newcomer.ask("/").await;
     let answer = newcomer.read_out().await;
-    assert!(
-        answer.contains("connection: close") && answer.ends_with("hello"),
-        "{answer}"
-    );
+    assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
     server.release.send_replace(true);
     assert!(busy.read_out().await.ends_with("last\r\n0\r\n\r\n"));
     server.ended().await;
@@ -299,20 +256,11 @@ async fn http_2_is_served_on_the_same_port_and_drained() {
     let (mut sender, connection) = handshake.await.unwrap();
     let client = Tasks::new();
     let connection = client.spawn("client", connection);
-    let request = Request::get("http://localhost/")
-        .body(Empty::<Bytes>::new())
-        .unwrap();
+    let request = Request::get("http://localhost/").body(Empty::<Bytes>::new()).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(
-        answer.into_body().collect().await.unwrap().to_bytes(),
-        "hello"
-    );
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
     server.ends.drain.cancel();
-    timeout(LONG, connection)
-        .await
-        .expect("a goodbye in time")
-        .unwrap()
-        .unwrap();
+    timeout(LONG, connection).await.expect("a goodbye in time").unwrap().unwrap();
     server.ended().await;
 }

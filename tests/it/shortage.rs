@@ -10,11 +10,7 @@ use super::support::daemon::{Daemon, LONG};
 #[tokio::test]
 async fn a_want_of_descriptors_is_told_and_survived() {
     let line = ["serve", "--box", "http://127.0.0.1:1", "--kind", "opencode"];
-    let line = [
-        &line[..],
-        &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
-    ]
-    .concat();
+    let line = [&line[..], &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]].concat();
     let mut daemon = Daemon::start_with_descriptors(32, &line);
     let (clients, _) = daemon.addresses().await;
     let mut crowd = Vec::new();
@@ -28,10 +24,7 @@ async fn a_want_of_descriptors_is_told_and_survived() {
         .await
         .unwrap();
     let mut answer = Vec::new();
-    timeout(LONG, one.read_to_end(&mut answer))
-        .await
-        .expect("an answer in time")
-        .unwrap();
+    timeout(LONG, one.read_to_end(&mut answer)).await.expect("an answer in time").unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit().await.code(), Some(0));

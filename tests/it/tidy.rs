@@ -29,10 +29,7 @@ const RULES: [(&str, Rule); 10] = [
     ("a file has a name that says its job", has_a_job),
     ("a file is short, or its length has a reason", is_short),
     ("anyhow stays in the roof", anyhow_stays_in_the_roof),
-    (
-        "only the configuration reads the environment",
-        environment_is_read_once,
-    ),
+    ("only the configuration reads the environment", environment_is_read_once),
     ("there are no globals below the roof", no_globals),
     ("every queue has a bound", queues_are_bounded),
     ("there are no macros of our own", no_macros),
@@ -52,9 +49,7 @@ fn every_source_file_keeps_the_rules() {
             complaints.extend(found.map(|what| format!("{path}: {what}   [{name}]")));
         }
     }
-    let stale = LONG_FOR_A_REASON
-        .iter()
-        .filter(|(path, _)| !sources.iter().any(|s| s == path));
+    let stale = LONG_FOR_A_REASON.iter().filter(|(path, _)| !sources.iter().any(|s| s == path));
     complaints.extend(stale.map(|(path, _)| format!("{path}: excused, but not there")));
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
@@ -154,10 +149,7 @@ fn files_below(folder: &str) -> Vec<String> {
 
 /// The files under version control; those of the source tree where there is none.
 fn tracked() -> Vec<String> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output();
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     match listed {
         Ok(listed) if listed.status.success() && !listed.stdout.is_empty() => {
             let names = String::from_utf8(listed.stdout).unwrap();

@@ -11,28 +11,13 @@ fn a_credential_comes_from_its_variable_or_from_a_file() {
     let secret = file("Bearer canary\n");
     let path = secret.path().to_str().unwrap();
     let exposed = |loaded: Result<Loaded, Mistakes>| {
-        loaded
-            .unwrap()
-            .config
-            .upstream
-            .credential
-            .unwrap()
-            .expose()
-            .to_owned()
+        loaded.unwrap().config.upstream.credential.unwrap().expose().to_owned()
     };
     let plain = with(&[], [("AFTERBAY_BOX_CREDENTIAL", "Bearer canary")]);
     assert_eq!(exposed(plain), "Bearer canary");
-    assert_eq!(
-        exposed(with(&[], [("AFTERBAY_BOX_CREDENTIAL_FILE", path)])),
-        "Bearer canary"
-    );
-    let toml = file(&format!(
-        "data_dir = \"/d\"\n[box]\ncredential_file = \"{path}\"\n"
-    ));
-    assert_eq!(
-        exposed(load(&ENOUGH, [], Some(toml.path()))),
-        "Bearer canary"
-    );
+    assert_eq!(exposed(with(&[], [("AFTERBAY_BOX_CREDENTIAL_FILE", path)])), "Bearer canary");
+    let toml = file(&format!("data_dir = \"/d\"\n[box]\ncredential_file = \"{path}\"\n"));
+    assert_eq!(exposed(load(&ENOUGH, [], Some(toml.path()))), "Bearer canary");
 }
 
 #[test]
@@ -44,13 +29,7 @@ fn no_mistake_and_no_debug_shows_a_secret() {
     ];
     let mut shown = String::new();
     for secret in &secrets {
-        let loaded = with(
-            &[],
-            [(
-                "AFTERBAY_BOX_CREDENTIAL_FILE",
-                secret.path().to_str().unwrap(),
-            )],
-        );
+        let loaded = with(&[], [("AFTERBAY_BOX_CREDENTIAL_FILE", secret.path().to_str().unwrap())]);
         check_told(loaded, &mut shown);
     }
     let files = [
@@ -62,27 +41,17 @@ fn no_mistake_and_no_debug_shows_a_secret() {
     for text in files {
         check_told(load(&[], [], Some(file(text).path())), &mut shown);
     }
-    let variables = [
-        ("AFTERBAY_BOX_CREDENTIAL", "canary"),
-        ("AFTERBAY_BOX", "http://b/?t=canary"),
-    ];
+    let variables = [("AFTERBAY_BOX_CREDENTIAL", "canary"), ("AFTERBAY_BOX", "http://b/?t=canary")];
     check_told(load(&[], variables, None), &mut shown);
     check_told(with(&["--box-credential", "canary"], []), &mut shown);
     check_told(with(&["--box-credential=canary"], []), &mut shown);
-    let both = [
-        ("AFTERBAY_BOX_CREDENTIAL", "Bearer canary"),
-        ("AFTERBAY_BOX_CREDENTIAL_FILE", "x"),
-    ];
+    let both =
+        [("AFTERBAY_BOX_CREDENTIAL", "Bearer canary"), ("AFTERBAY_BOX_CREDENTIAL_FILE", "x")];
     check_told(with(&[], both), &mut shown);
     let sound = [("AFTERBAY_BOX_CREDENTIAL", "Bearer canary")];
     write!(shown, "{:?}", with(&[], sound).unwrap()).unwrap();
-    write!(
-        shown,
-        "{:?} {:?}",
-        Environment::of(sound),
-        flags(&["--box", "http://u:canary@b"])
-    )
-    .unwrap();
+    write!(shown, "{:?} {:?}", Environment::of(sound), flags(&["--box", "http://u:canary@b"]))
+        .unwrap();
     assert!(!shown.contains("canary"), "{shown}");
 }
 

@@ -42,9 +42,7 @@ impl Daemon {
     /// As [`Daemon::start`], with at most this many open files.
     pub(crate) fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
         let mut shell = Command::new("/bin/sh");
-        shell
-            .arg("-c")
-            .arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        shell.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
         shell.arg(PROGRAM).args(arguments);
         Self::run(shell, &[])
     }
@@ -62,11 +60,7 @@ impl Daemon {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            lines,
-            _home: home,
-        }
+        Self { child, lines, _home: home }
     }
 
     /// Waits for both address lines: the clients' and the operators'.
@@ -77,24 +71,15 @@ impl Daemon {
     }
 
     async fn line(&mut self, start: &str) -> SocketAddr {
-        let line = timeout(LONG, self.lines.next_line())
-            .await
-            .expect("a line in time")
-            .unwrap();
+        let line = timeout(LONG, self.lines.next_line()).await.expect("a line in time").unwrap();
         let line = line.expect("a line before the end");
-        let address = line
-            .strip_prefix(start)
-            .unwrap_or_else(|| panic!("{line:?}"));
+        let address = line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?}"));
         address.parse().unwrap()
     }
 
     /// Waits for a log line that holds `text`.
     pub(crate) async fn logs(&mut self, text: &str) {
-        let pipe = self
-            .child
-            .stderr
-            .take()
-            .expect("the log is read by one wait");
+        let pipe = self.child.stderr.take().expect("the log is read by one wait");
         let mut lines = BufReader::new(pipe).lines();
         let seen = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -116,29 +101,19 @@ impl Daemon {
 
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        timeout(LONG, self.child.wait())
-            .await
-            .expect("an end in time")
-            .unwrap()
+        timeout(LONG, self.child.wait()).await.expect("an end in time").unwrap()
     }
 
     /// Waits for its end and takes what it wrote.
     pub(crate) async fn ended(mut self) -> Ended {
         let mut stderr = String::new();
         let mut pipe = self.child.stderr.take().unwrap();
-        timeout(LONG, pipe.read_to_string(&mut stderr))
-            .await
-            .expect("an end in time")
-            .unwrap();
+        timeout(LONG, pipe.read_to_string(&mut stderr)).await.expect("an end in time").unwrap();
         let mut stdout = String::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
             stdout.push_str(&line);
             stdout.push('\n');
         }
-        Ended {
-            code: self.exit().await.code(),
-            stdout,
-            stderr,
-        }
+        Ended { code: self.exit().await.code(), stdout, stderr }
     }
 }

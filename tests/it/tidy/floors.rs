@@ -9,11 +9,7 @@ pub(super) fn imports_go_down(path: &str, text: &str) -> Vec<String> {
     let Some(own_floor) = floor(own) else {
         return vec![format!("`{own}` stands on no floor")];
     };
-    let depth = path
-        .trim_start_matches("src/")
-        .trim_end_matches(".rs")
-        .split('/')
-        .count()
+    let depth = path.trim_start_matches("src/").trim_end_matches(".rs").split('/').count()
         - usize::from(path.ends_with("/mod.rs"));
     let code = code_only(text);
     let mut names = names_behind("crate::", &code);
@@ -83,10 +79,7 @@ fn names_behind(prefix: &str, code: &str) -> Vec<String> {
         }
         let behind = &code[at + prefix.len()..];
         let name = |text: &str| -> String {
-            text.trim_start()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect()
+            text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
         };
         match behind.trim_start().strip_prefix('{') {
             Some(group) => names.extend(first_names(group).into_iter().map(name)),

@@ -24,9 +24,7 @@ fn foreign() -> Vec<String> {
 }
 
 pub(super) fn foreign_words(text: &str) -> Vec<String> {
-    let held = foreign()
-        .into_iter()
-        .filter(|word| text.contains(word.as_str()));
+    let held = foreign().into_iter().filter(|word| text.contains(word.as_str()));
     held.map(|word| format!("holds `{word}`")).collect()
 }
 
@@ -35,15 +33,8 @@ pub(super) fn foreign_hosts(text: &str) -> Vec<String> {
     let hosts = text.match_indices("://").filter_map(|(at, sign)| {
         let ends = |c: char| c.is_whitespace() || "/\"'`<>()|\\,;?#".contains(c);
         let authority = text[at + sign.len()..].split(ends).next()?;
-        let host = authority
-            .rsplit('@')
-            .next()?
-            .split(':')
-            .next()?
-            .trim_end_matches('.');
-        let name = host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        let host = authority.rsplit('@').next()?.split(':').next()?.trim_end_matches('.');
+        let name = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
         let numeric = host.chars().all(|c| c.is_ascii_digit() || c == '.');
         (name && !numeric && host.contains('.')).then_some(host)
     });
@@ -51,16 +42,12 @@ pub(super) fn foreign_hosts(text: &str) -> Vec<String> {
         [".org", ".com", ".net"].iter().any(|top| {
             let example = format!("example{top}");
             host == example || host.ends_with(&format!(".{example}"))
-        }) || [".example", ".invalid", ".test", ".localhost"]
-            .iter()
-            .any(|top| host.ends_with(top))
+        }) || [".example", ".invalid", ".test", ".localhost"].iter().any(|top| host.ends_with(top))
     };
     let foreign = hosts
         .map(str::to_ascii_lowercase)
         .filter(|host| !HOSTS.contains(&host.as_str()) && !reserved(host));
-    foreign
-        .map(|host| format!("names the host `{host}`"))
-        .collect()
+    foreign.map(|host| format!("names the host `{host}`")).collect()
 }
 
 #[test]
@@ -68,12 +55,8 @@ fn foreign_words_and_hosts_are_seen() {
     for word in foreign() {
         assert_eq!(foreign_words(&format!("a {word} b")).len(), 1, "{word}");
     }
-    let hosts = [
-        "mirror.corp.internal/x",
-        "u:p@packages.mirror.net:8/",
-        "a.b",
-        "EXAMPLE.org.evil.net",
-    ];
+    let hosts =
+        ["mirror.corp.internal/x", "u:p@packages.mirror.net:8/", "a.b", "EXAMPLE.org.evil.net"];
     for host in hosts {
         let url = format!("see git+https://{host} .");
         assert_eq!(foreign_hosts(&url).len(), 1, "{url}");

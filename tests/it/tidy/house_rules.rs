@@ -10,32 +10,19 @@ pub(super) const LONGEST: usize = 400;
 
 pub(super) fn has_module_docs(_: &str, text: &str) -> Vec<String> {
     let says = text.starts_with("//! ");
-    if says {
-        Vec::new()
-    } else {
-        vec!["does not begin with `//!`".to_owned()]
-    }
+    if says { Vec::new() } else { vec!["does not begin with `//!`".to_owned()] }
 }
 
 pub(super) fn has_a_job(path: &str, _: &str) -> Vec<String> {
     let parts = path.trim_end_matches(".rs").split('/');
-    let jobless = [
-        "util", "utils", "helper", "helpers", "common", "types", "misc",
-    ];
-    parts
-        .filter(|part| jobless.contains(part))
-        .map(|part| format!("`{part}` is no job"))
-        .collect()
+    let jobless = ["util", "utils", "helper", "helpers", "common", "types", "misc"];
+    parts.filter(|part| jobless.contains(part)).map(|part| format!("`{part}` is no job")).collect()
 }
 
 pub(super) fn is_short(path: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
     let excused = LONG_FOR_A_REASON.iter().any(|(long, _)| *long == path);
-    if lines <= LONGEST || excused {
-        Vec::new()
-    } else {
-        vec![format!("has {lines} lines")]
-    }
+    if lines <= LONGEST || excused { Vec::new() } else { vec![format!("has {lines} lines")] }
 }
 
 fn below_the_roof(path: &str) -> bool {
@@ -45,28 +32,16 @@ fn below_the_roof(path: &str) -> bool {
 /// Complains of each of `words` in `text`'s code.
 fn without(text: &str, words: &[&str]) -> Vec<String> {
     let code = code_only(text);
-    words
-        .iter()
-        .filter(|word| code.contains(**word))
-        .map(|word| format!("has `{word}`"))
-        .collect()
+    words.iter().filter(|word| code.contains(**word)).map(|word| format!("has `{word}`")).collect()
 }
 
 pub(super) fn anyhow_stays_in_the_roof(path: &str, text: &str) -> Vec<String> {
-    if below_the_roof(path) {
-        without(text, &["anyhow"])
-    } else {
-        Vec::new()
-    }
+    if below_the_roof(path) { without(text, &["anyhow"]) } else { Vec::new() }
 }
 
 pub(super) fn environment_is_read_once(path: &str, text: &str) -> Vec<String> {
     let reader = path == "src/config/environment.rs" || own_module(path).is_none();
-    if reader {
-        Vec::new()
-    } else {
-        without(text, &["env::var", "std::env;", "dotenv"])
-    }
+    if reader { Vec::new() } else { without(text, &["env::var", "std::env;", "dotenv"]) }
 }
 
 pub(super) fn no_globals(path: &str, text: &str) -> Vec<String> {
@@ -79,14 +54,7 @@ pub(super) fn no_globals(path: &str, text: &str) -> Vec<String> {
         before.is_none_or(|c| c.is_whitespace())
     });
     let mut found: Vec<_> = statics.map(|_| "has a `static`".to_owned()).collect();
-    let lazies = [
-        "lazy_static",
-        "OnceLock",
-        "LazyLock",
-        "OnceCell",
-        "LazyCell",
-        "thread_local!",
-    ];
+    let lazies = ["lazy_static", "OnceLock", "LazyLock", "OnceCell", "LazyCell", "thread_local!"];
     found.extend(without(text, &lazies));
     found
 }
@@ -95,15 +63,7 @@ pub(super) fn queues_are_bounded(path: &str, text: &str) -> Vec<String> {
     if own_module(path).is_none() {
         return Vec::new();
     }
-    without(
-        text,
-        &[
-            "unbounded_channel",
-            "unbounded()",
-            "unbounded_send",
-            "mpsc::channel()",
-        ],
-    )
+    without(text, &["unbounded_channel", "unbounded()", "unbounded_send", "mpsc::channel()"])
 }
 
 pub(super) fn no_macros(_: &str, text: &str) -> Vec<String> {
@@ -122,12 +82,7 @@ pub(super) fn bounds_are_in_limits(path: &str, text: &str) -> Vec<String> {
     });
     let bound = |name: &&str| {
         ["MAX_", "MIN_"].iter().any(|start| name.starts_with(start))
-            || ["_TIMEOUT", "_DEADLINE", "_GRACE"]
-                .iter()
-                .any(|end| name.ends_with(end))
+            || ["_TIMEOUT", "_DEADLINE", "_GRACE"].iter().any(|end| name.ends_with(end))
     };
-    names
-        .filter(bound)
-        .map(|name| format!("`{name}` is a bound"))
-        .collect()
+    names.filter(bound).map(|name| format!("`{name}` is a bound")).collect()
 }

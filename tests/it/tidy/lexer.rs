@@ -14,9 +14,7 @@ pub(super) fn code_only(text: &str) -> String {
             code.push(chars[at]);
             at += 1;
         } else {
-            let blanks = chars[at..end]
-                .iter()
-                .map(|c| if *c == '\n' { '\n' } else { ' ' });
+            let blanks = chars[at..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' });
             code.extend(blanks);
             at = end;
         }
@@ -29,12 +27,7 @@ fn skipped_to(chars: &[char], at: usize) -> usize {
     let next = |ahead: usize| chars.get(at + ahead).copied().unwrap_or('\0');
     let in_word = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
     match (chars[at], next(1)) {
-        ('/', '/') => {
-            at + chars[at..]
-                .iter()
-                .position(|c| *c == '\n')
-                .unwrap_or(chars.len() - at)
-        }
+        ('/', '/') => at + chars[at..].iter().position(|c| *c == '\n').unwrap_or(chars.len() - at),
         ('/', '*') => after_block_comment(chars, at),
         ('r', '"' | '#') if !in_word => after_raw_string(chars, at + 1).unwrap_or(at),
         ('b', 'r') if !in_word => after_raw_string(chars, at + 2).unwrap_or(at),
@@ -79,13 +72,9 @@ fn after_raw_string(chars: &[char], from: usize) -> Option<usize> {
     if chars.get(from + hashes) != Some(&'"') {
         return None;
     }
-    let close: Vec<char> = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
+    let close: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let body = from + hashes + 1;
-    let length = chars[body..]
-        .windows(close.len())
-        .position(|window| window == close);
+    let length = chars[body..].windows(close.len()).position(|window| window == close);
     Some(length.map_or(chars.len(), |length| body + length + close.len()))
 }
 
