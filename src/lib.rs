@@ -22,6 +22,7 @@
 
 pub mod credential;
 pub mod event;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! Every bound of the program, each with its reason. A bound that an operator may want to move is
 //! a default here and a key in `config.rs`; all others are laws of this build.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 // ---- words ----
@@ -16,45 +17,6 @@ pub const LISTEN: &str = "127.0.0.1:8788";
 
 /// Where operators connect: the same choice, a thousand ports up so that the two are told apart.
 pub const ADMIN: &str = "127.0.0.1:9788";
-
-/// Dispatched but never seen at work. A cold box with an agent to load took a few seconds in
-/// practice; a minute is well above that and well below a person's patience.
-pub const START_DEADLINE: Duration = Duration::from_secs(60);
-
-/// No answer from the box. A restart or a move of a box takes a minute or two; after five it is
-/// rather gone.
-pub const UNREACHABLE_DEADLINE: Duration = Duration::from_secs(5 * 60);
-
-/// No credential that the box takes. Tokens often live for 15 minutes and their owners come back
-/// late; an hour lets a lunch break pass.
-pub const UNAUTHORIZED_DEADLINE: Duration = Duration::from_secs(60 * 60);
-
-/// The whole turn, waiting for people included. Nothing that is still wanted runs for longer than
-/// a day, and a forgotten turn must not be polled for ever.
-pub const TURN_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A box that says idle while the turn's record is not complete is given this long to complete
-/// it. Idle and done arrive in either order within a second; 15 s forgives a slow disk.
-pub const IDLE_GRACE: Duration = Duration::from_secs(15);
-
-/// Between two polls right after something changed: what people take for "at once".
-pub const POLL_FAST: Duration = Duration::from_millis(500);
-
-/// Between two polls when nothing has changed for a while.
-pub const POLL_SLOW: Duration = Duration::from_secs(3);
-
-/// Between two polls while the box waits for a person, who takes longer than that to answer.
-pub const POLL_WAITING: Duration = Duration::from_secs(10);
-
-/// How long the head of a turn's answer waits for the box's word, so that a refusal can be the
-/// HTTP status. Far below the time after which clients give up on a head.
-pub const HEAD_WAIT: Duration = Duration::from_secs(2);
-
-/// Between two bytes of a quiet stream. Idle timers of proxies begin at about 30 s.
-pub const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// The shortest heartbeat: below it ten thousand quiet streams are a load of their own.
-pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// From the first signal to the exit. `docker stop` kills after 10 s.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
@@ -111,6 +73,28 @@ pub const LOG_CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// answer it comes from), so that no page is refused for its size alone.
 pub const MAX_BATCH_BYTES: usize = 80 << 20;
 
+/// Where a segment is full: the next group opens another one. Small enough to be copied or dropped
+/// as a whole, large enough that creating one (two syncs) is rare.
+pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Batches that share one write and one sync, unless a single one is larger. Above this a longer
+/// write costs more time than a saved sync.
+pub const LOG_GROUP_BYTES: usize = 4 << 20;
+
+/// Batches that wait for the writer. More than any number of turns at once; above it, appending
+/// waits.
+pub const LOG_QUEUE_BATCHES: usize = 4096;
+
+/// Bytes that wait for the writer or are being written; above it, appending waits. Holds the
+/// largest batch with its frame, so that none waits for ever.
+pub const LOG_QUEUE_BYTES: usize = MAX_BATCH_BYTES + (32 << 20);
+
+/// What one step of a cursor reads, unless one batch is larger: what a slow reader pins.
+pub const CURSOR_STEP_BYTES: usize = 256 << 10;
+
+/// Batches that one step of a cursor reads: bounds the reads behind one step when batches are tiny.
+pub const CURSOR_STEP_BATCHES: usize = 256;
+
 // ---- upstream ----
 
 /// Largest answer read from a box. A session of 10 MB tool outputs fits; an endless body does not.
@@ -129,8 +113,192 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Events of one page step, unless a single event is larger: one append stays a short write.
 pub const MAX_STEP_BYTES: usize = 1 << 20;
 
+/// Longest wait for a connection to a box. A box that is up answers a SYN within a round trip.
+pub const BOX_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest silence while an answer is due. The calls of a poll are answered from a box's memory;
+/// a busy two-core box was seen to take a second.
+pub const BOX_READ_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest call in all: [`MAX_BOX_BODY_BYTES`] at about 1 MB/s, and the end of a body that drips.
+pub const BOX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an idle connection to a box is kept. Common servers close theirs after 5 s; being
+/// the first to close means that hardly a request meets a closing connection.
+pub const BOX_IDLE_CONNECTION: Duration = Duration::from_secs(4);
+
+/// Polls per second of one box, of all its turns together: at the fastest interval 25 turns, and
+/// one core of a box that needs 20 ms for a poll.
+pub const POLLS_PER_SECOND_PER_BOX: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+
+/// Polls per second of the whole proxy: keeps a thousand turns off the core that readers need.
+pub const POLLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
+
+/// Time between two polls of a turn that moves: a person does not see half a second.
+pub const POLL_FASTEST: Duration = Duration::from_millis(500);
+
+/// Time between two polls of a turn that is quiet.
+pub const POLL_SLOWEST: Duration = Duration::from_secs(3);
+
+/// Time between two polls of a turn that waits for a person, and of a box that keeps failing.
+pub const POLL_WAITING: Duration = Duration::from_secs(10);
+
+/// A turn's messages are read at most once in this many times what the last read took, so that
+/// reading costs a box at most one twentieth of one core for each turn.
+pub const MESSAGES_READ_FACTOR: u32 = 20;
+
+/// Deepest nesting of a prompt's JSON. Real prompts have fewer than ten levels; a box that parses
+/// recursively may fall over a few thousand.
+pub const MAX_PROMPT_DEPTH: usize = 128;
+
+/// Largest cursor delta of one page step: keeps every control record short.
+pub const MAX_CURSOR_STEP_BYTES: usize = 64 << 10;
+
+/// A part up to this size is sent again whenever it changed.
+pub const SMALL_PART_BYTES: usize = 4 << 10;
+
+/// A larger one, in the same state, only when it grew by this fraction of what was last sent:
+/// a part that grows to N bytes costs at most 9 N.
+pub const PART_GROWTH_DIVISOR: usize = 8;
+
+/// How many of a session's newest messages are asked for first. A step of an agent is one message,
+/// and only unfinished ones are read again.
+pub const FIRST_MESSAGE_WINDOW: usize = 8;
+
+/// How many messages are asked for at most, doubling from [`FIRST_MESSAGE_WINDOW`]. A turn of more
+/// steps between two polls is not credible.
+pub const MAX_MESSAGE_WINDOW: usize = 8 << 10;
+
+/// Longest text of a box's error that is handed on. Some quote whole answers of a model's server.
+pub const MAX_BOX_MESSAGE_BYTES: usize = 16 << 10;
+
+/// How many generations of sub-sessions are followed to see whose request is open.
+pub const MAX_SUBSESSION_DEPTH: usize = 4;
+
+/// Of how many other sessions with open requests one poll asks whose they are: a shared box may
+/// have many, and each costs up to [`MAX_SUBSESSION_DEPTH`] calls once.
+pub const MAX_KIN_SESSIONS: usize = 16;
+
 // ---- turn ----
+
+/// Default for a turn that was accepted and not dispatched, or dispatched and never seen at work.
+/// A cold box takes seconds; a minute forgives a slow disk and still tells the client in time.
+pub const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Default for a box that gives no sensible answer. Restarts and moves of a box take a few
+/// minutes; a turn's hours of work are worth that wait.
+pub const UNREACHABLE_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+/// Default for a turn whose credential is gone or refused. The owner of an overnight run looks
+/// again within the hour, or the box has gone by then.
+pub const UNAUTHORIZED_DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+/// Default for the whole turn, waiting for people included: the longest benchmark cell is a day.
+pub const TURN_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Default for a box that is idle with an unfinished answer, before the turn counts as lost. A
+/// box that restarts reads idle at once; its last write may follow seconds later.
+pub const LOST_GRACE: Duration = Duration::from_secs(15);
+
+/// How long a box must stay idle after a stop was asked for, before a turn without a verdict of
+/// the box's own counts as cancelled. A cold box was seen idle for a second before it began.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// How often a box that is still at work is asked again to stop.
+pub const STOP_REPEAT: Duration = Duration::from_secs(5);
+
+/// How long a complete answer waits for a box that still says busy. The last parts of an answer
+/// were seen to trail it by less than a second; a box that forgets to go idle must not hold a
+/// verdict for ever.
+pub const LINGER_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a close-out that the log refused waits at most before it is tried again. Somebody may
+/// be waiting for exactly this verdict, and a full disk costs little to ask.
+pub const CLOSE_OUT_RETRY: Duration = Duration::from_secs(5);
+
+/// Longest message of an error that is handed on to clients and the log, in bytes. A stack trace
+/// fits; a page of HTML does not.
+pub const MAX_ERROR_MESSAGE_BYTES: usize = 8 << 10;
 
 // ---- session ----
 
+/// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a
+/// proxy of one box class is the bottleneck of its boxes, not their help.
+pub const MAX_RUNNING_TURNS: usize = 10_000;
+
+/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory.
+pub const MAX_UNSENT_BODY_BYTES: usize = 256 << 20;
+
+/// How often a request that lost a race for a name looks again; the winner is there by then.
+pub const START_TRIES: usize = 4;
+
+/// How long a request for the next turn waits for the last one's close-out to be filed: it is in
+/// the log already, or about to be.
+pub const CLOSING_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a box's refusal of a credential is remembered: long enough that a guesser cannot use
+/// us to hammer the box, short enough that a token that becomes valid soon works.
+pub const DENIAL_MEMORY: Duration = Duration::from_secs(5);
+
+/// Refusals remembered at once. About 1 MiB; beyond it they are simply not remembered.
+pub const MAX_REMEMBERED_DENIALS: usize = 10_000;
+
 // ---- http ----
+
+/// Longest wait for the dispatch's answer before a turn's head goes out: a refusal within it is
+/// the HTTP status. Long enough for a box that is near, short enough for a person. (Default.)
+pub const HEAD_WAIT: Duration = Duration::from_secs(2);
+
+/// Silence on a stream after which a comment is sent. Idle timers of hops are often 60 s, rarely
+/// below 15 s. (Default.)
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Shortest heartbeat that is obeyed: below it, comments would cost more than events.
+pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Ready frames are joined up to this size, unless one frame is larger: the live cost of a stream
+/// is the system call, and this is what the server buffers for one client.
+pub const STREAM_CHUNK_BYTES: usize = 64 << 10;
+
+/// What `retry:` tells native EventSource clients, in milliseconds, jittered so that a restart
+/// does not bring all of them back in the same moment.
+pub const RETRY_MILLIS: std::ops::RangeInclusive<u64> = 1000..=3000;
+
+/// Open event streams at once; each costs a socket and a few KiB. (Default.)
+pub const MAX_STREAMS: usize = 20_000;
+
+/// Largest body of a turn's POST. Prompts with inline images stay below it. (Default.)
+pub const MAX_TURN_BODY_BYTES: usize = 16 << 20;
+
+/// Bytes of turns' bodies that may be in memory while they are read and checked; beyond it new
+/// turns are told to come back. (Default.)
+pub const MAX_BODIES_BYTES: usize = 256 << 20;
+
+/// Longest time for a turn's body to arrive: a client that trickles holds memory meanwhile.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Deepest nesting of a turn's body. Below serde_json's own 128, so that whoever decodes a part
+/// of a body that was let in never meets that limit.
+pub const MAX_JSON_DEPTH: usize = 100;
+
+/// Path segments of a replay request that are tried as execution ids. Known paths have at most
+/// eight; a longer one costs no more look-ups than this.
+pub const MAX_REPLAY_SEGMENTS: usize = 16;
+
+/// What an overloaded or draining afterbay asks clients to wait.
+pub const COME_BACK_AFTER: Duration = Duration::from_secs(2);
+
+/// How often a session's stream with `until=idle` looks whether the session became idle: the log
+/// tells when a turn is over, only the session knows that no other has begun.
+pub const IDLE_CHECK: Duration = Duration::from_millis(250);
+
+/// The grace of a shutdown, as the doors share it out: GET streams end within its first 40 %,
+/// POST streams between 50 and 70 %, the rest is for the socket to drain. (Default.)
+pub const DRAIN_GRACE: Duration = Duration::from_secs(20);
+
+/// Longest time for a connection of the pass-through to open: beyond it the box is not there.
+pub const PASS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection of the pass-through is kept. Below the 5 s after which a Node
+/// server closes its own, so that a request is not written into a connection that is closing.
+pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);

@@ -9,6 +9,7 @@ mod it {
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod machine;
     mod shortage;
     mod tidy;
 }

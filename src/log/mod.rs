@@ -1,17 +1,64 @@
-//! The log: the only durable state, shared by all sessions, one writer. (Contract first.)
+//! The log: the only durable state, shared by all sessions, one writer.
+//!
+//! ```text
+//!   Log::append ─► queue ─► writer: one write, one sync a group ─► index ─► tail ─► answer
+//!                             │                                      │       │
+//!                           segment files                            └─► Cursor::next
+//! ```
+//!
+//! Promises: a batch is in the log whole or not at all; nothing is visible, to a cursor, a tail or
+//! the fold of [`Store::open`], before it cannot be taken back; numbers are dense and never reused;
+//! bytes are checked when they are read, and what is missing shows as [`Step::Gap`]. The bytes on
+//! disk are in FORMAT.md. Not here: retention, and what the records mean.
 
+mod cursor;
+mod dir;
+mod disk;
+mod error;
+mod fields;
+mod group;
+mod index;
+mod queue;
+mod record;
+mod recovery;
+mod scan;
+mod segment;
+mod tail;
+mod writer;
+
+use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{Control, Event, Lsn, Record, Seq};
 use crate::ids::SessionKey;
+use crate::limits;
+use crate::metrics;
 
-/// The open log folder. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Store;
+pub use self::cursor::Cursor;
+pub use self::dir::{Holder, RealDisk};
+pub use self::disk::{Disk, DiskFile};
+pub use self::error::{Error, OpenError};
+use self::index::{Index, Session};
+use self::queue::Queue;
+use self::tail::HealthWatch;
+use self::writer::Writer;
+
+/// The open log folder. Clones share it. It stays open until [`Store::close`], or until all
+/// clones and all its [`Log`]s are gone.
+#[derive(Clone)]
+pub struct Store {
+    index: Arc<Index>,
+    queue: Queue,
+    health: HealthWatch,
+}
 
 /// One session's part of the store. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Log;
+#[derive(Clone)]
+pub struct Log {
+    session: Arc<Session>,
+    queue: Queue,
+    health: HealthWatch,
+}
 
 /// Records that become durable together or not at all.
 #[derive(Debug, Clone, Default)]
@@ -52,26 +99,6 @@ pub struct Recovered {
     pub control: Control,
 }
 
-/// Why the log did not take a batch or give one.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    /// The disk is full or refused a write: nothing of the batch is in the log; try again later.
-    #[error("write to the log: {0}")]
-    Refused(Arc<std::io::Error>),
-    /// A sync failed: nothing more is taken until afterbay is restarted.
-    #[error("the log is poisoned until restart")]
-    Poisoned,
-    /// The store is closed.
-    #[error("the log is closed")]
-    Closed,
-    /// The batch is larger than `limits::MAX_BATCH_BYTES`.
-    #[error("a batch of {0} bytes is too large for the log")]
-    TooLarge(usize),
-    /// Bytes that were durable cannot be read.
-    #[error("read from the log: {0}")]
-    Read(Arc<std::io::Error>),
-}
-
 /// Whether the store takes records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -85,14 +112,11 @@ pub enum Health {
     Closed,
 }
 
-/// The one way to read: from a number, then wait at the tail.
-#[derive(Debug)]
-pub struct Cursor;
-
 /// What a cursor yields.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Records in order, at most about `limits::CURSOR_STEP_BYTES` unless one is larger.
+    /// Records in order, never none, at most about `limits::CURSOR_STEP_BYTES` unless one batch is
+    /// larger.
     Records(Vec<Logged>),
     /// Events that are gone, both ends included. Comes before the first record after them.
     Gap {
@@ -119,55 +143,112 @@ pub enum Logged {
     Control(Control),
 }
 
+/// How large the store's parts grow. [`Sizes::default`] is the program's; tests that must see
+/// many segments take less.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Where a segment is full, in bytes.
+    pub segment_bytes: u64,
+    /// Where a group is full, in bytes.
+    pub group_bytes: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { segment_bytes: limits::LOG_SEGMENT_BYTES, group_bytes: limits::LOG_GROUP_BYTES }
+    }
+}
+
 impl Store {
+    /// Opens the log on `disk`, which nobody else writes to, and starts its writer thread.
+    /// `fold` sees each control record, in the order of its session; what it made of them may be
+    /// used only if this returns a store. Blocks: it reads the whole log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the log is as it was, and opening may be tried again.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        metrics: metrics::log::Metrics,
+        fold: &mut dyn FnMut(Recovered),
+    ) -> Result<Self, OpenError> {
+        Self::open_sized(disk, Sizes::default(), metrics, fold)
+    }
+
+    /// As [`Store::open`], with other sizes.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_sized(
+        disk: Arc<dyn Disk>,
+        sizes: Sizes,
+        metrics: metrics::log::Metrics,
+        fold: &mut dyn FnMut(Recovered),
+    ) -> Result<Self, OpenError> {
+        let index = Arc::new(Index::new(metrics.clone()));
+        let active = recovery::recover(&disk, &index, &metrics, fold)?;
+        let (queue, intake) = queue::queue(sizes.group_bytes);
+        let (publisher, health) = tail::health();
+        Writer::start(disk, active, sizes.segment_bytes, intake, publisher, metrics)
+            .map_err(|source| OpenError::Io { doing: "start the writer thread", source })?;
+        Ok(Self { index, queue, health })
+    }
+
     /// The log of one session; it begins empty if the store has nothing of it.
     #[must_use]
-    pub fn log(&self, _key: SessionKey) -> Log {
-        todo!()
+    pub fn log(&self, key: SessionKey) -> Log {
+        Log {
+            session: self.index.session(key),
+            queue: self.queue.clone(),
+            health: self.health.clone(),
+        }
     }
 
     /// Whether records are taken.
     #[must_use]
     pub fn health(&self) -> Health {
-        todo!()
+        self.health.get()
     }
 
-    /// Takes nothing more, writes and syncs what is queued, ends all cursors at the tail.
+    /// Takes nothing more, writes and syncs what is queued, ends all cursors at the tail, and
+    /// lets go of the folder. Harmless when repeated.
+    // Cancel-safe: once asked, the writer closes whether anybody waits or not.
     pub async fn close(&self) {
-        todo!()
+        self.queue.close().await;
+        self.health.clone().until_gone().await;
     }
 }
 
 impl Log {
     /// Appends `batch`; resolves when it is durable. Dropping the future does not take it back.
+    /// An empty batch changes nothing and resolves at once.
     ///
     /// # Errors
-    /// [`Error`]: then nothing of the batch is or will be in the log.
-    pub async fn append(&self, _batch: Batch) -> Result<Appended, Error> {
-        todo!()
+    /// [`Error`]: nothing of the batch is visible. After [`Error::Poisoned`] it may be in the log
+    /// after a restart, as after a crash; after all others it never will.
+    pub async fn append(&self, batch: Batch) -> Result<Appended, Error> {
+        if batch.records.is_empty() {
+            let tail = self.tail();
+            return Ok(Appended { first_lsn: tail.next_lsn, first_seq: tail.next_seq, tail });
+        }
+        self.queue.append(Arc::clone(&self.session), batch.records).await
     }
 
     /// Reads what follows the event `after`, control records included.
     #[must_use]
-    pub fn cursor(&self, _after: Seq) -> Cursor {
-        todo!()
+    pub fn cursor(&self, after: Seq) -> Cursor {
+        Cursor::new(Arc::clone(&self.session), self.health.clone(), after)
+    }
+
+    /// Whose log it is.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        self.session.key()
     }
 
     /// The end of what is durable now.
     #[must_use]
     pub fn tail(&self) -> Tail {
-        todo!()
-    }
-}
-
-impl Cursor {
-    /// The next records; waits at the tail.
-    ///
-    /// # Errors
-    /// [`Error::Read`].
-    // Cancel-safe: nothing is consumed before it resolves.
-    pub async fn next(&mut self) -> Result<Step, Error> {
-        todo!()
+        self.session.tail()
     }
 }
 
@@ -184,5 +265,22 @@ impl Batch {
     pub fn control(mut self, control: Control) -> Self {
         self.records.push(Record::Control(control));
         self
+    }
+}
+
+impl Tail {
+    /// The tail of a session without records.
+    const EMPTY: Self = Self { next_seq: Seq::new(1), next_lsn: Lsn::new(1) };
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("tail", &self.tail()).finish_non_exhaustive()
     }
 }

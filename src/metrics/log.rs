@@ -1,17 +1,109 @@
-//! Families of the log floor.
+//! Families of the log floor: what was appended and refused, how well writes are shared, how long
+//! syncs take, and what was found damaged.
 
-use prometheus::Registry;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
 /// The handles; clones share the counters.
 #[derive(Debug, Clone)]
-pub struct Metrics {}
+pub struct Metrics {
+    /// Batches that became durable.
+    pub appends: IntCounter,
+    /// Batches that were not taken.
+    pub refused: IntCounter,
+    /// Write groups that became durable.
+    pub groups: IntCounter,
+    /// Bytes of those groups.
+    pub written_bytes: IntCounter,
+    /// Batches in one group.
+    pub group_batches: Histogram,
+    /// Bytes of one batch on disk.
+    pub batch_bytes: Histogram,
+    /// What one sync of a group took, in seconds.
+    pub sync_seconds: Histogram,
+    /// 1 after a failed sync, until restart.
+    pub poisoned: IntGauge,
+    /// Bytes found damaged when the log was opened.
+    pub damaged_bytes: IntCounter,
+    /// Sessions in the index.
+    pub sessions: IntGauge,
+    /// Segment files.
+    pub segments: IntGauge,
+}
+
+const APPENDS: (&str, &str) = ("afterbay_log_appends_total", "Batches that became durable.");
+const REFUSED: (&str, &str) = (
+    "afterbay_log_refused_total",
+    "Batches that were not taken because the disk refused a write or a sync failed.",
+);
+const GROUPS: (&str, &str) =
+    ("afterbay_log_groups_total", "Write groups (one write, one sync) that became durable.");
+const WRITTEN_BYTES: (&str, &str) =
+    ("afterbay_log_written_bytes_total", "Bytes of durable write groups, padding included.");
+const GROUP_BATCHES: (&str, &str) =
+    ("afterbay_log_group_batches", "Batches that shared one write group.");
+const BATCH_BYTES: (&str, &str) =
+    ("afterbay_log_batch_bytes", "Bytes of one durable batch on disk.");
+const SYNC_SECONDS: (&str, &str) =
+    ("afterbay_log_sync_seconds", "What the sync of one write group took.");
+const POISONED: (&str, &str) =
+    ("afterbay_log_poisoned", "1 after a failed sync: restart afterbay, check the disk.");
+const DAMAGED_BYTES: (&str, &str) =
+    ("afterbay_log_damaged_bytes_total", "Bytes found damaged when the log was opened.");
+const SESSIONS: (&str, &str) = ("afterbay_log_sessions", "Sessions in the log's index.");
+const SEGMENTS: (&str, &str) = ("afterbay_log_segments", "Segment files of the log.");
+
+/// From one batch alone to a full queue, by fours.
+const BATCH_COUNTS: [f64; 7] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
+/// From a small control record to the largest batch, by sixteens.
+const BATCH_SIZES: [f64; 6] = [256.0, 4096.0, 65_536.0, 1_048_576.0, 16_777_216.0, 134_217_728.0];
+/// From a fast device's write cache to a disk that hangs.
+const SYNC_TIMES: [f64; 10] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 10.0];
 
 impl Metrics {
     /// Registers the families.
     ///
     /// # Errors
     /// If a name is taken.
-    pub fn new(_registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {})
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            appends: counter(registry, APPENDS)?,
+            refused: counter(registry, REFUSED)?,
+            groups: counter(registry, GROUPS)?,
+            written_bytes: counter(registry, WRITTEN_BYTES)?,
+            group_batches: histogram(registry, GROUP_BATCHES, &BATCH_COUNTS)?,
+            batch_bytes: histogram(registry, BATCH_BYTES, &BATCH_SIZES)?,
+            sync_seconds: histogram(registry, SYNC_SECONDS, &SYNC_TIMES)?,
+            poisoned: gauge(registry, POISONED)?,
+            damaged_bytes: counter(registry, DAMAGED_BYTES)?,
+            sessions: gauge(registry, SESSIONS)?,
+            segments: gauge(registry, SEGMENTS)?,
+        })
     }
+}
+
+fn counter(
+    registry: &Registry,
+    (name, help): (&str, &str),
+) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn gauge(registry: &Registry, (name, help): (&str, &str)) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn histogram(
+    registry: &Registry,
+    (name, help): (&str, &str),
+    buckets: &[f64],
+) -> Result<Histogram, prometheus::Error> {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let histogram = Histogram::with_opts(options)?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
 }

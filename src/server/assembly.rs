@@ -5,19 +5,38 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Callers, Deadlines, Poll, Streams, Upstream};
-use crate::metrics::Metrics;
-use crate::mode::Mode;
+use crate::config::{Callers, Deadlines, OnAbandon, Poll, Streams, Upstream};
+use crate::credential::HashKey;
+use crate::http::admin::{self, Admin, Latch};
+use crate::http::guard::Allowed;
+use crate::http::passthrough::Passthrough;
+use crate::http::{self, Doors};
+use crate::ids::BoxName;
+use crate::limits;
+use crate::log::RealDisk;
+use crate::log::Store;
+use crate::metrics::{self, Metrics};
+use crate::mode::{BoxKind, Mode};
+use crate::session::boxes::{BoxEntry, Boxes};
+use crate::session::readers_key::{self, Key};
+use crate::session::recovered::Recovered;
+use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
+use crate::turn;
+use crate::upstream::budget::ProxyBudget;
+use crate::upstream::client::BoxClient;
+use crate::upstream::opencode::Opencode;
+use crate::upstream::schedule::Intervals;
 
 /// What the floors are built from.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the floors that take the parts are not hung yet")]
 pub(super) struct Plan {
     pub(super) data_dir: PathBuf,
     pub(super) upstream: Upstream,
@@ -26,12 +45,11 @@ pub(super) struct Plan {
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
+    pub(super) grace: Duration,
     /// Where clients really connect: port 0 is resolved by now.
     pub(super) bound: SocketAddr,
     /// Fires when the program begins to stop: not ready any more, no new turns, streams end.
     pub(super) drain: CancellationToken,
-    /// Streams have ended this long after `drain`; then their connections are cut.
-    pub(super) streams_end_within: Duration,
 }
 
 /// The floors, running.
@@ -43,6 +61,7 @@ pub(super) struct House {
     pub(super) operators: Router,
     /// Every task that is not a connection: drivers above all.
     pub(super) tasks: Tasks,
+    store: Store,
 }
 
 impl House {
@@ -50,33 +69,129 @@ impl House {
     ///
     /// # Errors
     /// If the data folder is held by another process, damaged or not writable.
-    // Each floor's part goes here, in this order:
-    //   log       plan.data_dir, metrics.log, tasks      -> Store and what it recovered
-    //   rights    session::readers_key::load_or_create(plan.data_dir), under the store's lock
-    //   upstream  plan.upstream, plan.poll, metrics.upstream -> the adapter of its kind
-    //   session   all of these, plan.deadlines, metrics.turn, tasks, plan.drain -> Sessions
-    //   http      Sessions, plan.mode, plan.callers, plan.streams, plan.bound, metrics.http,
-    //             plan.drain, plan.streams_end_within -> the clients' router; Store, Metrics, plan.drain -> the operators'
     pub(super) async fn build(plan: Plan) -> anyhow::Result<Self> {
         let Plan {
-            data_dir: _,
-            upstream: _,
-            mode: _,
-            callers: _,
-            deadlines: _,
-            poll: _,
-            streams: _,
-            bound: _,
-            drain: _,
-            streams_end_within: _,
+            data_dir,
+            upstream,
+            mode,
+            callers,
+            deadlines,
+            poll,
+            streams,
+            grace,
+            bound,
+            drain,
         } = plan;
-        let _metrics = Metrics::new()?;
-        Ok(Self { clients: Router::new(), operators: Router::new(), tasks: Tasks::new() })
+        let metrics = Metrics::new()?;
+        let (tasks, resumed) = (Tasks::new(), Latch::default());
+        let passthrough = Passthrough::new(&upstream.url)?;
+        let boxes = Boxes::default()
+            .with(BoxName::default_box(), box_entry(upstream, metrics.upstream.clone())?);
+        let opened = open_data(data_dir, metrics.log.clone()).await?;
+        let Opened { store, recovered, hash_key } = opened;
+        let sessions = Sessions::open(
+            session::Config {
+                store: store.clone(),
+                boxes,
+                hash_key,
+                deadlines: turn_deadlines(deadlines),
+                intervals: intervals(poll),
+                tasks: tasks.clone(),
+                drain: drain.clone(),
+                metrics: metrics.turn.clone(),
+            },
+            recovered,
+        );
+        resumed.set();
+        let doors = Doors {
+            sessions,
+            passthrough,
+            settings: door_settings(mode, callers, streams, grace, bound),
+            metrics: metrics.http.clone(),
+            drain: drain.clone(),
+            tasks: tasks.clone(),
+            box_name: BoxName::default_box(),
+        };
+        let admin = Admin { store: store.clone(), resumed, drain, mode, metrics };
+        let (clients, operators) = (http::router(doors), admin::router(admin));
+        Ok(Self { clients, operators, tasks, store })
     }
 
     /// Closes the log: what is queued is written and synced. Comes last.
-    // The store's `close()` goes here.
     pub(super) async fn close(self) {
-        let Self { clients: _, operators: _, tasks: _ } = self;
+        let Self { clients: _, operators: _, tasks: _, store } = self;
+        store.close().await;
     }
+}
+
+/// The data folder, open.
+struct Opened {
+    store: Store,
+    recovered: Recovered,
+    hash_key: HashKey,
+}
+
+/// Opens the log, and under its lock the key; off the runtime's threads, since it reads all of it.
+async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow::Result<Opened> {
+    let open = move || {
+        let folder = data_dir.join("log");
+        let disk = RealDisk::open(&folder)
+            .with_context(|| format!("open the data folder {}", data_dir.display()))?;
+        let mut recovered = Recovered::default();
+        let store = Store::open(Arc::new(disk), metrics, &mut |found| recovered.fold(found))
+            .with_context(|| format!("open the log in {}", folder.display()))?;
+        let hash_key = match readers_key::load_or_create(&data_dir)? {
+            Key::Loaded(key) => key,
+            Key::Created(key) => {
+                if !recovered.is_empty() {
+                    tracing::warn!(
+                        "the readers' key is new: former credentials must be shown to the box again"
+                    );
+                }
+                key
+            }
+        };
+        Ok(Opened { store, recovered, hash_key })
+    };
+    tokio::task::spawn_blocking(open).await.context("open the data folder")?
+}
+
+fn box_entry(upstream: Upstream, metrics: metrics::upstream::Metrics) -> anyhow::Result<BoxEntry> {
+    let Upstream { url, kind, credential } = upstream;
+    let client = BoxClient::new(&url.to_string(), metrics)?;
+    let adapter = match kind {
+        BoxKind::Opencode => Arc::new(Opencode::new(client)),
+    };
+    let budget =
+        ProxyBudget::new(limits::POLLS_PER_SECOND).for_box(limits::POLLS_PER_SECOND_PER_BOX);
+    Ok(BoxEntry { upstream: adapter, budget, credential })
+}
+
+fn turn_deadlines(configured: Deadlines) -> turn::Deadlines {
+    let Deadlines { start, unreachable, unauthorized, quiet, turn, idle, on_abandon } = configured;
+    match on_abandon {
+        OnAbandon::Finish => {}
+    }
+    turn::Deadlines { start, unreachable, unauthorized, quiet, turn, lost: idle }
+}
+
+const fn intervals(poll: Poll) -> Intervals {
+    let Poll { fast, slow, waiting } = poll;
+    Intervals { fastest: fast, slowest: slow, waiting }
+}
+
+/// Hosts that are bound or configured are ours; so is the public URL's, which the configuration
+/// has put among them.
+fn door_settings(
+    mode: Mode,
+    callers: Callers,
+    streams: Streams,
+    grace: Duration,
+    bound: SocketAddr,
+) -> http::Settings {
+    let Callers { mut hosts, public_url: _, origins } = callers;
+    let Streams { head_wait, heartbeat } = streams;
+    hosts.push(bound.ip().to_string());
+    let allowed = Allowed { hosts, origins };
+    http::Settings { mode, head_wait, heartbeat, allowed, grace, ..http::Settings::default() }
 }

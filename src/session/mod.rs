@@ -1,25 +1,87 @@
-//! One log and at most one running turn. (Contract first; what the doors see.)
+//! One log and at most one running turn: sessions, their names, and who may read and act.
+//!
+//! [`registry`] holds them all and finds them by any of their names; [`start`] starts turns,
+//! attaches to them, and takes them up after a restart; [`abort`] stops them. [`names`] keeps the aliases, [`readers`] the
+//! rights, [`run`] keeps a session in step with its running turn, [`recovered`] rebuilds all of
+//! it from the log's control records. A session's events are in the log and nowhere else.
 
+mod abort;
+pub mod boxes;
+
+mod names;
+mod readers;
 pub mod readers_key;
+pub mod recovered;
+mod registry;
+mod run;
+mod start;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::StatusCode;
-
-use crate::credential::Credential;
+use crate::credential::CredentialHash;
 use crate::event::Seq;
-use crate::ids::{BoxName, ExecutionId, SessionId, TurnId};
-use crate::log::{Cursor, Tail};
+use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
+use crate::log::{Cursor, Log, Tail};
 use crate::mode::Phase;
-use crate::upstream::{BadPrompt, Body, Refusal};
-
-/// All sessions of all boxes. Clones share them.
-#[derive(Debug, Clone)]
-pub struct Sessions;
+pub use crate::turn::handle::Answered;
+use crate::turn::handle::Handle;
+pub use abort::{Abort, AbortError};
+pub use readers::Denied;
+pub use registry::{Config, Sessions};
+pub use start::{StartError, Started, TurnRequest};
 
 /// One session.
 #[derive(Debug)]
-pub struct Session;
+pub struct Session {
+    key: SessionKey,
+    box_name: BoxName,
+    log: Log,
+    state: Mutex<State>,
+}
+
+/// What changes in a session. Guarded by one short lock, never held over an await.
+#[derive(Debug, Default)]
+struct State {
+    /// What the client calls it.
+    client_session: Option<SessionId>,
+    /// What the box calls it; set by the first turn that the box takes.
+    box_session: Option<SessionId>,
+    owner: Owner,
+    readers: HashSet<CredentialHash>,
+    past: Vec<PastTurn>,
+    running: Option<RunningTurn>,
+}
+
+/// Whose session it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Owner {
+    /// No turn of it was taken by the box yet.
+    #[default]
+    Undecided,
+    /// It was started without a credential, so it is readable without one.
+    Everyone,
+    /// The starter of the first turn that the box took.
+    Holder(CredentialHash),
+}
+
+#[derive(Debug)]
+struct PastTurn {
+    execution: ExecutionId,
+    turn: Option<TurnId>,
+    from: Seq,
+    last: Seq,
+}
+
+#[derive(Debug)]
+struct RunningTurn {
+    execution: ExecutionId,
+    turn: Option<TurnId>,
+    from: Seq,
+    starter: Option<CredentialHash>,
+    body_digest: [u8; 32],
+    handle: Handle,
+}
 
 /// One turn of a session, running or finished, as a reader sees it.
 #[derive(Debug, Clone)]
@@ -30,177 +92,85 @@ pub struct TurnRef {
     pub execution: ExecutionId,
     /// The number of its first event, whether that is in the log yet or not.
     pub from: Seq,
-}
-
-/// A request for a turn. Ids are parsed, the body is a JSON object within bounds.
-#[derive(Debug)]
-pub struct TurnRequest {
-    /// The client's session id.
-    pub session: Option<SessionId>,
-    /// The client's execution id (header or body).
-    pub execution: Option<ExecutionId>,
-    /// The client's turn id.
-    pub turn: Option<TurnId>,
-    /// The client's credential.
-    pub who: Option<Credential>,
-    /// What will be sent to the box.
-    pub body: Body,
-}
-
-/// A turn that was started or attached to.
-#[derive(Debug)]
-pub struct Started {
-    /// False: the same ids were known, nothing new is dispatched.
-    pub new: bool,
-    /// The turn.
-    pub turn: TurnRef,
-}
-
-/// How the dispatch of a turn was answered.
-#[derive(Debug, Clone)]
-pub enum Answered {
-    /// The box has it (or had it: the turn may be over).
-    Running,
-    /// The box refused it; nothing of it is kept.
-    Refused(Refusal),
-    /// It never reached the box and was given up; nothing of it is kept. Holds a public code of
-    /// WIRE's list and a message.
-    Withdrawn {
-        /// For example `BOX_UNREACHABLE`.
-        code: &'static str,
-        /// For people.
-        message: String,
-    },
-}
-
-/// Why a turn was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No right to this session.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// Another turn runs on this session: 409 `TURN_RUNNING`.
-    #[error("another turn runs on this session")]
-    Running {
-        /// Where that one is.
-        phase: Phase,
-    },
-    /// The body holds no prompt for this kind of box: 400 `INVALID_PROMPT`.
-    #[error(transparent)]
-    BadPrompt(#[from] BadPrompt),
-    /// The log does not take records: 503 `LOG_UNAVAILABLE`.
-    #[error("the log takes no records")]
-    LogUnavailable,
-    /// Afterbay is stopping: 503 `DRAINING`.
-    #[error("afterbay is stopping")]
-    Draining,
-    /// Too many turns or unsent bytes at once: 503 `OVERLOADED`.
-    #[error("too many turns at once")]
-    Overloaded,
-}
-
-/// Why a credential may not read or act. As the box would say it: 401, 403, or 404.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("no right to this session")]
-pub struct Denied {
-    /// 401 without a credential, else 403, or the box's own refusal.
-    pub status: StatusCode,
-}
-
-/// What an abort came to.
-#[derive(Debug)]
-pub enum Abort {
-    /// The box was asked to stop and the turn was told.
-    Asked,
-    /// No turn of ours runs on the session: the request is the box's business.
-    NothingRuns,
-}
-
-/// Why an abort failed.
-#[derive(Debug, thiserror::Error)]
-pub enum AbortError {
-    /// No right to this session.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The box could not be asked.
-    #[error(transparent)]
-    Box(#[from] crate::upstream::Error),
-}
-
-impl Sessions {
-    /// Starts a turn, or attaches to the one with the same ids. Rights are checked first.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing was logged or sent.
-    pub async fn start_turn(
-        &self,
-        _box_name: &BoxName,
-        _request: TurnRequest,
-    ) -> Result<Started, StartError> {
-        todo!()
-    }
-
-    /// The turn with this execution id on this box, ours or assigned.
-    #[must_use]
-    pub fn turn(&self, _box_name: &BoxName, _execution: &ExecutionId) -> Option<TurnRef> {
-        todo!()
-    }
-
-    /// The session with this id on this box: client-sent, box-assigned or minted.
-    #[must_use]
-    pub fn session(&self, _box_name: &BoxName, _id: &SessionId) -> Option<Arc<Session>> {
-        todo!()
-    }
-
-    /// Checks the right to read a session; asks the box if need be, and hands a good credential
-    /// to a turn that waits for one.
-    ///
-    /// # Errors
-    /// [`Denied`].
-    pub async fn may_read(
-        &self,
-        _session: &Session,
-        _who: Option<&Credential>,
-    ) -> Result<(), Denied> {
-        todo!()
-    }
-
-    /// Asks the box, with the caller's credential, to stop what runs, and tells the turn.
-    ///
-    /// # Errors
-    /// [`AbortError`].
-    pub async fn abort(
-        &self,
-        _session: &Session,
-        _who: Option<&Credential>,
-    ) -> Result<Abort, AbortError> {
-        todo!()
-    }
+    /// Reaches the turn as long as it runs.
+    handle: Option<Handle>,
 }
 
 impl Session {
+    fn new(key: SessionKey, box_name: BoxName, log: Log, state: State) -> Self {
+        Self { key, box_name, log, state: Mutex::new(state) }
+    }
+
+    /// A panic under the lock cannot leave the plain fields half-written in a way that matters:
+    /// each change is one assignment or one push.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads the session's log after `after`.
     #[must_use]
-    pub fn cursor(&self, _after: Seq) -> Cursor {
-        todo!()
+    pub fn cursor(&self, after: Seq) -> Cursor {
+        self.log.cursor(after)
     }
 
     /// The end of the session's log.
     #[must_use]
     pub fn tail(&self) -> Tail {
-        todo!()
+        self.log.tail()
     }
 
     /// The id to show: the box's if known, else the client's, else the minted one.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        todo!()
+        let state = self.state();
+        let known = state.box_session.clone().or_else(|| state.client_session.clone());
+        known.unwrap_or_else(|| self.key.session_id())
     }
 
     /// Whether a turn runs now.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        todo!()
+        self.state().running.is_some()
+    }
+
+    /// Where the running turn is, if there is one.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.state().running.as_ref().map(|turn| turn.handle.status().phase)
+    }
+
+    /// The turn with this execution id.
+    fn turn(self: &Arc<Self>, execution: &ExecutionId) -> Option<TurnRef> {
+        self.find(|id, _| id == execution)
+    }
+
+    /// The turn that a client gave this id.
+    fn turn_by_client_id(self: &Arc<Self>, turn: &TurnId) -> Option<TurnRef> {
+        self.find(|_, id| id == Some(turn))
+    }
+
+    fn find(
+        self: &Arc<Self>,
+        matches: impl Fn(&ExecutionId, Option<&TurnId>) -> bool,
+    ) -> Option<TurnRef> {
+        let state = self.state();
+        let running = state.running.as_ref();
+        let running = running.filter(|turn| matches(&turn.execution, turn.turn.as_ref()));
+        if let Some(RunningTurn { execution, from, handle, .. }) = running {
+            return Some(self.turn_ref(execution.clone(), *from, Some(handle.clone())));
+        }
+        let mut past = state.past.iter().rev();
+        let turn = past.find(|turn| matches(&turn.execution, turn.turn.as_ref()))?;
+        Some(self.turn_ref(turn.execution.clone(), turn.from, None))
+    }
+
+    fn turn_ref(
+        self: &Arc<Self>,
+        execution: ExecutionId,
+        from: Seq,
+        handle: Option<Handle>,
+    ) -> TurnRef {
+        TurnRef { session: Arc::clone(self), execution, from, handle }
     }
 }
 
@@ -208,12 +178,17 @@ impl TurnRef {
     /// The number of its `done`, once it is over.
     #[must_use]
     pub fn last(&self) -> Option<Seq> {
-        todo!()
+        let state = self.session.state();
+        let mut past = state.past.iter().rev();
+        past.find(|turn| turn.execution == self.execution).map(|turn| turn.last)
     }
 
     /// Resolves when the dispatch is answered; at once for a turn that was, before.
     // Cancel-safe: it only waits.
     pub async fn answered(&self) -> Answered {
-        todo!()
+        match &self.handle {
+            Some(handle) => handle.answered().await,
+            None => Answered::Running,
+        }
     }
 }

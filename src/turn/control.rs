@@ -1,9 +1,327 @@
-//! Control records of turns.
+//! The control records of a turn and its session, as they stand in the log.
+//!
+//! A record is a kind number and a JSON object. A kind number never changes its meaning; a new
+//! field is optional, so that older logs stay readable. Times are wall-clock milliseconds since
+//! 1970, so that what remains of a deadline can be computed after a restart. No record holds a
+//! credential or a prompt: both are kept as hashes.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::CredentialHash;
 use crate::event::Control;
+use crate::ids::{BoxName, ExecutionId, Id, IdKind, SessionId, TurnId};
+use crate::upstream::CursorDelta;
 
-/// Whether `record` ends a turn (`TurnFinished`): it stands right behind the turn's `done`.
+const ACCEPTED: u16 = 1;
+const PREPARED: u16 = 2;
+const DISPATCHED: u16 = 3;
+const POLLED: u16 = 4;
+const FINISHED: u16 = 5;
+const WITHDRAWN: u16 = 6;
+const CANCEL_ASKED: u16 = 7;
+const READER_ADDED: u16 = 8;
+
+/// A decoded control record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnRecord {
+    /// The turn is in the log; nothing was sent.
+    Accepted(Accepted),
+    /// The intent to dispatch: from here on the prompt may have left.
+    Prepared(Prepared),
+    /// The box has it.
+    Dispatched(Dispatched),
+    /// Stands behind the events that this poll gave.
+    Polled(CursorDelta),
+    /// Stands behind `done`, in the same batch.
+    Finished(Finished),
+    /// The turn was given up before the box took it: it never was.
+    Withdrawn,
+    /// Somebody asked for a stop.
+    CancelAsked,
+    /// The box vouched for another credential.
+    ReaderAdded(CredentialHash),
+}
+
+/// A turn was accepted from a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// When, in wall-clock milliseconds.
+    pub at_ms: u64,
+    /// The box it is for.
+    #[serde(rename = "box", with = "id_text")]
+    pub box_name: BoxName,
+    /// What the client calls the session.
+    #[serde(default, with = "optional_id_text", skip_serializing_if = "Option::is_none")]
+    pub client_session: Option<SessionId>,
+    /// The execution: the client's id, or one of ours.
+    #[serde(with = "id_text")]
+    pub execution: ExecutionId,
+    /// The client's turn id.
+    #[serde(default, with = "optional_id_text", skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
+    /// Who starts it; none if no credential was shown.
+    #[serde(default, with = "optional_hash_text", skip_serializing_if = "Option::is_none")]
+    pub starter: Option<CredentialHash>,
+    /// BLAKE3 of the request's body.
+    #[serde(with = "hex_text")]
+    pub body_digest: [u8; 32],
+}
+
+/// The box's session is open and everything that `find` needs is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// When, in wall-clock milliseconds.
+    pub at_ms: u64,
+    /// The box's session, if it is known before the dispatch.
+    #[serde(default, with = "optional_id_text", skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The adapter's own notes.
+    pub notes: String,
+}
+
+/// The box took the prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatched {
+    /// When, in wall-clock milliseconds.
+    pub at_ms: u64,
+    /// The session that the box assigned.
+    #[serde(with = "id_text")]
+    pub session: SessionId,
+    /// The execution id that the box assigned.
+    #[serde(default, with = "optional_id_text", skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+}
+
+/// The turn is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// When, in wall-clock milliseconds.
+    pub at_ms: u64,
+    /// `completed`, `failed` or `cancelled`.
+    pub outcome: String,
+    /// The code, unless it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A control record that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeControl {
+    /// A kind from the future.
+    #[error("unknown control record kind {0}")]
+    UnknownKind(u16),
+    /// A known kind with other content.
+    #[error("decode control record of kind {kind}")]
+    Content {
+        /// Which kind.
+        kind: u16,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl TurnRecord {
+    /// The record for the log.
+    #[must_use]
+    pub fn encode(&self) -> Control {
+        let (kind, json) = match self {
+            Self::Accepted(record) => (ACCEPTED, to_json(record)),
+            Self::Prepared(record) => (PREPARED, to_json(record)),
+            Self::Dispatched(record) => (DISPATCHED, to_json(record)),
+            Self::Polled(delta) => (POLLED, to_json(delta)),
+            Self::Finished(record) => (FINISHED, to_json(record)),
+            Self::Withdrawn => (WITHDRAWN, Vec::new()),
+            Self::CancelAsked => (CANCEL_ASKED, Vec::new()),
+            Self::ReaderAdded(hash) => (READER_ADDED, to_json(&Reader { hash: *hash })),
+        };
+        Control { kind, bytes: json.into() }
+    }
+
+    /// The record that stands in the log.
+    ///
+    /// # Errors
+    /// [`DecodeControl`] if this version cannot read it.
+    pub fn decode(control: &Control) -> Result<Self, DecodeControl> {
+        let bytes = control.bytes.as_ref();
+        let decoded = match control.kind {
+            ACCEPTED => serde_json::from_slice(bytes).map(Self::Accepted),
+            PREPARED => serde_json::from_slice(bytes).map(Self::Prepared),
+            DISPATCHED => serde_json::from_slice(bytes).map(Self::Dispatched),
+            POLLED => serde_json::from_slice(bytes).map(Self::Polled),
+            FINISHED => serde_json::from_slice(bytes).map(Self::Finished),
+            WITHDRAWN => Ok(Self::Withdrawn),
+            CANCEL_ASKED => Ok(Self::CancelAsked),
+            READER_ADDED => {
+                serde_json::from_slice(bytes).map(|r: Reader| Self::ReaderAdded(r.hash))
+            }
+            kind => return Err(DecodeControl::UnknownKind(kind)),
+        };
+        decoded.map_err(|source| DecodeControl::Content { kind: control.kind, source })
+    }
+}
+
+/// Whether `record` ends a turn: it stands right behind the turn's `done`.
 #[must_use]
-pub fn is_finish(_record: &Control) -> bool {
-    todo!()
+pub const fn is_finish(record: &Control) -> bool {
+    record.kind == FINISHED
+}
+
+/// The wall clock in milliseconds since 1970; 0 if the clock stands before that.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Reader {
+    #[serde(with = "hash_text")]
+    hash: CredentialHash,
+}
+
+#[expect(clippy::expect_used, reason = "records are plain structs, which always serialise")]
+fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("a control record is JSON")
+}
+
+/// Ids as text; checked again when read.
+mod id_text {
+    use super::{Id, IdKind};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<K, S: Serializer>(id: &Id<K>, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, K: IdKind, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Id<K>, D::Error> {
+        Id::parse(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
+/// Optional ids as text.
+mod optional_id_text {
+    use super::{Id, IdKind, id_text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<K, S: Serializer>(id: &Option<Id<K>>, s: S) -> Result<S::Ok, S::Error> {
+        match id {
+            Some(id) => id_text::serialize(id, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, K: IdKind, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Id<K>>, D::Error> {
+        id_text::deserialize(d).map(Some)
+    }
+}
+
+/// 32 bytes as hexadecimal text.
+mod hex_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&blake3::Hash::from_bytes(*bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 32], D::Error> {
+        let hash = blake3::Hash::from_hex(String::deserialize(d)?).map_err(D::Error::custom)?;
+        Ok(*hash.as_bytes())
+    }
+}
+
+/// Credential hashes as hexadecimal text.
+mod hash_text {
+    use super::{CredentialHash, hex_text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(hash: &CredentialHash, s: S) -> Result<S::Ok, S::Error> {
+        hex_text::serialize(&hash.to_bytes(), s)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<CredentialHash, D::Error> {
+        hex_text::deserialize(d).map(CredentialHash::from_bytes)
+    }
+}
+
+/// Optional credential hashes.
+mod optional_hash_text {
+    use super::{CredentialHash, hash_text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        hash: &Option<CredentialHash>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match hash {
+            Some(hash) => hash_text::serialize(hash, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<CredentialHash>, D::Error> {
+        hash_text::deserialize(d).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(text: &str) -> SessionId {
+        SessionId::parse(text).expect("an id")
+    }
+
+    #[test]
+    fn every_record_is_read_back_as_it_was_written() {
+        let mut delta = CursorDelta::default();
+        delta.set("part/1", "x".into());
+        let accepted = Accepted {
+            at_ms: 17,
+            box_name: BoxName::default_box(),
+            client_session: Some(session("s")),
+            execution: ExecutionId::mint(),
+            turn: None,
+            starter: Some(CredentialHash::from_bytes([3; 32])),
+            body_digest: [9; 32],
+        };
+        let bare = Accepted { client_session: None, starter: None, ..accepted.clone() };
+        let records = [
+            TurnRecord::Accepted(accepted),
+            TurnRecord::Accepted(bare),
+            TurnRecord::Prepared(Prepared { at_ms: 1, session: None, notes: "{\"a\":1}".into() }),
+            TurnRecord::Dispatched(Dispatched {
+                at_ms: 1,
+                session: session("ses_1"),
+                execution: None,
+            }),
+            TurnRecord::Polled(delta),
+            TurnRecord::Finished(Finished { at_ms: 2, outcome: "completed".into(), code: None }),
+            TurnRecord::Withdrawn,
+            TurnRecord::CancelAsked,
+            TurnRecord::ReaderAdded(CredentialHash::from_bytes([4; 32])),
+        ];
+        for record in records {
+            let back = TurnRecord::decode(&record.encode()).expect("own bytes");
+            assert_eq!(back, record);
+        }
+    }
+
+    #[test]
+    fn kinds_and_content_that_are_not_ours_are_named() {
+        let unknown = Control { kind: 999, bytes: bytes::Bytes::new() };
+        assert!(matches!(TurnRecord::decode(&unknown), Err(DecodeControl::UnknownKind(999))));
+        let broken = Control { kind: PREPARED, bytes: bytes::Bytes::from_static(b"{}") };
+        assert!(matches!(
+            TurnRecord::decode(&broken),
+            Err(DecodeControl::Content { kind: PREPARED, .. })
+        ));
+    }
 }

@@ -1,1 +1,289 @@
-//! (to come)
+//! The JSON calls to one box over HTTP.
+//!
+//! Promises: no redirect is followed, no proxy and no cookie is used; a body is read up to a bound
+//! and no further; every call ends within [`limits::BOX_CALL_TIMEOUT`]. A failed call says whether
+//! a byte of it can have left: [`Error::Connect`] is said only of a connection that was never
+//! made. No error text holds the URL's query, a credential or a body.
+//!
+//! Reads ride pooled connections. A pooled connection that breaks proves nothing about the box
+//! (the box may have closed it while the request was on its way), so a read is then repeated once
+//! on a connection of its own. Whatever acts on the box gets a connection of its own at once.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use reqwest::Url;
+use tokio::time::Instant;
+
+use super::Error;
+use super::reply::Reply;
+use crate::credential::Credential;
+use crate::limits;
+use crate::metrics::upstream::{Call, Metrics};
+
+/// The way to one box. Clones share the connections.
+#[derive(Debug, Clone)]
+pub struct BoxClient {
+    base: String,
+    pooled: reqwest::Client,
+    fresh: reqwest::Client,
+    metrics: Metrics,
+}
+
+/// A base URL that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadBase {
+    /// Not a URL.
+    #[error("the box's base is not a URL")]
+    NotAUrl,
+    /// Another scheme than those that are built.
+    #[error("the box's base must be an http URL")]
+    Scheme,
+    /// A user or a password: credentials come from requests or from config, never from a URL.
+    #[error("the box's base must not hold a user or a password")]
+    UserInfo,
+    /// A query or a fragment.
+    #[error("the box's base must end with its path")]
+    Query,
+    /// The HTTP client could not be made.
+    #[error("set up the HTTP client")]
+    Client,
+}
+
+impl BoxClient {
+    /// A client for the box at `base`, an absolute URL whose path is kept as a prefix; one
+    /// trailing slash is dropped.
+    ///
+    /// # Errors
+    /// [`BadBase`] if `base` is not of that form.
+    pub fn new(base: &str, metrics: Metrics) -> Result<Self, BadBase> {
+        let url = Url::parse(base).map_err(|_| BadBase::NotAUrl)?;
+        if url.scheme() != "http" {
+            return Err(BadBase::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadBase::UserInfo);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(BadBase::Query);
+        }
+        let base = url.as_str();
+        Ok(Self {
+            base: base.strip_suffix('/').unwrap_or(base).to_owned(),
+            pooled: http_client(usize::MAX)?,
+            fresh: http_client(0)?,
+            metrics,
+        })
+    }
+
+    /// Reads `target` (a path below the base, with its query).
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::NoAnswer`] or [`Error::TooLarge`]; any status is an answer.
+    // Cancel-safe: dropped, the call is given up; a read changes nothing at the box.
+    pub async fn read(
+        &self,
+        call: Call,
+        who: Option<&Credential>,
+        target: &str,
+    ) -> Result<Reply, Error> {
+        let request = || self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
+        self.counted(call, async {
+            match exchange(&self.pooled, request()?).await {
+                Err(Broken { timed_out: false, error: Error::NoAnswer(_) }) => {
+                    Ok(exchange(&self.fresh, request()?).await?)
+                }
+                other => Ok(other?),
+            }
+        })
+        .await
+    }
+
+    /// Posts `body` as JSON to `target`, on a connection of its own, once.
+    ///
+    /// # Errors
+    /// As [`BoxClient::read`]; after [`Error::Connect`] nothing has left.
+    pub async fn act(
+        &self,
+        call: Call,
+        who: Option<&Credential>,
+        target: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, Error> {
+        let request = self.request(Method::POST, who, target, headers, body);
+        self.counted(call, async { Ok(exchange(&self.fresh, request?).await?) }).await
+    }
+
+    /// Builds a request. A credential that is no header value can belong to nobody.
+    fn request(
+        &self,
+        method: Method,
+        who: Option<&Credential>,
+        target: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<reqwest::Request, Error> {
+        let url = Url::parse(&format!("{}{target}", self.base))
+            .map_err(|_| Error::Connect("no URL can be made for this call".into()))?;
+        headers.remove(AUTHORIZATION);
+        if let Some(who) = who {
+            let mut value = HeaderValue::from_str(who.expose())
+                .map_err(|_| Error::Unauthorized(StatusCode::UNAUTHORIZED))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        if method == Method::POST {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let mut request = reqwest::Request::new(method, url);
+        *request.headers_mut() = headers;
+        if request.method() == Method::POST {
+            *request.body_mut() = Some(body.into());
+        }
+        Ok(request)
+    }
+
+    /// Runs a call and counts it.
+    async fn counted(
+        &self,
+        call: Call,
+        run: impl Future<Output = Result<Reply, Error>>,
+    ) -> Result<Reply, Error> {
+        let start = Instant::now();
+        let result = run.await;
+        let (label, read) = match &result {
+            Ok(reply) if reply.status.is_success() => ("ok", reply.body.len()),
+            Ok(reply) => ("refused", reply.body.len()),
+            Err(error) => (error.class(), 0),
+        };
+        self.metrics.called(call, label, start.elapsed(), read);
+        result
+    }
+}
+
+fn http_client(idle_connections: usize) -> Result<reqwest::Client, BadBase> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(limits::BOX_CONNECT_TIMEOUT)
+        .read_timeout(limits::BOX_READ_TIMEOUT)
+        .timeout(limits::BOX_CALL_TIMEOUT)
+        .pool_idle_timeout(limits::BOX_IDLE_CONNECTION)
+        .pool_max_idle_per_host(idle_connections)
+        .build()
+        .map_err(|_| BadBase::Client)
+}
+
+/// A call that gave no answer.
+struct Broken {
+    error: Error,
+    /// A silent box, not a broken connection: asking again would only wait again.
+    timed_out: bool,
+}
+
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Self {
+        broken.error
+    }
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self { error, timed_out: false }
+    }
+}
+
+async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Reply, Broken> {
+    let mut response = client.execute(request).await.map_err(broken)?;
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let body = if status.is_success() {
+        read_whole(&mut response).await?
+    } else {
+        read_start(&mut response).await
+    };
+    Ok(Reply { status, headers, body })
+}
+
+/// The whole body of a good answer; a bound against endless ones.
+async fn read_whole(response: &mut reqwest::Response) -> Result<Bytes, Broken> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > limits::MAX_BOX_BODY_BYTES {
+            return Err(Error::TooLarge(limits::MAX_BOX_BODY_BYTES).into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// As much of a bad answer's body as is handed on. Its status is the answer; that the rest did not
+/// come changes nothing.
+async fn read_start(response: &mut reqwest::Response) -> Bytes {
+    let mut body = BytesMut::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = limits::MAX_REFUSAL_BYTES - body.len();
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if body.len() == limits::MAX_REFUSAL_BYTES {
+            break;
+        }
+    }
+    body.freeze()
+}
+
+/// A connection that was never made carried nothing; of anything else that cannot be known.
+fn broken(error: reqwest::Error) -> Broken {
+    let error = error.without_url();
+    let cause = root_cause(&error);
+    let (never_connected, timed_out) = (error.is_connect(), error.is_timeout());
+    let error = if never_connected { Error::Connect(cause) } else { Error::NoAnswer(cause) };
+    Broken { error, timed_out }
+}
+
+/// The innermost error's text: the outer ones only repeat that a request failed.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base_of(base: &str) -> Result<String, BadBase> {
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
+        BoxClient::new(base, metrics).map(|client| client.base)
+    }
+
+    #[test]
+    fn a_base_keeps_its_path_and_loses_one_trailing_slash() {
+        for (base, kept) in [
+            ("http://127.0.0.1:4096", "http://127.0.0.1:4096"),
+            ("http://127.0.0.1:4096/", "http://127.0.0.1:4096"),
+            ("http://box/v1/runtime/", "http://box/v1/runtime"),
+            ("http://box/v1//", "http://box/v1/"),
+        ] {
+            assert_eq!(base_of(base).as_deref(), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn a_base_that_is_more_than_a_place_is_refused() {
+        for (base, why) in [
+            ("127.0.0.1:4096", BadBase::NotAUrl),
+            ("https://box", BadBase::Scheme),
+            ("http://user:secret@box", BadBase::UserInfo),
+            ("http://box/?token=x", BadBase::Query),
+            ("http://box/#x", BadBase::Query),
+        ] {
+            assert_eq!(base_of(base), Err(why), "{base}");
+        }
+    }
+}

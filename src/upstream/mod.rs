@@ -19,6 +19,7 @@ pub mod client;
 pub mod cursor;
 pub mod error;
 pub mod opencode;
+pub mod reply;
 pub mod schedule;
 
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub struct Prepared {
     pub session: Option<SessionId>,
     /// What the adapter needs later to find, poll and cancel; at most
     /// [`crate::limits::MAX_PREPARED_BYTES`].
-    pub notes: Bytes,
+    pub notes: String,
 }
 
 /// A turn that the box has: everything that poll, find and cancel may need.

@@ -1,0 +1,150 @@
+//! The door for whoever runs this: is it alive, is it ready, what does it count.
+//!
+//! All three are open; they show no id, no credential and nothing of a turn. `/livez` says that
+//! the process answers; `/readyz` says whether new turns are taken, and if not, which of its
+//! conditions is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::error::json;
+use crate::log::{Health, Store};
+use crate::metrics::Metrics;
+use crate::mode::Mode;
+
+/// What the admin door looks at.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Its health is a condition of readiness.
+    pub store: Store,
+    /// Set when every unfinished turn has its driver again.
+    pub resumed: Latch,
+    /// Fires when afterbay stops.
+    pub drain: CancellationToken,
+    /// Shown, no condition.
+    pub mode: Mode,
+    /// What `/metrics` renders.
+    pub metrics: Metrics,
+}
+
+/// Something that becomes true once and stays so. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Latch(Arc<AtomicBool>);
+
+impl Latch {
+    /// Makes it true.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The routes of the admin port.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+/// What `/readyz` says.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Readiness {
+    ready: bool,
+    /// Why not; empty if it is.
+    missing: Vec<&'static str>,
+    log: &'static str,
+    resumed: bool,
+    draining: bool,
+    mode: &'static str,
+}
+
+fn readiness(health: Health, resumed: bool, draining: bool, mode: Mode) -> Readiness {
+    let log = match health {
+        Health::Open => "open",
+        Health::Refusing => "refusing",
+        Health::Poisoned => "poisoned",
+        Health::Closed => "closed",
+    };
+    let conditions =
+        [("log", health == Health::Open), ("resumed", resumed), ("not draining", !draining)];
+    let missing: Vec<_> =
+        conditions.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
+    Readiness { ready: missing.is_empty(), missing, log, resumed, draining, mode: mode.as_str() }
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let (health, draining) = (admin.store.health(), admin.drain.is_cancelled());
+    let readiness = readiness(health, admin.resumed.is_set(), draining, admin.mode);
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, "application/json", json(&readiness))
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.render() {
+        Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4", Body::from(text)),
+        Err(error) => {
+            tracing::error!(%error, "render metrics");
+            answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Body::empty())
+        }
+    }
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_every_condition_holds() {
+        let ready = readiness(Health::Open, true, false, Mode::Poll);
+        assert!(ready.ready && ready.missing.is_empty());
+        assert_eq!((ready.log, ready.mode), ("open", "poll"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (health, resumed, draining, missing) in [
+            (Health::Refusing, true, false, vec!["log"]),
+            (Health::Poisoned, true, false, vec!["log"]),
+            (Health::Closed, true, true, vec!["log", "not draining"]),
+            (Health::Open, false, false, vec!["resumed"]),
+            (Health::Open, true, true, vec!["not draining"]),
+        ] {
+            let said = readiness(health, resumed, draining, Mode::Poll);
+            assert_eq!((said.ready, &said.missing), (false, &missing));
+        }
+    }
+
+    #[test]
+    fn a_latch_stays_set_for_all_its_clones() {
+        let latch = Latch::default();
+        let clone = latch.clone();
+        assert!(!clone.is_set());
+        latch.set();
+        assert!(clone.is_set());
+    }
+}

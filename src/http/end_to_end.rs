@@ -1,0 +1,127 @@
+//! Which headers travel through a proxy and which end at it.
+//!
+//! Hop-by-hop headers are about one connection: the known ones and whatever `Connection` names.
+//! What is left keeps its values byte for byte, and the order of values within a name.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Headers about one connection, besides those that `Connection` names. `Trailer` is not among
+/// them: it announces a part of the message, and whoever writes the message on needs it.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Headers that a turn's dispatch does not carry on, besides the hop-by-hop ones: the adapter
+/// frames, addresses and reads the box's answer itself, and the cursor is ours.
+const NOT_FOR_THE_TURN: [HeaderName; 7] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    header::PROXY_AUTHENTICATE,
+    header::TRAILER,
+    HeaderName::from_static("last-event-id"),
+];
+
+/// Removes what is about one connection only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// The headers of a turn's POST that go on to the box.
+pub(crate) fn of_turn(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    strip_hop_by_hop(&mut kept);
+    for name in &NOT_FOR_THE_TURN {
+        kept.remove(name);
+    }
+    kept
+}
+
+/// The headers of a box's refusal that go on to the client; its length is written anew, since the
+/// body may have been cut.
+pub(crate) fn of_refusal(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    strip_hop_by_hop(&mut kept);
+    for name in [header::CONTENT_LENGTH, header::TRAILER] {
+        kept.remove(name);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_turn_carries_its_end_to_end_headers_in_their_order() {
+        let kept = of_turn(&headers(&[
+            ("host", "127.0.0.1:8788"),
+            ("connection", "close, X-Hop"),
+            ("connection", "x-other-hop"),
+            ("x-hop", "1"),
+            ("x-other-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic x"),
+            ("content-length", "3"),
+            ("last-event-id", "7"),
+            ("accept-encoding", "gzip"),
+            ("expect", "100-continue"),
+            ("authorization", "Bearer x"),
+            ("content-type", "application/json"),
+            ("x-execution-id", "e"),
+            ("x-many", "b"),
+            ("x-many", "a"),
+        ]));
+        let expected = headers(&[
+            ("authorization", "Bearer x"),
+            ("content-type", "application/json"),
+            ("x-execution-id", "e"),
+            ("x-many", "b"),
+            ("x-many", "a"),
+        ]);
+        assert_eq!(kept, expected);
+        let many: Vec<_> = kept.get_all("x-many").iter().collect();
+        assert_eq!(many, ["b", "a"]);
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_retry_after_and_loses_its_length() {
+        let kept = of_refusal(&headers(&[
+            ("retry-after", "7"),
+            ("content-type", "text/html"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "close"),
+        ]));
+        assert_eq!(kept, headers(&[("retry-after", "7"), ("content-type", "text/html")]));
+    }
+}

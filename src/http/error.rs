@@ -1,0 +1,486 @@
+//! Every error that a client can be told, in one place: fact to status, code and body.
+//!
+//! The codes are public words and stay; the messages are for people and may change. No message
+//! holds a credential, a query or a piece of a body. Each answer carries its code in
+//! `x-afterbay-error` too, so that an error of ours is told apart from the box's own.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::route::Allowed;
+use crate::ids::{ExecutionId, InvalidId, SessionId};
+use crate::limits;
+use crate::session::{AbortError, Denied, StartError};
+use crate::turn::verdict::Withdrawal;
+use crate::upstream;
+
+/// The header that tells our errors from the box's.
+pub(crate) const X_AFTERBAY_ERROR: &str = "x-afterbay-error";
+
+/// What a request was refused for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No `Host`, two of them, or one that names no host.
+    #[error("the request needs one valid Host")]
+    InvalidHost,
+    /// A host name that this server does not answer to.
+    #[error("this server does not answer to that Host; add it to the configured hosts")]
+    HostNotAllowed,
+    /// A web page of another origin.
+    #[error("a web page of another origin needs an Authorization header")]
+    OriginNotAllowed,
+    /// A protocol switch, which is not carried.
+    #[error("WebSocket upgrades are not carried")]
+    UpgradeNotSupported,
+    /// The route has other methods.
+    #[error("the route has no such method")]
+    MethodNotAllowed(Allowed),
+    /// An `Authorization` that is doubled or not text.
+    #[error("the request needs at most one Authorization header, of visible ASCII")]
+    InvalidCredential,
+    /// An id outside the alphabet.
+    #[error(transparent)]
+    InvalidId(#[from] InvalidId),
+    /// Two names for one execution.
+    #[error("X-Execution-ID and executionId name different executions")]
+    IdConflict,
+    /// A replay of nothing.
+    #[error("name an execution: ?executionId= or X-Execution-ID")]
+    ExecutionIdRequired,
+    /// Bytes that are not JSON.
+    #[error("the body is not valid JSON in UTF-8")]
+    InvalidJson,
+    /// JSON, but not an object.
+    #[error("the body must be a JSON object")]
+    NotAnObject,
+    /// A key that we read stands twice.
+    #[error("the body says {0} twice")]
+    DuplicateKey(&'static str),
+    /// Nested beyond [`limits::MAX_JSON_DEPTH`].
+    #[error("the body is nested too deep")]
+    BodyTooDeep,
+    /// Beyond the bound, in bytes.
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// A `Content-Encoding` on a turn.
+    #[error("a turn's body must not be encoded")]
+    ContentEncoding,
+    /// The body did not arrive within [`limits::BODY_DEADLINE`].
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// The body broke off.
+    #[error("the body broke off")]
+    BodyBroken,
+    /// No such execution with us.
+    #[error("no such execution is known here")]
+    ExecutionNotFound(Resource),
+    /// No right to read.
+    #[error(transparent)]
+    Denied(Refused),
+    /// A turn was not started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A turn never reached the box.
+    #[error("{}", .0.explanation())]
+    Withdrawn(Withdrawal),
+    /// An abort came to nothing.
+    #[error("{error}")]
+    Abort {
+        /// Why.
+        error: AbortError,
+        /// On what.
+        session: Resource,
+    },
+    /// Too many open streams.
+    #[error("too many streams are open")]
+    TooManyStreams,
+    /// Too many bytes of turns in memory.
+    #[error("too many turns are being read")]
+    TooManyBodies,
+    /// Afterbay is stopping.
+    #[error("afterbay is stopping")]
+    Draining,
+    /// A request that has come through this process before.
+    #[error("the request comes back to the proxy that it came from")]
+    LoopDetected,
+    /// A request whose end is not clear.
+    #[error("the request's framing is ambiguous")]
+    AmbiguousFraming,
+    /// No connection to the box: nothing was sent.
+    #[error("the box is not reachable")]
+    BoxUnreachable,
+    /// The connection to the box broke before it answered.
+    #[error("the box broke off without an answer")]
+    BoxBroke,
+    /// A broken law of ours.
+    #[error("afterbay failed on this request")]
+    Internal,
+}
+
+/// A denied reading, with what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("no right to read this")]
+pub(crate) struct Refused {
+    pub(crate) denied: Denied,
+    pub(crate) resource: Resource,
+}
+
+/// What a 404 is about, for clients that look at it.
+#[derive(Debug, Clone)]
+pub(crate) enum Resource {
+    Execution(ExecutionId),
+    Session(SessionId),
+}
+
+impl Resource {
+    fn named(&self) -> (&'static str, &str) {
+        match self {
+            Self::Execution(id) => ("execution", id.as_str()),
+            Self::Session(id) => ("session", id.as_str()),
+        }
+    }
+}
+
+/// What the client is told: status, code, and the extras of some statuses.
+struct Told<'a> {
+    status: StatusCode,
+    code: &'static str,
+    resource: Option<&'a Resource>,
+    state: Option<&'static str>,
+    quota: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl<'a> Told<'a> {
+    const fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code, resource: None, state: None, quota: None, retry_after: None }
+    }
+
+    const fn later(status: StatusCode, code: &'static str) -> Self {
+        let mut told = Self::new(status, code);
+        told.retry_after = Some(limits::COME_BACK_AFTER);
+        told
+    }
+
+    fn denied(denied: &Denied) -> Self {
+        let Denied { status } = denied;
+        let code = match status.as_u16() {
+            401 => "UNAUTHORIZED",
+            404 => "NOT_FOUND",
+            429 => "RATE_LIMITED",
+            500..=599 => "BOX_ERROR",
+            _ => "FORBIDDEN",
+        };
+        Self::new(*status, code)
+    }
+
+    const fn about(mut self, resource: &'a Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+}
+
+impl Error {
+    /// The one match from facts to public words.
+    fn told(&self) -> Told<'_> {
+        use StatusCode as S;
+        match self {
+            Self::InvalidHost => Told::new(S::BAD_REQUEST, "INVALID_HOST"),
+            Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
+            Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
+            Self::UpgradeNotSupported => Told::new(S::NOT_IMPLEMENTED, "UPGRADE_NOT_SUPPORTED"),
+            Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
+            Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
+            Self::IdConflict => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
+            Self::ExecutionIdRequired => Told::new(S::BAD_REQUEST, "EXECUTION_ID_REQUIRED"),
+            Self::InvalidJson => Told::new(S::BAD_REQUEST, "INVALID_JSON"),
+            Self::NotAnObject => Told::new(S::BAD_REQUEST, "INVALID_BODY"),
+            Self::DuplicateKey(_) => Told::new(S::BAD_REQUEST, "DUPLICATE_KEY"),
+            Self::BodyTooDeep => Told::new(S::BAD_REQUEST, "BODY_TOO_DEEP"),
+            Self::BodyTooLarge(_) => Told::new(S::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
+            Self::ContentEncoding => Told::new(S::UNSUPPORTED_MEDIA_TYPE, "CONTENT_ENCODING"),
+            Self::BodyTimeout => Told::new(S::REQUEST_TIMEOUT, "BODY_TIMEOUT"),
+            Self::BodyBroken => Told::new(S::BAD_REQUEST, "BODY_BROKEN"),
+            Self::ExecutionNotFound(resource) => {
+                Told::new(S::NOT_FOUND, "EXECUTION_NOT_FOUND").about(resource)
+            }
+            Self::Denied(refused) => Told::denied(&refused.denied).about(&refused.resource),
+            Self::Start(error) => told_of_start(error),
+            Self::Withdrawn(why) => told_of_withdrawn(*why),
+            Self::Abort { error, session } => told_of_abort(error).about(session),
+            Self::TooManyStreams => {
+                let told = Told::later(S::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS");
+                Told { quota: Some("streams"), ..told }
+            }
+            Self::TooManyBodies => Told::later(S::SERVICE_UNAVAILABLE, "OVERLOADED"),
+            Self::Draining => Told::later(S::SERVICE_UNAVAILABLE, "DRAINING"),
+            Self::LoopDetected => Told::new(S::LOOP_DETECTED, "LOOP_DETECTED"),
+            Self::AmbiguousFraming => Told::new(S::BAD_REQUEST, "AMBIGUOUS_FRAMING"),
+            Self::BoxUnreachable => Told::new(S::BAD_GATEWAY, "BOX_UNREACHABLE"),
+            Self::BoxBroke => Told::new(S::BAD_GATEWAY, "BOX_ERROR"),
+            Self::Internal => Told::new(S::INTERNAL_SERVER_ERROR, "INTERNAL"),
+        }
+    }
+
+    /// Whether the connection may not be used again, since the request's end was not read or is
+    /// not trusted.
+    const fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::AmbiguousFraming | Self::BodyTooLarge(_) | Self::BodyTimeout | Self::BodyBroken
+        )
+    }
+
+    /// The answer.
+    pub(crate) fn into_response(self) -> Response {
+        let told = self.told();
+        let found = told.resource.filter(|_| told.status == StatusCode::NOT_FOUND);
+        let found = found.map(Resource::named);
+        let body = ErrorBody {
+            success: false,
+            error: ErrorDetail { code: told.code, message: &self.to_string() },
+            resource_type: found.map(|(kind, _)| kind),
+            resource_id: found.map(|(_, id)| id),
+            current_state: told.state,
+            required_state: told.state.map(|_| "idle"),
+            quota_type: told.quota,
+        };
+        let mut response = Response::new(json(&body));
+        *response.status_mut() = told.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_AFTERBAY_ERROR, HeaderValue::from_static(told.code));
+        if let Some(wait) = told.retry_after {
+            // Rounded up: coming back earlier than asked is coming back twice.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::MethodNotAllowed(Allowed(methods)) = &self {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.ends_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+fn told_of_start(error: &StartError) -> Told<'_> {
+    match error {
+        StartError::Denied(denied) => Told::denied(denied),
+        StartError::Running { phase } => {
+            let told = Told::new(StatusCode::CONFLICT, "TURN_RUNNING");
+            Told { state: Some(phase.as_str()), ..told }
+        }
+        StartError::BadPrompt(_) => Told::new(StatusCode::BAD_REQUEST, "INVALID_PROMPT"),
+        StartError::UnknownBox => Told::new(StatusCode::NOT_FOUND, "NOT_FOUND"),
+        StartError::LogUnavailable => {
+            Told::later(StatusCode::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE")
+        }
+        StartError::Draining => Told::later(StatusCode::SERVICE_UNAVAILABLE, "DRAINING"),
+        StartError::Overloaded => Told::later(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
+    }
+}
+
+/// A box that was not reached is the gateway's failure; the log's trouble is ours and passes.
+fn told_of_withdrawn(why: Withdrawal) -> Told<'static> {
+    match why {
+        Withdrawal::BoxUnreachable | Withdrawal::BoxError | Withdrawal::Refused => {
+            Told::new(StatusCode::BAD_GATEWAY, why.code())
+        }
+        Withdrawal::Cancelled => Told::new(StatusCode::CONFLICT, why.code()),
+        Withdrawal::NeverSent | Withdrawal::LogUnavailable => {
+            Told::later(StatusCode::SERVICE_UNAVAILABLE, why.code())
+        }
+    }
+}
+
+fn told_of_abort(error: &AbortError) -> Told<'_> {
+    let bad_gateway = |code| Told::new(StatusCode::BAD_GATEWAY, code);
+    match error {
+        AbortError::Denied(denied) => Told::denied(denied),
+        AbortError::Box(error) => match error {
+            upstream::Error::Connect(_) | upstream::Error::NoAnswer(_) => {
+                bad_gateway("BOX_UNREACHABLE")
+            }
+            upstream::Error::Unauthorized(status) => Told::denied(&Denied { status: *status }),
+            upstream::Error::Gone => Told::new(StatusCode::NOT_FOUND, "NOT_FOUND"),
+            upstream::Error::Later { status, retry_after } => {
+                let told = Told::later(*status, "BOX_BUSY");
+                Told { retry_after: retry_after.or(told.retry_after), ..told }
+            }
+            upstream::Error::Status(_)
+            | upstream::Error::Nonsense(_)
+            | upstream::Error::TooLarge(_) => bad_gateway("BOX_ERROR"),
+        },
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    success: bool,
+    error: ErrorDetail<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_type: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetail<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+/// A value of ours as a body.
+pub(crate) fn json<T: Serialize>(value: &T) -> Body {
+    Body::from(serde_json::to_vec(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mode::Phase;
+    use crate::upstream::BadPrompt;
+
+    async fn answer(error: Error) -> (StatusCode, http::HeaderMap, Value) {
+        let (parts, body) = error.into_response().into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    #[track_caller]
+    fn check_head(status: StatusCode, headers: &http::HeaderMap, expected: u16, code: &str) {
+        assert_eq!(
+            (status.as_u16(), &headers[X_AFTERBAY_ERROR]),
+            (expected, &code.parse().unwrap())
+        );
+        assert_eq!(headers["content-type"], "application/json");
+    }
+
+    fn denied(status: u16) -> Denied {
+        Denied { status: StatusCode::from_u16(status).expect("a status") }
+    }
+
+    #[tokio::test]
+    async fn an_error_has_status_code_message_and_header() {
+        let (status, headers, body) = answer(Error::IdConflict).await;
+        check_head(status, &headers, 400, "ID_CONFLICT");
+        let message = Error::IdConflict.to_string();
+        let expected =
+            json!({"success": false, "error": {"code": "ID_CONFLICT", "message": message}});
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_404_names_what_was_not_found() {
+        let id = ExecutionId::parse("e-1").expect("an id");
+        let (status, headers, body) =
+            answer(Error::ExecutionNotFound(Resource::Execution(id.clone()))).await;
+        check_head(status, &headers, 404, "EXECUTION_NOT_FOUND");
+        assert_eq!(
+            (&body["resourceType"], &body["resourceId"]),
+            (&json!("execution"), &json!("e-1"))
+        );
+
+        let session = SessionId::parse("s-1").expect("an id");
+        let refused = Refused { denied: denied(404), resource: Resource::Session(session) };
+        let (status, headers, body) = answer(Error::Denied(refused)).await;
+        check_head(status, &headers, 404, "NOT_FOUND");
+        assert_eq!(
+            (&body["resourceType"], &body["resourceId"]),
+            (&json!("session"), &json!("s-1"))
+        );
+
+        let refused = Refused { denied: denied(403), resource: Resource::Execution(id) };
+        let (status, headers, body) = answer(Error::Denied(refused)).await;
+        check_head(status, &headers, 403, "FORBIDDEN");
+        assert!(body.get("resourceId").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_409_says_where_the_other_turn_is_and_where_it_must_be() {
+        let error = Error::Start(StartError::Running { phase: Phase::Waiting });
+        let (status, headers, body) = answer(error).await;
+        check_head(status, &headers, 409, "TURN_RUNNING");
+        assert_eq!(
+            (&body["currentState"], &body["requiredState"]),
+            (&json!("waiting"), &json!("idle"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_429_names_the_quota_and_when_to_come_back() {
+        let (status, headers, body) = answer(Error::TooManyStreams).await;
+        check_head(status, &headers, 429, "TOO_MANY_STREAMS");
+        assert_eq!(body["quotaType"], "streams");
+        assert_eq!(headers["retry-after"], "2");
+    }
+
+    async fn check(error: Error, expected: u16, code: &str, retry_after: Option<&str>) {
+        let (status, headers, _) = answer(error).await;
+        check_head(status, &headers, expected, code);
+        let got = headers.get("retry-after").map(|value| value.to_str().expect("text"));
+        assert_eq!(got, retry_after, "{code}");
+    }
+
+    #[tokio::test]
+    async fn starts_and_withdrawals_have_their_statuses() {
+        let prompt = StartError::BadPrompt(BadPrompt("no prompt".into()));
+        check(Error::Start(StartError::Denied(denied(401))), 401, "UNAUTHORIZED", None).await;
+        check(Error::Start(prompt), 400, "INVALID_PROMPT", None).await;
+        let soon = Some("2");
+        check(Error::Start(StartError::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
+        check(Error::Start(StartError::Draining), 503, "DRAINING", soon).await;
+        check(Error::Start(StartError::Overloaded), 503, "OVERLOADED", soon).await;
+        let withdrawn = Error::Withdrawn;
+        check(withdrawn(Withdrawal::BoxUnreachable), 502, "BOX_UNREACHABLE", None).await;
+        check(withdrawn(Withdrawal::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
+    }
+
+    #[tokio::test]
+    async fn failed_aborts_have_their_statuses() {
+        use upstream::Error as Box;
+        let session = Resource::Session(SessionId::parse("s-1").expect("an id"));
+        let aborted =
+            |error| Error::Abort { error: AbortError::Box(error), session: session.clone() };
+        let later = Box::Later {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(Duration::from_millis(4100)),
+        };
+        check(aborted(Box::Connect("x".into())), 502, "BOX_UNREACHABLE", None).await;
+        let refused = Box::Unauthorized(StatusCode::UNAUTHORIZED);
+        check(aborted(refused), 401, "UNAUTHORIZED", None).await;
+        check(aborted(later), 429, "BOX_BUSY", Some("5")).await;
+        check(aborted(Box::Nonsense("x".into())), 502, "BOX_ERROR", None).await;
+        let (status, headers, body) = answer(aborted(Box::Gone)).await;
+        check_head(status, &headers, 404, "NOT_FOUND");
+        assert_eq!(body["resourceId"], "s-1");
+    }
+
+    #[tokio::test]
+    async fn a_405_lists_the_methods_and_a_body_that_was_not_read_ends_the_connection() {
+        let (status, headers, _) = answer(Error::MethodNotAllowed(Allowed("GET"))).await;
+        check_head(status, &headers, 405, "METHOD_NOT_ALLOWED");
+        assert_eq!(headers["allow"], "GET");
+        let (status, headers, _) = answer(Error::BodyTooLarge(5)).await;
+        check_head(status, &headers, 413, "BODY_TOO_LARGE");
+        assert_eq!(headers["connection"], "close");
+    }
+}

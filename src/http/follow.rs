@@ -1,0 +1,179 @@
+//! From a turn or a session to the answer that shows it: where the stream begins, whether there
+//! is one at all, and what a dispatch that is still open means for the head.
+//!
+//! The right to read was checked before anything here is called.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::HeaderMap;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::cursor::{self, Shown, Start};
+use super::end_to_end;
+use super::error::Error;
+use super::head::Head;
+use super::leave::Leave;
+use super::route;
+use super::stream::{self, Feed, Manner, Scope, Source, Unanswered};
+use super::{Door, Doors};
+use crate::event::Seq;
+use crate::limits;
+use crate::session::{Answered, Session, TurnRef};
+use crate::sse::last_event_id::LastEventId;
+use crate::turn::close_out::Names;
+use crate::upstream::Refusal;
+
+/// How the client came: it decides how the stream begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// May be a native EventSource: it comes back by itself.
+    Get,
+    /// May not be able to come back.
+    Post,
+    /// The same, and the turn is new: nothing of it can have been seen.
+    Start,
+}
+
+/// Shows a turn.
+///
+/// # Errors
+/// [`Error::Withdrawn`], if that is known before the head goes out.
+pub(crate) async fn turn(
+    door: &Door,
+    turn: TurnRef,
+    cursor: LastEventId,
+    by: By,
+    place: OwnedSemaphorePermit,
+) -> Result<Response, Error> {
+    // Where to begin is decided before the wait: what comes meanwhile has not been seen.
+    let (first, next) = (turn.from, turn.session.tail().next_seq);
+    let next = if by == By::Start { first } else { next.max(first) };
+    let start = cursor::choose(cursor, Shown { first, next, last: turn.last() });
+    let wait = match by {
+        By::Get => Duration::ZERO,
+        By::Post | By::Start => door.doors.settings.head_wait,
+    };
+    let waiting = turn.clone();
+    let mut answer: Unanswered = Box::pin(async move { waiting.answered().await });
+    let unanswered = match timeout(wait, &mut answer).await {
+        Ok(Answered::Running) => None,
+        Ok(Answered::Refused(refusal)) => return Ok(refused(refusal)),
+        Ok(Answered::Withdrawn(why)) => return Err(Error::Withdrawn(why)),
+        Ok(Answered::Stopped) => return Err(Error::Draining),
+        Err(_elapsed) => Some(answer),
+    };
+    let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
+    let after = match start {
+        Start::After(seq) | Start::Reset(seq) => seq,
+        Start::AtEnd => return Ok(at_end(&head, by)),
+    };
+    let words = Names { session: head.session.clone(), execution: turn.execution.clone() };
+    let feed = Feed {
+        source: Source::Log(turn.session.cursor(after)),
+        after,
+        next_at_open: next,
+        scope: Scope::Turn(first),
+        unanswered: unanswered.map(|answer| (answer, words)),
+        last: Box::new(move || turn.last()),
+    };
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, place))))
+}
+
+/// Shows a session's log, by GET.
+pub(crate) fn session(
+    door: &Door,
+    session: &Arc<Session>,
+    cursor: LastEventId,
+    until_idle: UntilIdle,
+    place: OwnedSemaphorePermit,
+) -> Response {
+    let watched = Arc::clone(session);
+    let (scope, last): (Scope, stream::Last) = match until_idle {
+        UntilIdle::Yes => (Scope::SessionUntilIdle, Box::new(move || idle_at(&watched))),
+        UntilIdle::No => (Scope::Session, Box::new(|| None)),
+    };
+    let next = session.tail().next_seq;
+    let first = Seq::START.next();
+    let start = cursor::choose(cursor, Shown { first, next, last: last() });
+    let head = Head { session: session.id(), execution: None };
+    let after = match start {
+        Start::After(seq) | Start::Reset(seq) => seq,
+        Start::AtEnd => return head.no_content(),
+    };
+    let source = Source::Log(session.cursor(after));
+    let feed = Feed { source, after, next_at_open: next, scope, last, unanswered: None };
+    shown(&head, start, stream::body(feed, manner(door, By::Get, place)))
+}
+
+/// Whether a session's stream ends when no turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UntilIdle {
+    /// It does.
+    Yes,
+    /// It waits for the turns to come.
+    No,
+}
+
+/// The answer to a GET that finds no place: a native EventSource would take any other status for
+/// good, so it is told to come back; everyone else is told why.
+///
+/// # Errors
+/// `error` itself, if the client did not ask for events.
+pub(crate) fn turned_away(
+    headers: &HeaderMap,
+    head: &Head,
+    error: Error,
+) -> Result<Response, Error> {
+    if route::wants_events(headers) {
+        Ok(head.stream(stream::nothing(Some(retry_millis()))))
+    } else {
+        Err(error)
+    }
+}
+
+/// The last event of a session in which nothing runs. Asked in this order: a turn's last event is
+/// in the log before the session is idle.
+fn idle_at(session: &Session) -> Option<Seq> {
+    (!session.is_busy()).then(|| session.tail().next_seq.previous()).filter(|seq| *seq > Seq::START)
+}
+
+fn at_end(head: &Head, by: By) -> Response {
+    match by {
+        By::Get => head.no_content(),
+        By::Post | By::Start => head.stream(stream::nothing(None)),
+    }
+}
+
+fn shown(head: &Head, start: Start, body: Body) -> Response {
+    match start {
+        Start::Reset(_) => head.reset_stream(body),
+        Start::After(_) | Start::AtEnd => head.stream(body),
+    }
+}
+
+fn manner(door: &Door, by: By, place: OwnedSemaphorePermit) -> Manner {
+    let Doors { settings, metrics, drain, .. } = &door.doors;
+    let (retry, leave) = match by {
+        By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
+        By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
+    };
+    let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
+    Manner { heartbeat, retry, leave, _place: place, metrics }
+}
+
+fn retry_millis() -> u64 {
+    rand::random_range(limits::RETRY_MILLIS)
+}
+
+/// The box's own answer to a turn that it refused.
+fn refused(refusal: Refusal) -> Response {
+    let Refusal { status, headers, body } = refusal;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = end_to_end::of_refusal(&headers);
+    response
+}

@@ -1,0 +1,176 @@
+//! The doors: every request that a client or a box's user sends comes in here.
+//!
+//! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
+//! are not ours must reach the box with every byte. In order, for each request: is it meant for
+//! this server and not sent by a foreign page (`guard`), what does it ask (`route`), may it
+//! (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
+//! [`passthrough`]. What streams show is read from the log alone (`follow`, `stream`). Every
+//! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
+//!
+//! Nothing here holds a turn: a client that goes away takes nothing with it but its stream.
+
+mod abort;
+pub mod admin;
+mod auth;
+mod body;
+mod cursor;
+mod end_to_end;
+mod error;
+mod events;
+mod follow;
+pub mod guard;
+mod head;
+mod last_words;
+mod leave;
+pub mod passthrough;
+mod query;
+mod route;
+mod run_stream;
+mod settings;
+mod stream;
+mod turn_request;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+pub use settings::Settings;
+
+use crate::ids::BoxName;
+use crate::metrics::http::{Asked, Metrics};
+use crate::mode::Mode;
+use crate::session::Sessions;
+use crate::tasks::Tasks;
+use body::Budget;
+use error::Error;
+use passthrough::Passthrough;
+use query::Query;
+use route::Route;
+
+/// What the doors need from the rest of the program.
+#[derive(Debug, Clone)]
+pub struct Doors {
+    /// Where turns are started and read.
+    pub sessions: Sessions,
+    /// The way to the box for everything else.
+    pub passthrough: Passthrough,
+    /// How to behave.
+    pub settings: Settings,
+    /// What is counted here.
+    pub metrics: Metrics,
+    /// Fires when afterbay stops: streams end, new ones are turned away.
+    pub drain: CancellationToken,
+    /// What must finish although its client is gone runs here.
+    pub tasks: Tasks,
+    /// The box behind these doors.
+    pub box_name: BoxName,
+}
+
+/// The doors with what they keep between requests: two budgets.
+#[derive(Debug)]
+struct Door {
+    doors: Doors,
+    /// Places for open streams.
+    places: Arc<Semaphore>,
+    bodies: Budget,
+}
+
+/// The routes of the public port.
+pub fn router(doors: Doors) -> Router {
+    let Settings { max_streams, max_turn_body, max_bodies, .. } = doors.settings;
+    let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
+    let bodies = Budget::new(max_turn_body, max_bodies);
+    Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
+}
+
+async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (asked, answer) = match admit(&door, &parts) {
+        Ok(route) => (label(&route), answer(&door, route, parts, body).await),
+        Err(error) => (Asked::Other, Err(error)),
+    };
+    let response = answer.unwrap_or_else(Error::into_response);
+    door.doors.metrics.answered(asked, response.status().as_u16());
+    response
+}
+
+/// Lets a request in and says what it asks. No work is done before.
+fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
+    let Settings { mode, allowed, .. } = &door.doors.settings;
+    guard::check_host(parts, allowed)?;
+    let path = parts.uri.path();
+    let query = Query::parse(parts.uri.query());
+    let route = match mode {
+        Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
+        Mode::Sse | Mode::Poll => route::route(&parts.method, path, &query, &parts.headers),
+    };
+    // A page that asks what it may do is told nothing, so it may ask.
+    if !matches!(route, Ok(Route::Options(_))) {
+        guard::check_origin(parts, allowed)?;
+    }
+    Ok(route?)
+}
+
+async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {
+    let Doors { sessions, box_name, .. } = &door.doors;
+    match route {
+        Route::Turn => run_stream::post(door, parts, body).await,
+        Route::NamedReplay => events::named(door, &parts).await,
+        Route::Replay(execution) => events::execution(door, &parts, &execution).await,
+        Route::PerhapsReplay(names) => {
+            match names.iter().find_map(|name| sessions.turn(box_name, name)) {
+                Some(turn) => events::turn(door, &parts, turn).await,
+                None => door.pass(parts, body).await,
+            }
+        }
+        Route::Session(id) => match sessions.session(box_name, &id) {
+            Some(session) => events::session(door, &parts, &session, id).await,
+            None => door.pass(parts, body).await,
+        },
+        Route::Abort(id) => abort::post(door, parts, body, id).await,
+        Route::Options(_) => Ok(no_content()),
+        Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
+        Route::Pass => door.pass(parts, body).await,
+    }
+}
+
+const fn label(route: &Route) -> Asked {
+    match route {
+        Route::Turn => Asked::Turn,
+        Route::NamedReplay | Route::Replay(_) | Route::PerhapsReplay(_) => Asked::Replay,
+        Route::Session(_) => Asked::Session,
+        Route::Abort(_) => Asked::Abort,
+        Route::Options(_) | Route::WrongMethod(_) => Asked::Other,
+        Route::Pass => Asked::Passed,
+    }
+}
+
+fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+impl Door {
+    async fn pass(&self, parts: Parts, body: Body) -> Result<Response, Error> {
+        self.doors.passthrough.send(parts, body).await
+    }
+
+    /// A place for a stream.
+    ///
+    /// # Errors
+    /// [`Error::Draining`] or [`Error::TooManyStreams`].
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if self.doors.drain.is_cancelled() {
+            return Err(Error::Draining);
+        }
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::TooManyStreams)
+    }
+}

@@ -1,0 +1,324 @@
+//! Everything that is not ours goes to the box and comes back, as it is.
+//!
+//! Promises: method, path, query, body and header values arrive byte for byte, values of one name
+//! in their order; both bodies are streamed as they come, without a bound of their own; exactly
+//! one request reaches the box for one request here, re-framed from what was read, so that the
+//! two cannot disagree about where it ends; redirects, statuses and error pages are the box's. A
+//! request that has come through this process before is stopped. Failures of ours carry
+//! `x-afterbay-error`.
+//!
+//! The box is the configured one; nothing in a request can name another host.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::end_to_end;
+use super::error::Error;
+use super::guard;
+use crate::limits;
+
+/// The way to the box. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Passthrough {
+    client: Client<HttpConnector, Body>,
+    authority: Authority,
+    host: HeaderValue,
+    /// What stands before every path; empty or without a slash at its end.
+    prefix: String,
+    /// Our name in `Via`: one for each process, since two of us may stand in a row.
+    name: String,
+}
+
+/// A base URL that is none for a box.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadBase {
+    /// Not `http://` with a host.
+    #[error("a box's URL must begin with http:// and name a host")]
+    NotHttp,
+    /// It holds a user or a password, which would be sent nowhere.
+    #[error("a box's URL must not hold a user or password")]
+    UserInfo,
+    /// It holds a query, which no path could follow.
+    #[error("a box's URL must not hold a query")]
+    Query,
+}
+
+impl Passthrough {
+    /// The way to the box at `base`: its path stands before every path, less one slash at its
+    /// end.
+    ///
+    /// # Errors
+    /// [`BadBase`].
+    pub fn new(base: &Uri) -> Result<Self, BadBase> {
+        let authority = base.authority().ok_or(BadBase::NotHttp)?.clone();
+        if base.scheme() != Some(&Scheme::HTTP) || authority.host().is_empty() {
+            return Err(BadBase::NotHttp);
+        }
+        if authority.as_str().contains('@') {
+            return Err(BadBase::UserInfo);
+        }
+        if base.query().is_some() {
+            return Err(BadBase::Query);
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadBase::NotHttp)?;
+        let path = base.path();
+        let prefix = path.strip_suffix('/').unwrap_or(path).to_owned();
+        let name = format!("afterbay-{:08x}", rand::random::<u32>());
+        Ok(Self { client: client(), authority, host, prefix, name })
+    }
+
+    /// Sends the request on and gives the box's answer as soon as its head is there.
+    ///
+    /// # Errors
+    /// [`Error::UpgradeNotSupported`], [`Error::LoopDetected`], [`Error::AmbiguousFraming`]: then
+    /// nothing was sent. [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
+    pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, Error> {
+        if guard::is_websocket(&parts.headers) {
+            return Err(Error::UpgradeNotSupported);
+        }
+        if self.came_from_here(&parts.headers) {
+            return Err(Error::LoopDetected);
+        }
+        let request = self.request(parts, body)?;
+        let answered = self.client.request(request).await;
+        let answer = answered.map_err(|error| {
+            // The error's text names neither target nor headers.
+            tracing::warn!(%error, "pass a request to the box");
+            if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
+        })?;
+        Ok(relay(answer))
+    }
+
+    /// The request as the box gets it.
+    fn request(&self, parts: Parts, body: Body) -> Result<Request<Body>, Error> {
+        let Parts { method, uri, version, mut headers, .. } = parts;
+        check_framing(&headers)?;
+        end_to_end::strip_hop_by_hop(&mut headers);
+        reframe(&mut headers, &body);
+        headers.insert(header::HOST, self.host.clone());
+        headers.append(header::VIA, self.via(version));
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.target(&uri)?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// The target at the box: the bytes of path and query are kept.
+    fn target(&self, uri: &Uri) -> Result<Uri, Error> {
+        let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let path = format!("{}{asked}", self.prefix);
+        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
+        // Both parts were valid; what could fail is a length beyond what a URI may have.
+        target.path_and_query(path).build().map_err(|_| Error::AmbiguousFraming)
+    }
+
+    fn via(&self, version: Version) -> HeaderValue {
+        let protocol = match version {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2.0",
+            _ => "1.1",
+        };
+        HeaderValue::from_str(&format!("{protocol} {}", self.name))
+            .unwrap_or_else(|_| HeaderValue::from_static("1.1 afterbay"))
+    }
+
+    fn came_from_here(&self, headers: &HeaderMap) -> bool {
+        let values = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
+        let mut hops = values.flat_map(|value| value.split(','));
+        hops.any(|hop| hop.split_ascii_whitespace().nth(1) == Some(self.name.as_str()))
+    }
+}
+
+fn client() -> Client<HttpConnector, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(limits::PASS_CONNECT_TIMEOUT));
+    // The tasks that this executor spawns are the connections' own; they end with the client.
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(limits::PASS_IDLE_TIMEOUT)
+        .set_host(false)
+        .build(connector)
+}
+
+/// Refuses what two readers could cut in different places. The server has refused the crude cases
+/// already, and drops a length beside a transfer coding.
+fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let clear = match (lengths.next(), codings.next()) {
+        (None, None) => true,
+        (Some(length), None) => {
+            let digits = length.as_bytes();
+            !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+        }
+        // Any other coding would be lost with the header.
+        (None, Some(coding)) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if clear && lengths.next().is_none() && codings.next().is_none() {
+        Ok(())
+    } else {
+        Err(Error::AmbiguousFraming)
+    }
+}
+
+/// States the request's end once, by what is known of its body.
+fn reframe(headers: &mut HeaderMap, body: &Body) {
+    if body.is_end_stream() {
+        // A stated length of zero stays stated; silence stays silence.
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+        }
+    } else if let Some(length) = body.size_hint().exact() {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// The box's answer as the client gets it.
+fn relay(answer: http::Response<Incoming>) -> Response {
+    let (parts, body) = answer.into_parts();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = parts.headers;
+    end_to_end::strip_hop_by_hop(response.headers_mut());
+    *response.body_mut() = Body::new(Relayed(body));
+    response
+}
+
+/// The box's body, frame by frame. It tells no length: what the box said about it stands in the
+/// head, and a length that the box left unsaid (HEAD, 304) must not be made up on the way.
+struct Relayed(Incoming);
+
+impl HttpBody for Relayed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(base: &'static str) -> Result<Passthrough, BadBase> {
+        Passthrough::new(&Uri::from_static(base))
+    }
+
+    fn request(target: &str, lines: &[(&'static str, &'static str)]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[tokio::test]
+    async fn a_base_is_http_a_host_and_perhaps_a_path() {
+        assert!(to("http://127.0.0.1:4096").is_ok());
+        assert!(to("http://box/prefix/").is_ok());
+        for (base, error) in [
+            ("https://box", BadBase::NotHttp),
+            ("/path", BadBase::NotHttp),
+            ("http://user@box", BadBase::UserInfo),
+            ("http://user:secret@box/", BadBase::UserInfo),
+            ("http://box/?a=b", BadBase::Query),
+        ] {
+            assert_eq!(to(base).err(), Some(error), "{base}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_target_keeps_its_bytes_behind_the_bases_path() {
+        for (base, asked, expected) in [
+            ("http://box", "/a//b/%2F%2f?x=%20+&&", "http://box/a//b/%2F%2f?x=%20+&&"),
+            ("http://box/", "//", "http://box//"),
+            ("http://box/p/", "/a?", "http://box/p/a?"),
+            ("http://box/p//", "/a", "http://box/p//a"),
+            ("http://box/p", "http://evil.example/a?b", "http://box/p/a?b"),
+            ("http://box/p", "http://evil.example", "http://box/p/"),
+        ] {
+            let target = to(base).expect("a base").target(&asked.parse().expect("a target"));
+            assert_eq!(target.expect("a target").to_string(), expected, "{base} {asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_been_here_is_known_again_and_another_of_us_is_not() {
+        let (one, two) = (to("http://box").expect("a base"), to("http://box").expect("a base"));
+        let once = one.request(request("/", &[("via", "1.0 a, 1.1 b")]), Body::empty());
+        let once = once.expect("a request");
+        assert!(one.came_from_here(once.headers()));
+        assert!(!two.came_from_here(once.headers()));
+        let hops: Vec<_> = once.headers().get_all("via").iter().collect();
+        assert_eq!(hops[0], "1.0 a, 1.1 b");
+        assert_eq!(hops.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn ambiguous_framing_is_refused() {
+        let way = to("http://box").expect("a base");
+        for lines in [
+            &[("content-length", "3"), ("transfer-encoding", "chunked")][..],
+            &[("content-length", "3"), ("content-length", "3")],
+            &[("content-length", "3, 3")],
+            &[("content-length", "+3")],
+            &[("content-length", "")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "identity")],
+        ] {
+            let sent = way.request(request("/", lines), Body::empty());
+            assert!(matches!(sent, Err(Error::AmbiguousFraming)), "{lines:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_states_its_length_as_its_body_is() {
+        let way = to("http://box").expect("a base");
+        let framing = |lines: &[(&'static str, &'static str)], body: Body| {
+            let sent = way.request(request("/", lines), body).expect("a request");
+            let text = |name| {
+                sent.headers().get(name).map(|v: &HeaderValue| v.to_str().expect("text").to_owned())
+            };
+            (text("content-length"), text("transfer-encoding"))
+        };
+        let streamed =
+            || Body::from_stream(futures_util::stream::pending::<Result<Bytes, axum::Error>>());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(framing(&[], Body::empty()), (None, None));
+        assert_eq!(framing(&[("content-length", "0")], Body::empty()), (some("0"), None));
+        assert_eq!(framing(&[("content-length", "3")], Body::from("abc")), (some("3"), None));
+        let chunked = [("transfer-encoding", "Chunked")];
+        assert_eq!(framing(&chunked, streamed()), (None, some("chunked")));
+    }
+}

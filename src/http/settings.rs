@@ -1,0 +1,43 @@
+//! How the doors behave: one plain struct with the program's defaults.
+
+use std::time::Duration;
+
+use super::guard::Allowed;
+use crate::limits;
+use crate::mode::Mode;
+
+/// What an operator may choose about the doors.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// In mode `sse` everything is passed on.
+    pub mode: Mode,
+    /// Longest wait for the dispatch's answer before a turn's head goes out.
+    pub head_wait: Duration,
+    /// Silence after which a comment is sent; [`limits::MIN_HEARTBEAT`] at the least.
+    pub heartbeat: Duration,
+    /// Hosts and origins beyond the rules.
+    pub allowed: Allowed,
+    /// Largest body of a turn's POST, in bytes.
+    pub max_turn_body: usize,
+    /// Bytes of bodies in memory while they are read.
+    pub max_bodies: usize,
+    /// Open event streams at once.
+    pub max_streams: usize,
+    /// The grace of a shutdown, which the streams' ends are spread over.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            head_wait: limits::HEAD_WAIT,
+            heartbeat: limits::HEARTBEAT,
+            allowed: Allowed::default(),
+            max_turn_body: limits::MAX_TURN_BODY_BYTES,
+            max_bodies: limits::MAX_BODIES_BYTES,
+            max_streams: limits::MAX_STREAMS,
+            grace: limits::DRAIN_GRACE,
+        }
+    }
+}

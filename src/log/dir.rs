@@ -1,0 +1,198 @@
+//! A real folder: mode 0700, files 0600, locked for one process.
+//!
+//! The lock is an advisory one on the file `lock`, released by the kernel when the process ends,
+//! however it ends; the file itself stays and names the last holder.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::disk::{Disk, DiskFile};
+use super::error::OpenError;
+
+const LOCK_NAME: &str = "lock";
+/// More than any lock file of ours holds.
+const MAX_LOCK_BYTES: u64 = 256;
+
+/// A folder of the file system that this process alone uses. The lock goes when it is dropped.
+#[derive(Debug)]
+pub struct RealDisk {
+    path: PathBuf,
+    /// Open on the folder itself: what names are synced through.
+    folder: File,
+    /// Holds the lock as long as it is open.
+    _lock: File,
+}
+
+/// A process that has a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// When it took the folder.
+    pub since: SystemTime,
+}
+
+impl RealDisk {
+    /// Takes the folder at `path`; it is created if need be, with its parents.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] or [`OpenError::Io`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |doing| move |source| OpenError::Io { doing, source };
+        create_folder(path).map_err(failed("create the log folder"))?;
+        let folder = File::open(path).map_err(failed("open the log folder"))?;
+        let mut lock = options()
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK_NAME))
+            .map_err(failed("open the lock file"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = Holder::read(&mut lock);
+                return Err(OpenError::Locked { folder: path.display().to_string(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed("lock the log folder")(source)),
+        }
+        Holder::this_process().write(&mut lock).map_err(failed("write the lock file"))?;
+        Ok(Self { path: path.to_owned(), folder, _lock: lock })
+    }
+}
+
+/// Creates the folder and makes its own name durable.
+fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+impl Disk for RealDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            // A name that is not UTF-8 is none of ours.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = options().create(true).truncate(true).open(self.path.join(name))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(File::open(self.path.join(name))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+impl Holder {
+    fn this_process() -> Self {
+        Self { pid: std::process::id(), since: SystemTime::now() }
+    }
+
+    /// Lock files are for people and for the next process's error message: they are not synced.
+    fn write(self, lock: &mut File) -> io::Result<()> {
+        let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        lock.set_len(0)?;
+        lock.write_all(format!("{} {}\n", self.pid, since.as_millis()).as_bytes())
+    }
+
+    /// `None` if the holder is just about to write it.
+    fn read(lock: &mut File) -> Option<Self> {
+        let mut text = String::new();
+        lock.take(MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
+        let (pid, since) = text.trim_end().split_once(' ')?;
+        let since = Duration::from_millis(since.parse().ok()?);
+        Some(Self { pid: pid.parse().ok()?, since: SystemTime::UNIX_EPOCH.checked_add(since)? })
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} since {}", self.pid, httpdate::fmt_http_date(self.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[track_caller]
+    fn mode(path: &Path) -> u32 {
+        path.metadata().expect("metadata").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_folder_and_its_files_are_for_their_owner_alone() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let path = home.path().join("a/log");
+        let disk = RealDisk::open(&path).expect("open");
+        disk.create("x").expect("create");
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("x")), 0o600);
+        assert_eq!(mode(&path.join(LOCK_NAME)), 0o600);
+    }
+
+    #[test]
+    fn a_second_opener_is_told_who_has_the_folder_until_it_is_let_go() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let before = SystemTime::now() - Duration::from_secs(1);
+        let first = RealDisk::open(home.path()).expect("open");
+        let refused = RealDisk::open(home.path()).expect_err("locked");
+        let OpenError::Locked { holder: Some(holder), .. } = &refused else { panic!("{refused}") };
+        assert_eq!(holder.pid, std::process::id());
+        assert!(holder.since > before);
+        assert!(refused.to_string().contains(&format!("process {}", holder.pid)), "{refused}");
+        drop(first);
+        RealDisk::open(home.path()).expect("open after the first let go");
+    }
+}

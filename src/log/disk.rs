@@ -1,0 +1,109 @@
+//! The seam under the log: the few things it asks of a folder and its files.
+//!
+//! Two implementations: [`super::RealDisk`], and the faulty one of the tests, which forgets what
+//! was not synced. So nothing else in the log may touch a file. All calls block.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// A flat folder of files. Names are plain file names of ours.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// The names of all files.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// An empty file to write and read, in place of an older one of that name.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// A file to read.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Gives a file another name, in one step. Open handles stay good.
+    ///
+    /// # Errors
+    /// The disk's; then it is unknown which of the names the file has.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Takes a name away. Open handles stay good.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes names durable: what was created, renamed and removed.
+    ///
+    /// # Errors
+    /// The disk's; then nothing is known about the names changed since the last one.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Reads at `offset`, perhaps less than asked for; 0 means the end.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes at `offset`, perhaps less than asked for; a longer file results if need be.
+    ///
+    /// # Errors
+    /// The disk's; then this call wrote nothing.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Makes the content and the length durable.
+    ///
+    /// # Errors
+    /// The disk's; then nothing is known about what was written since the last one.
+    fn sync_data(&self) -> io::Result<()>;
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn bytes(&self) -> io::Result<u64>;
+}
+
+/// A write that ended early.
+#[derive(Debug)]
+pub(super) struct ShortWrite {
+    /// How many bytes are in the file nevertheless.
+    pub(super) landed: usize,
+    /// The disk's answer.
+    pub(super) source: io::Error,
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(super) fn write_all_at(
+    file: &dyn DiskFile,
+    bytes: &[u8],
+    offset: u64,
+) -> Result<(), ShortWrite> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let landed = bytes.len() - rest.len();
+        let short = |source| ShortWrite { landed, source };
+        match file.write_at(rest, offset + landed as u64) {
+            Ok(0) => return Err(short(io::ErrorKind::WriteZero.into())),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(short(source)),
+        }
+    }
+    Ok(())
+}
+
+/// Fills `buffer` from `offset` as far as the file goes; says how far.
+pub(super) fn read_up_to(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}

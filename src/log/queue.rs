@@ -1,0 +1,127 @@
+//! The way from those who append to the writer: first come, first written, bounded in batches and
+//! in bytes. When it is full, appending waits; nothing is dropped.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::Appended;
+use super::error::Error;
+use super::fields::len32;
+use super::index::Session;
+use super::record::batch_bytes;
+use crate::event::Record;
+use crate::limits;
+
+/// The end of those who append. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    requests: mpsc::Sender<Request>,
+    room: Arc<Semaphore>,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub(super) struct Intake {
+    requests: mpsc::Receiver<Request>,
+    /// Taken, but too large for the group before it.
+    carried: Option<Pending>,
+    group_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Request {
+    Append(Pending),
+    Close,
+}
+
+/// A batch on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) session: Arc<Session>,
+    pub(super) records: Vec<Record>,
+    /// What it takes on disk.
+    pub(super) bytes: usize,
+    answer: oneshot::Sender<Result<Appended, Error>>,
+    /// Its bytes of the queue, free again when it is answered.
+    _room: OwnedSemaphorePermit,
+}
+
+/// A queue whose groups are full at `group_bytes`.
+pub(super) fn queue(group_bytes: usize) -> (Queue, Intake) {
+    let (sender, receiver) = mpsc::channel(limits::LOG_QUEUE_BATCHES);
+    let room = Arc::new(Semaphore::new(limits::LOG_QUEUE_BYTES));
+    let intake = Intake { requests: receiver, carried: None, group_bytes };
+    (Queue { requests: sender, room }, intake)
+}
+
+impl Queue {
+    /// Queues a batch and waits until it is durable or refused.
+    pub(super) async fn append(
+        &self,
+        session: Arc<Session>,
+        records: Vec<Record>,
+    ) -> Result<Appended, Error> {
+        let content = records.iter().map(Record::len).sum();
+        let bytes = batch_bytes(&records);
+        if content > limits::MAX_BATCH_BYTES || bytes > limits::LOG_QUEUE_BYTES {
+            return Err(Error::TooLarge(content));
+        }
+        let room = Arc::clone(&self.room).acquire_many_owned(len32(bytes)).await;
+        let room = room.map_err(|_| Error::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending { session, records, bytes, answer, _room: room };
+        self.requests.send(Request::Append(pending)).await.map_err(|_| Error::Closed)?;
+        // Without an answer the writer broke down between taking and syncing: as after a crash.
+        answered.await.unwrap_or(Err(Error::Poisoned))
+    }
+
+    /// Asks the writer to take nothing more.
+    pub(super) async fn close(&self) {
+        // An error means that it was asked before.
+        drop(self.requests.send(Request::Close).await);
+    }
+}
+
+impl Intake {
+    /// All that is queued, up to a full group; waits for the first. `None` when the store was
+    /// closed, or everyone who could append is gone, and nothing is left. Blocks.
+    pub(super) fn take_group(&mut self) -> Option<Vec<Pending>> {
+        let first = match self.carried.take() {
+            Some(carried) => carried,
+            None => self.wait()?,
+        };
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Close => self.requests.close(),
+                Request::Append(pending) if bytes + pending.bytes > self.group_bytes => {
+                    self.carried = Some(pending);
+                    break;
+                }
+                Request::Append(pending) => {
+                    bytes += pending.bytes;
+                    group.push(pending);
+                }
+            }
+        }
+        Some(group)
+    }
+
+    fn wait(&mut self) -> Option<Pending> {
+        loop {
+            match self.requests.blocking_recv()? {
+                Request::Append(pending) => return Some(pending),
+                Request::Close => self.requests.close(),
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Tells whoever appended, if they still wait.
+    pub(super) fn answer(self, answer: Result<Appended, Error>) {
+        drop(self.answer.send(answer));
+    }
+}

@@ -1,0 +1,107 @@
+//! What wakes readers: the tail of a session, and the health of the whole store.
+//!
+//! Each is the last value, for many: a reader that was away sees the newest, never a backlog. Both
+//! are published by the writer alone, and only after what they say is durable.
+
+use tokio::sync::watch;
+
+use super::{Health, Tail};
+
+/// The writer's end of one session's tail.
+#[derive(Debug)]
+pub(super) struct TailPublisher(watch::Sender<Tail>);
+
+/// A reader's end.
+#[derive(Debug)]
+pub(super) struct TailWatch(watch::Receiver<Tail>);
+
+impl TailPublisher {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(Tail::EMPTY))
+    }
+
+    pub(super) fn get(&self) -> Tail {
+        *self.0.borrow()
+    }
+
+    /// Publishes a tail and wakes who waits for it.
+    pub(super) fn advance(&self, tail: Tail) {
+        self.0.send_replace(tail);
+    }
+
+    pub(super) fn watch(&self) -> TailWatch {
+        TailWatch(self.0.subscribe())
+    }
+}
+
+impl TailWatch {
+    /// From here on, [`TailWatch::moved`] tells of later moves only.
+    pub(super) fn mark_seen(&mut self) {
+        self.0.mark_unchanged();
+    }
+
+    /// Resolves when the tail moved since it was last marked as seen.
+    // Cancel-safe: nothing is marked.
+    pub(super) async fn moved(&mut self) {
+        // The session that publishes is alive as long as its cursors are; if it were not, waking up
+        // would do no harm.
+        drop(self.0.changed().await);
+    }
+}
+
+/// The writer's end of the store's health.
+#[derive(Debug)]
+pub(super) struct HealthPublisher(watch::Sender<Health>);
+
+/// Everyone else's end.
+#[derive(Debug, Clone)]
+pub(super) struct HealthWatch(watch::Receiver<Health>);
+
+pub(super) fn health() -> (HealthPublisher, HealthWatch) {
+    let (sender, receiver) = watch::channel(Health::Open);
+    (HealthPublisher(sender), HealthWatch(receiver))
+}
+
+impl HealthPublisher {
+    /// Publishes a health. Poisoned stays poisoned, closed stays closed.
+    pub(super) fn set(&self, health: Health) {
+        self.0.send_if_modified(|now| {
+            let moves = *now != health && !ends(*now);
+            if moves {
+                *now = health;
+            }
+            moves
+        });
+    }
+}
+
+impl HealthWatch {
+    pub(super) fn get(&self) -> Health {
+        *self.0.borrow()
+    }
+
+    /// Whether nothing will become durable any more.
+    pub(super) fn has_ended(&self) -> bool {
+        ends(self.get())
+    }
+
+    /// Resolves when [`HealthWatch::has_ended`].
+    // Cancel-safe: it only waits.
+    pub(super) async fn ended(&mut self) {
+        // An error means that the writer is gone; it published its last health before.
+        drop(self.0.wait_for(|health| ends(*health)).await);
+    }
+
+    /// Resolves when the writer is gone and has let go of the disk.
+    // Cancel-safe: it only waits.
+    pub(super) async fn until_gone(&mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+fn ends(health: Health) -> bool {
+    match health {
+        Health::Open | Health::Refusing => false,
+        Health::Poisoned | Health::Closed => true,
+    }
+}

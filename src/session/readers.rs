@@ -1,0 +1,169 @@
+//! Who may read a session and act on it.
+//!
+//! The owner is the credential of the first turn that the box took; only its keyed hash is kept,
+//! so this holds after a restart and when the box is gone. Any other credential is shown to the
+//! box once: if the box accepts it for this session, it becomes a reader, durably. A 404 from the
+//! box is no permission, and neither is silence.
+
+use http::StatusCode;
+
+use crate::credential::{Credential, CredentialHash};
+use crate::log::Batch;
+use crate::turn::control::TurnRecord;
+use crate::turn::handle::Handle;
+use crate::upstream::Vouched;
+
+use super::registry::Sessions;
+use super::{Owner, Session};
+
+/// Why a credential may not read or act. As the box would say it: 401, 403, or its own refusal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no right to this session")]
+pub struct Denied {
+    /// 401 without a credential, else 403, or the box's own refusal.
+    pub status: StatusCode,
+}
+
+/// What is known without asking the box.
+enum Known {
+    Yes,
+    No(Denied),
+    /// Ask the box about this credential.
+    Ask,
+}
+
+impl Sessions {
+    /// Checks the right to read a session; asks the box if need be, and hands a good credential
+    /// to a turn that waits for one.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn may_read(
+        &self,
+        session: &Session,
+        who: Option<&Credential>,
+    ) -> Result<(), Denied> {
+        let known = self.known(session, who);
+        let Some(who) = who else {
+            return match known {
+                Known::Yes => Ok(()),
+                Known::No(denied) => Err(denied),
+                Known::Ask => Err(Denied { status: StatusCode::UNAUTHORIZED }),
+            };
+        };
+        match known {
+            Known::Yes => self.offer_credential(session, who),
+            Known::No(denied) => return Err(denied),
+            Known::Ask => {
+                self.ask_box(session, who).await?;
+                self.offer_credential(session, who);
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, session: &Session, who: Option<&Credential>) -> Known {
+        let state = session.state();
+        let starter = state.running.as_ref().map(|turn| turn.starter);
+        let owner = match (state.owner, starter) {
+            (Owner::Undecided, Some(Some(hash))) => Owner::Holder(hash),
+            (Owner::Undecided, Some(None)) => Owner::Everyone,
+            (owner, _) => owner,
+        };
+        let (holder, Some(who)) = (owner, who) else {
+            return match owner {
+                Owner::Everyone => Known::Yes,
+                Owner::Undecided | Owner::Holder(_) => {
+                    Known::No(Denied { status: StatusCode::UNAUTHORIZED })
+                }
+            };
+        };
+        let hash = self.hash(who);
+        let known = holder == Owner::Everyone
+            || holder == Owner::Holder(hash)
+            || state.readers.contains(&hash);
+        if known { Known::Yes } else { Known::Ask }
+    }
+
+    /// Shows the credential to the box; a good one becomes a reader, durably.
+    async fn ask_box(&self, session: &Session, who: &Credential) -> Result<(), Denied> {
+        let forbidden = Denied { status: StatusCode::FORBIDDEN };
+        let hash = self.hash(who);
+        if self.lately_denied(session, hash) {
+            return Err(forbidden);
+        }
+        let box_session = session.state().box_session.clone();
+        let (Some(entry), Some(id)) = (self.boxes().get(&session.box_name), box_session) else {
+            return Err(forbidden);
+        };
+        entry.budget.turn().await;
+        match entry.upstream.vouch(who, &id).await {
+            Ok(Vouched::Yes) => {
+                self.add_reader(session, hash).await;
+                Ok(())
+            }
+            Ok(Vouched::No(status)) => {
+                self.remember_denied(session, hash);
+                Err(Denied { status })
+            }
+            Ok(Vouched::UnknownSession) => {
+                self.remember_denied(session, hash);
+                Err(forbidden)
+            }
+            Err(error) => {
+                tracing::info!(%error, "the box cannot be asked about a credential");
+                Err(forbidden)
+            }
+        }
+    }
+
+    /// If the log refuses the note, the right still holds until the next restart.
+    async fn add_reader(&self, session: &Session, hash: CredentialHash) {
+        if !session.state().readers.insert(hash) {
+            return;
+        }
+        let batch = Batch::default().control(TurnRecord::ReaderAdded(hash).encode());
+        if let Err(error) = session.log.append(batch).await {
+            tracing::warn!(%error, "the log does not take a new reader");
+        }
+    }
+
+    /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
+    /// another's once the box accepts it.
+    fn offer_credential(&self, session: &Session, who: &Credential) {
+        let waiting = session.state().running.as_ref().and_then(|turn| {
+            let waits = turn.handle.status().needs_credential;
+            waits.then(|| (turn.handle.clone(), turn.starter))
+        });
+        let Some((handle, starter)) = waiting else {
+            return;
+        };
+        let who = who.clone();
+        if starter == Some(self.hash(&who)) {
+            return handle.adopt(who);
+        }
+        let box_session = session.state().box_session.clone();
+        let entry = self.boxes().get(&session.box_name).cloned();
+        let (Some(entry), Some(id)) = (entry, box_session) else {
+            return;
+        };
+        self.tasks().spawn("adopt credential", async move {
+            entry.budget.turn().await;
+            adopt_if_accepted(&handle, who.clone(), entry.upstream.vouch(&who, &id).await);
+        });
+    }
+}
+
+fn adopt_if_accepted(
+    handle: &Handle,
+    who: Credential,
+    vouched: Result<Vouched, crate::upstream::Error>,
+) {
+    match vouched {
+        Ok(Vouched::Yes) => handle.adopt(who),
+        Ok(Vouched::No(_) | Vouched::UnknownSession) => {
+            tracing::info!("the box does not accept the credential of a reader");
+        }
+        Err(error) => tracing::info!(%error, "the box cannot be asked about a credential"),
+    }
+}

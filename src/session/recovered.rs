@@ -1,0 +1,105 @@
+//! Rebuilds sessions, names and rights from the control records that opening the log found, and
+//! takes up the turns that have no verdict yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ids::{BoxName, SessionKey};
+use crate::log;
+use crate::turn::control::{Accepted, Dispatched, TurnRecord};
+use crate::turn::resume::{FinishedTurn, History};
+
+use super::names::Execution;
+use super::registry::Sessions;
+use super::{Owner, PastTurn, Session, State};
+
+/// The histories of all sessions, folded while the log opens.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    histories: HashMap<SessionKey, History>,
+}
+
+impl Recovered {
+    /// Takes in the next control record of a session.
+    pub fn fold(&mut self, found: log::Recovered) {
+        let log::Recovered { key, lsn, next_seq, control } = found;
+        match TurnRecord::decode(&control) {
+            Ok(record) => self.histories.entry(key).or_default().fold(record, next_seq),
+            Err(error) => {
+                let session = key.session_id();
+                tracing::error!(%session, %lsn, %error, "a control record cannot be read");
+            }
+        }
+    }
+
+    /// Whether the log held no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histories.is_empty()
+    }
+
+    /// Fills `sessions` and starts the drivers of unfinished turns.
+    pub(super) fn restore(self, sessions: &Sessions) {
+        for (key, history) in self.histories {
+            restore_session(sessions, key, history);
+        }
+    }
+}
+
+fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
+    let History { finished, unfinished, readers } = history;
+    let accepted = finished.iter().map(|turn| &turn.accepted);
+    let mut accepted = accepted.chain(unfinished.as_ref().map(|turn| &turn.accepted));
+    // A session of withdrawn turns only never was.
+    let Some(first) = accepted.next().cloned() else {
+        return;
+    };
+    let dispatched = finished.iter().filter_map(|turn| turn.dispatched.as_ref());
+    let dispatched = dispatched.chain(unfinished.as_ref().and_then(|t| t.dispatched.as_ref()));
+    let box_session = dispatched.last().map(|dispatched| dispatched.session.clone());
+    let decided = !finished.is_empty() || box_session.is_some();
+    let holder = first.starter.map_or(Owner::Everyone, Owner::Holder);
+    let state = State {
+        client_session: first.client_session.clone(),
+        box_session: box_session.clone(),
+        owner: if decided { holder } else { Owner::Undecided },
+        readers: readers.into_iter().collect(),
+        past: finished.iter().map(past_turn).collect(),
+        running: None,
+    };
+    let box_name = first.box_name.clone();
+    let session = Arc::new(Session::new(key, box_name.clone(), sessions.log(key), state));
+    sessions.insert(Arc::clone(&session));
+
+    let name = first.client_session.unwrap_or_else(|| key.session_id());
+    for id in box_session.into_iter().chain([name]) {
+        sessions.names().claim_session(&box_name, &id, key);
+    }
+    for turn in &finished {
+        claim_executions(sessions, &box_name, key, &turn.accepted, turn.dispatched.as_ref());
+    }
+    if let Some(turn) = &unfinished {
+        claim_executions(sessions, &box_name, key, &turn.accepted, turn.dispatched.as_ref());
+        sessions.resume(&session, turn);
+    }
+}
+
+fn past_turn(turn: &FinishedTurn) -> PastTurn {
+    let FinishedTurn { accepted, from, last, dispatched: _, finished: _ } = turn;
+    let (execution, turn) = (accepted.execution.clone(), accepted.turn.clone());
+    PastTurn { execution, turn, from: *from, last: *last }
+}
+
+fn claim_executions(
+    sessions: &Sessions,
+    box_name: &BoxName,
+    key: SessionKey,
+    accepted: &Accepted,
+    dispatched: Option<&Dispatched>,
+) {
+    let execution = Execution { key, execution: accepted.execution.clone() };
+    let assigned = dispatched.and_then(|dispatched| dispatched.execution.as_ref());
+    for id in assigned.into_iter().chain([&accepted.execution]) {
+        sessions.names().claim_execution(box_name, id, execution.clone());
+    }
+}

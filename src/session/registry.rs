@@ -1,0 +1,157 @@
+//! All sessions of all boxes: what they share, and how they are found.
+//!
+//! The verbs stand in files of their own: `start`, `abort`, `readers`. A session stays here as
+//! long as the process lives; its events do not, they are in the log.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::credential::{Credential, CredentialHash, HashKey};
+use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
+use crate::limits;
+use crate::log::{self, Health, Store};
+use crate::metrics;
+use crate::tasks::Tasks;
+use crate::turn::Deadlines;
+use crate::upstream::schedule::Intervals;
+
+use super::boxes::Boxes;
+use super::names::{Execution, Names};
+use super::recovered::Recovered;
+use super::{Session, TurnRef};
+
+/// All sessions of all boxes. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) config: Config,
+    sessions: DashMap<SessionKey, Arc<Session>>,
+    pub(super) names: Names,
+    denied: DashMap<(SessionKey, CredentialHash), Instant>,
+    /// One permit for each turn that may run.
+    pub(super) running: Arc<Semaphore>,
+    /// One permit for each byte of a body that waits to be dispatched.
+    pub(super) unsent: Arc<Semaphore>,
+}
+
+/// What sessions are built from.
+#[derive(Debug)]
+pub struct Config {
+    /// The open log.
+    pub store: Store,
+    /// The boxes.
+    pub boxes: Boxes,
+    /// Under which credentials are hashed.
+    pub hash_key: HashKey,
+    /// How long each state of a turn may last.
+    pub deadlines: Deadlines,
+    /// How often running turns are polled.
+    pub intervals: Intervals,
+    /// Who runs the turns.
+    pub tasks: Tasks,
+    /// Fires when afterbay begins to stop: from then on new turns are refused.
+    pub drain: CancellationToken,
+    /// The turn floor's families.
+    pub metrics: metrics::turn::Metrics,
+}
+
+impl Sessions {
+    /// Rebuilds all sessions from what the log holds and takes up the unfinished turns.
+    #[must_use]
+    pub fn open(config: Config, recovered: Recovered) -> Self {
+        let sessions = Self {
+            inner: Arc::new(Inner {
+                config,
+                sessions: DashMap::new(),
+                names: Names::default(),
+                denied: DashMap::new(),
+                running: Arc::new(Semaphore::new(limits::MAX_RUNNING_TURNS)),
+                unsent: Arc::new(Semaphore::new(limits::MAX_UNSENT_BODY_BYTES)),
+            }),
+        };
+        recovered.restore(&sessions);
+        sessions
+    }
+
+    /// The turn with this execution id on this box, ours or assigned.
+    #[must_use]
+    pub fn turn(&self, box_name: &BoxName, execution: &ExecutionId) -> Option<TurnRef> {
+        let Execution { key, execution } = self.inner.names.execution(box_name, execution)?;
+        self.by_key(key)?.turn(&execution)
+    }
+
+    /// The session with this id on this box: client-sent, box-assigned or minted.
+    #[must_use]
+    pub fn session(&self, box_name: &BoxName, id: &SessionId) -> Option<Arc<Session>> {
+        self.by_key(self.inner.names.session(box_name, id)?)
+    }
+
+    /// Whether records are taken.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.config.store.health()
+    }
+
+    pub(super) fn boxes(&self) -> &Boxes {
+        &self.inner.config.boxes
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.inner.config.tasks
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.inner.names
+    }
+
+    pub(super) fn metrics(&self) -> &metrics::turn::Metrics {
+        &self.inner.config.metrics
+    }
+
+    pub(super) fn log(&self, key: SessionKey) -> log::Log {
+        self.inner.config.store.log(key)
+    }
+
+    pub(super) fn hash(&self, who: &Credential) -> CredentialHash {
+        self.inner.config.hash_key.hash(who)
+    }
+
+    pub(super) fn insert(&self, session: Arc<Session>) {
+        self.inner.sessions.insert(session.key, session);
+    }
+
+    pub(super) fn remove(&self, key: SessionKey) {
+        self.inner.sessions.remove(&key);
+    }
+
+    pub(super) fn is_registered(&self, session: &Session) -> bool {
+        self.inner.sessions.contains_key(&session.key)
+    }
+
+    /// Whether the box said no to this credential a moment ago.
+    pub(super) fn lately_denied(&self, session: &Session, hash: CredentialHash) -> bool {
+        let denied = self.inner.denied.get(&(session.key, hash)).map(|at| *at);
+        denied.is_some_and(|at| at.elapsed() < limits::DENIAL_MEMORY)
+    }
+
+    pub(super) fn remember_denied(&self, session: &Session, hash: CredentialHash) {
+        if self.inner.denied.len() >= limits::MAX_REMEMBERED_DENIALS {
+            self.inner.denied.retain(|_, at| at.elapsed() < limits::DENIAL_MEMORY);
+        }
+        if self.inner.denied.len() < limits::MAX_REMEMBERED_DENIALS {
+            self.inner.denied.insert((session.key, hash), Instant::now());
+        }
+    }
+
+    fn by_key(&self, key: SessionKey) -> Option<Arc<Session>> {
+        self.inner.sessions.get(&key).map(|session| Arc::clone(&session))
+    }
+}

@@ -1,0 +1,101 @@
+//! Keeps a session in step with its running turn: binds names when the box takes it, releases
+//! them when the box refuses it, and files it among the past ones when it has its verdict.
+//!
+//! The order matters to clients: names are bound or released before anyone is told.
+
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use crate::turn::driver::{Driver, Milestone};
+use crate::turn::handle::{Answered, Handle};
+use crate::upstream::Bound;
+
+use super::names::Execution;
+use super::registry::Sessions;
+use super::start::Admitted;
+use super::{Owner, PastTurn, RunningTurn, Session};
+
+/// Runs one turn to its end, or until the process stops.
+pub(super) async fn run(
+    sessions: Sessions,
+    session: Arc<Session>,
+    driver: Driver,
+    handle: Handle,
+    admitted: Admitted,
+) {
+    let execution = session.state().running.as_ref().map(|turn| turn.execution.clone());
+    let span = tracing::info_span!("turn", session = %session.id(), execution = ?execution);
+    drive(sessions, session, driver, handle, admitted).instrument(span).await;
+}
+
+async fn drive(
+    sessions: Sessions,
+    session: Arc<Session>,
+    mut driver: Driver,
+    handle: Handle,
+    admitted: Admitted,
+) {
+    let Admitted { running: _place, mut unsent } = admitted;
+    let stop = sessions.tasks().stop_token().clone();
+    if let Err(answered) = driver.accept().await {
+        release(&sessions, &session);
+        return driver.announce(answered);
+    }
+    loop {
+        match driver.advance(&stop).await {
+            Milestone::Dispatched(bound) => {
+                bind(&sessions, &session, &bound);
+                handle.forget_body();
+                unsent.take();
+                driver.announce(Answered::Running);
+            }
+            Milestone::Finished { last, .. } => return file(&session, last),
+            Milestone::Withdrawn(answered) => {
+                release(&sessions, &session);
+                return driver.announce(answered);
+            }
+            Milestone::Stopped => return driver.announce(Answered::Stopped),
+        }
+    }
+}
+
+/// The box has the turn: what it assigned leads to this session, and its starter owns it.
+fn bind(sessions: &Sessions, session: &Session, bound: &Bound) {
+    let Session { key, box_name, .. } = session;
+    let names = sessions.names();
+    if !names.claim_session(box_name, &bound.session, *key) {
+        tracing::warn!(assigned = %bound.session, "the box assigned a session id that leads elsewhere");
+    }
+    if let Some(assigned) = &bound.execution {
+        let execution = Execution { key: *key, execution: bound.ids.execution.clone() };
+        names.claim_execution(box_name, assigned, execution);
+    }
+    let mut state = session.state();
+    state.box_session = Some(bound.session.clone());
+    if let (Owner::Undecided, Some(running)) = (state.owner, &state.running) {
+        state.owner = running.starter.map_or(Owner::Everyone, Owner::Holder);
+    }
+}
+
+/// The box refused the turn: its ids may start again. A session that never had a turn goes too.
+fn release(sessions: &Sessions, session: &Session) {
+    let Session { key, box_name, .. } = session;
+    // Under the lock to the end, so that no turn starts on a session that is being forgotten.
+    let mut state = session.state();
+    if let Some(turn) = state.running.take() {
+        sessions.names().release_execution(box_name, &turn.execution, *key);
+    }
+    if state.owner == Owner::Undecided {
+        let name = state.client_session.clone().unwrap_or_else(|| key.session_id());
+        sessions.names().release_session(box_name, &name, *key);
+        sessions.remove(*key);
+    }
+}
+
+fn file(session: &Session, last: crate::event::Seq) {
+    let mut state = session.state();
+    if let Some(RunningTurn { execution, turn, from, .. }) = state.running.take() {
+        state.past.push(PastTurn { execution, turn, from, last });
+    }
+}

@@ -1,0 +1,338 @@
+//! Starting a turn, attaching to one, and going on with one after a restart.
+//!
+//! What a client asked for goes on whether or not the client stays: the turn runs as a task of
+//! its own. A repeated request with known ids attaches and never dispatches again.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::credential::Credential;
+use crate::event::Seq;
+use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
+use crate::limits;
+use crate::log::Health;
+use crate::mode::Phase;
+use crate::turn::control::{Accepted, wall_ms};
+use crate::turn::driver::{Driver, Parts};
+use crate::turn::handle::{self, Handle, Inside, Orders};
+use crate::turn::machine::Machine;
+use crate::turn::resume::Unfinished;
+use crate::upstream::schedule::Schedule;
+use crate::upstream::{BadPrompt, Body, PollCursor, TurnIds};
+
+use super::boxes::BoxEntry;
+use super::names::Execution;
+use super::readers::Denied;
+use super::registry::Sessions;
+use super::{RunningTurn, Session, State, TurnRef, run};
+
+/// A request for a turn. Ids are parsed, the body is a JSON object within bounds.
+#[derive(Debug, Clone)]
+pub struct TurnRequest {
+    /// The client's session id.
+    pub session: Option<SessionId>,
+    /// The client's execution id (header or body).
+    pub execution: Option<ExecutionId>,
+    /// The client's turn id.
+    pub turn: Option<TurnId>,
+    /// The client's credential.
+    pub who: Option<Credential>,
+    /// What will be sent to the box.
+    pub body: Body,
+}
+
+/// A turn that was started or attached to.
+#[derive(Debug)]
+pub struct Started {
+    /// False: the same ids were known, nothing new is dispatched.
+    pub new: bool,
+    /// The turn.
+    pub turn: TurnRef,
+}
+
+/// Why a turn was not started. Nothing was logged or sent.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No right to this session.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Another turn runs on this session.
+    #[error("another turn runs on this session")]
+    Running {
+        /// Where that one is.
+        phase: Phase,
+    },
+    /// The body holds no prompt for this kind of box.
+    #[error(transparent)]
+    BadPrompt(#[from] BadPrompt),
+    /// No box of that name.
+    #[error("no box of that name")]
+    UnknownBox,
+    /// The log does not take records.
+    #[error("the log takes no records")]
+    LogUnavailable,
+    /// Afterbay is stopping.
+    #[error("afterbay is stopping")]
+    Draining,
+    /// Too many turns or unsent bytes at once.
+    #[error("too many turns at once")]
+    Overloaded,
+}
+
+/// A place among the running turns, and for the body until it is sent.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) running: OwnedSemaphorePermit,
+    pub(super) unsent: Option<OwnedSemaphorePermit>,
+}
+
+impl Sessions {
+    /// Starts a turn, or attaches to the one with the same ids. Rights are checked first.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was logged or sent.
+    pub async fn start_turn(
+        &self,
+        box_name: &BoxName,
+        request: TurnRequest,
+    ) -> Result<Started, StartError> {
+        let entry = self.boxes().get(box_name).ok_or(StartError::UnknownBox)?;
+        for _ in 0..limits::START_TRIES {
+            if let Some(turn) = self.known_turn(box_name, &request) {
+                return self.attach(turn, &request).await;
+            }
+            let session = request.session.as_ref().and_then(|id| self.session(box_name, id));
+            if let Some(session) = &session {
+                self.may_read(session, request.who.as_ref()).await?;
+                self.wait_for_close_out(session).await?;
+            }
+            entry.upstream.check_prompt(&request.body)?;
+            let admitted = self.admit(&request.body)?;
+            let begun = match session {
+                Some(session) => self.begin(entry, &session, &request, admitted),
+                None => self.begin_session(entry, box_name, &request, admitted),
+            };
+            // Whoever lost a race for a name finds the winner's turn when it looks again.
+            if let Some(turn) = begun {
+                return Ok(Started { new: true, turn });
+            }
+        }
+        Err(StartError::Overloaded)
+    }
+
+    /// A session with a running turn takes no other one; but a client that has just read `done`
+    /// is not told that the turn still runs.
+    async fn wait_for_close_out(&self, session: &Session) -> Result<(), StartError> {
+        let handle = session.state().running.as_ref().map(|turn| turn.handle.clone());
+        let Some(handle) = handle else { return Ok(()) };
+        let status = handle.status();
+        let ended = tokio::time::timeout(limits::CLOSING_WAIT, handle.ended());
+        if status.closing && ended.await.is_ok() {
+            return Ok(());
+        }
+        Err(StartError::Running { phase: status.phase })
+    }
+
+    /// The turn that the request's ids already name.
+    fn known_turn(&self, box_name: &BoxName, request: &TurnRequest) -> Option<TurnRef> {
+        let by_execution = request.execution.as_ref().and_then(|id| self.turn(box_name, id));
+        by_execution.or_else(|| {
+            let session = self.session(box_name, request.session.as_ref()?)?;
+            session.turn_by_client_id(request.turn.as_ref()?)
+        })
+    }
+
+    /// A repeated request: no second dispatch, but a body that a restart lost may come back so.
+    async fn attach(&self, turn: TurnRef, request: &TurnRequest) -> Result<Started, StartError> {
+        self.may_read(&turn.session, request.who.as_ref()).await?;
+        let digest = digest(&request.body);
+        let waiting = {
+            let state = turn.session.state();
+            let running = state.running.as_ref();
+            let same = running.filter(|t| t.execution == turn.execution && t.body_digest == digest);
+            same.map(|turn| turn.handle.clone()).filter(|handle| handle.status().needs_body)
+        };
+        if let Some(handle) = waiting {
+            if let Some(who) = &request.who {
+                handle.adopt(who.clone());
+            }
+            handle.supply(request.body.clone());
+        }
+        Ok(Started { new: false, turn })
+    }
+
+    fn admit(&self, body: &Body) -> Result<Admitted, StartError> {
+        if self.inner.config.drain.is_cancelled() {
+            return Err(StartError::Draining);
+        }
+        match self.health() {
+            Health::Open => {}
+            Health::Refusing | Health::Poisoned | Health::Closed => {
+                return Err(StartError::LogUnavailable);
+            }
+        }
+        let overloaded = |_| StartError::Overloaded;
+        let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
+        let running = Arc::clone(&self.inner.running).try_acquire_owned().map_err(overloaded)?;
+        let unsent = Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes);
+        Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?) })
+    }
+
+    /// Starts the first turn of a new session, unless its name is taken.
+    fn begin_session(
+        &self,
+        entry: &BoxEntry,
+        box_name: &BoxName,
+        request: &TurnRequest,
+        admitted: Admitted,
+    ) -> Option<TurnRef> {
+        let key = SessionKey::mint();
+        let state = State { client_session: request.session.clone(), ..State::default() };
+        let session = Arc::new(Session::new(key, box_name.clone(), self.log(key), state));
+        let name = request.session.clone().unwrap_or_else(|| key.session_id());
+        self.insert(Arc::clone(&session));
+        if !self.inner.names.claim_session(box_name, &name, key) {
+            self.remove(key);
+            return None;
+        }
+        let begun = self.begin(entry, &session, request, admitted);
+        if begun.is_none() {
+            self.inner.names.release_session(box_name, &name, key);
+            self.remove(key);
+        }
+        begun
+    }
+
+    /// Starts a turn on a session, unless one runs or its name is taken.
+    fn begin(
+        &self,
+        entry: &BoxEntry,
+        session: &Arc<Session>,
+        request: &TurnRequest,
+        admitted: Admitted,
+    ) -> Option<TurnRef> {
+        let TurnRequest { execution, turn, who, body, session: named } = request;
+        let execution = execution.clone().unwrap_or_else(ExecutionId::mint);
+        let mut state = session.state();
+        let name = Execution { key: session.key, execution: execution.clone() };
+        // A session whose only turn was just withdrawn is on its way out and starts no more.
+        let free = state.running.is_none()
+            && self.is_registered(session)
+            && self.inner.names.claim_execution(&session.box_name, &execution, name);
+        if !free {
+            return None;
+        }
+        let accept = Accepted {
+            at_ms: wall_ms(),
+            box_name: session.box_name.clone(),
+            client_session: state.client_session.clone().or_else(|| named.clone()),
+            execution: execution.clone(),
+            turn: turn.clone(),
+            starter: who.as_ref().map(|who| self.hash(who)),
+            body_digest: digest(body),
+        };
+        let ids = TurnIds {
+            client_session: accept.client_session.clone(),
+            box_session: state.box_session.clone(),
+            execution: execution.clone(),
+            turn: turn.clone(),
+        };
+        let orders = Orders { cancel: false, credential: who.clone(), body: Some(body.clone()) };
+        let (handle, inside) = handle::pair(orders);
+        let from = session.log.tail().next_seq;
+        state.running = Some(running_turn(&accept, from, &handle));
+        drop(state);
+        let fresh = Fresh { ids, accept: Some(accept), inside };
+        let driver = Driver::new(self.parts(entry, session, fresh));
+        self.spawn(session, driver, handle.clone(), admitted);
+        Some(session.turn_ref(execution, from, Some(handle)))
+    }
+
+    /// Goes on with a turn that the log remembers without a verdict.
+    pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished) {
+        let Some(entry) = self.boxes().get(&session.box_name) else {
+            tracing::warn!(box_name = %session.box_name, "a turn waits for a box that is not configured");
+            return;
+        };
+        let Ok(running) = Arc::clone(&self.inner.running).try_acquire_owned() else {
+            tracing::error!(
+                "more unfinished turns in the log than may run; one waits for the next start"
+            );
+            return;
+        };
+        let cancel = turn.cancel_asked;
+        let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
+        let ids = turn.ids(session.state().box_session.clone());
+        let (prepared, bound) = (turn.prepared(), turn.bound(&ids));
+        session.state().running = Some(running_turn(&turn.accepted, turn.from, &handle));
+        let fresh = Fresh { ids, accept: None, inside };
+        let point = turn.point(wall_ms());
+        let deadlines = self.inner.config.deadlines.clone();
+        let parts = Parts {
+            machine: Machine::resumed(Instant::now(), deadlines, &point),
+            needs_credential: turn.accepted.starter.is_some(),
+            prepared,
+            bound,
+            cursor: turn.cursor.clone(),
+            ..self.parts(entry, session, fresh)
+        };
+        self.metrics().resumed.inc();
+        let dispatched = turn.dispatched.is_some();
+        let driver = Driver::new(parts);
+        if dispatched {
+            driver.announce(handle::Answered::Running);
+        }
+        self.spawn(session, driver, handle, Admitted { running, unsent: None });
+    }
+
+    fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {
+        let Fresh { ids, accept, inside } = fresh;
+        let BoxEntry { upstream, budget, credential } = entry.clone();
+        let config = &self.inner.config;
+        Parts {
+            upstream,
+            budget,
+            schedule: Schedule::new(config.intervals),
+            log: session.log.clone(),
+            machine: Machine::new(Instant::now(), config.deadlines.clone()),
+            inside,
+            ids,
+            needs_credential: accept.as_ref().is_some_and(|accept| accept.starter.is_some()),
+            accept,
+            box_credential: credential,
+            prepared: None,
+            bound: None,
+            cursor: PollCursor::default(),
+            metrics: config.metrics.clone(),
+        }
+    }
+
+    fn spawn(&self, session: &Arc<Session>, driver: Driver, handle: Handle, admitted: Admitted) {
+        let run = run::run(self.clone(), Arc::clone(session), driver, handle, admitted);
+        self.tasks().spawn("turn", run);
+    }
+}
+
+/// What is new about a turn's driver.
+struct Fresh {
+    ids: TurnIds,
+    accept: Option<Accepted>,
+    inside: Inside,
+}
+
+fn running_turn(accept: &Accepted, from: Seq, handle: &Handle) -> RunningTurn {
+    RunningTurn {
+        execution: accept.execution.clone(),
+        turn: accept.turn.clone(),
+        from,
+        starter: accept.starter,
+        body_digest: accept.body_digest,
+        handle: handle.clone(),
+    }
+}
+
+fn digest(body: &Body) -> [u8; 32] {
+    *blake3::hash(&body.bytes).as_bytes()
+}

@@ -1,0 +1,209 @@
+//! The frames that open and close a turn: `execution.started`, and the close-out `error`,
+//! `result`, `done`.
+//!
+//! A client that only knows `error` sees failures, and so does one that only reads `result`.
+//! `finalText` stands in `result` of failures too: what the agent had said by then.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::event::{Event, WireJson};
+use crate::ids::{ExecutionId, SessionId};
+use crate::mode::Outcome;
+use crate::upstream::Answer;
+
+use super::verdict::{Verdict, Withdrawal};
+
+/// Whose turn it is, as the frames name it.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The session that the box assigned, or the best name there is.
+    pub session: SessionId,
+    /// The execution.
+    pub execution: ExecutionId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecutionStarted<'a> {
+    execution_id: &'a str,
+    session_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorFrame<'a> {
+    message: &'a str,
+    code: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultFrame<'a> {
+    final_text: &'a str,
+    success: bool,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_usage: Option<&'a RawValue>,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    session_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DoneFrame<'a> {
+    status: &'a str,
+    session_id: &'a str,
+    execution_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_usage: Option<&'a RawValue>,
+    #[serde(rename = "totalCostUsd", skip_serializing_if = "Option::is_none")]
+    total_cost_usd: Option<f64>,
+}
+
+/// The first event of a turn whose box sent none of its own.
+#[must_use]
+pub fn execution_started(names: &Names) -> Event {
+    let Names { session, execution } = names;
+    Event::ours(
+        "execution.started",
+        &ExecutionStarted { execution_id: execution.as_str(), session_id: session.as_str() },
+    )
+}
+
+/// The close-out of a dispatched turn: two frames for a success, three for anything else.
+#[must_use]
+pub fn frames(names: &Names, verdict: &Verdict, answer: &Answer) -> Vec<Event> {
+    let status = public_status(verdict.outcome());
+    match verdict {
+        Verdict::Completed => closing(names, status, None, answer),
+        Verdict::Failed { code, message } => {
+            let error = ErrorFrame { message, code: code.as_str() };
+            closing(names, status, Some(&error), answer)
+        }
+        Verdict::Cancelled => {
+            let code = super::verdict::Code::Cancelled;
+            let error = ErrorFrame { message: code.explanation(), code: code.as_str() };
+            closing(names, status, Some(&error), answer)
+        }
+    }
+}
+
+/// What a client is told whose turn the box never took, once the head of its stream has left.
+/// These frames are in no log and have no id.
+#[must_use]
+pub fn withdrawn_frames(names: &Names, why: Withdrawal, message: &str) -> Vec<Event> {
+    let error = ErrorFrame { message, code: why.code() };
+    let outcome = match why {
+        Withdrawal::Cancelled => Outcome::Cancelled,
+        Withdrawal::Refused
+        | Withdrawal::BoxUnreachable
+        | Withdrawal::BoxError
+        | Withdrawal::NeverSent
+        | Withdrawal::LogUnavailable => Outcome::Failed,
+    };
+    closing(names, public_status(outcome), Some(&error), &Answer::default())
+}
+
+const fn public_status(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "success",
+        Outcome::Failed => "failed",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+fn closing(
+    names: &Names,
+    status: &'static str,
+    error: Option<&ErrorFrame<'_>>,
+    answer: &Answer,
+) -> Vec<Event> {
+    let Names { session, execution } = names;
+    let Answer { final_text, token_usage, total_cost_usd } = answer;
+    let token_usage = token_usage.as_ref().and_then(raw);
+    let result = ResultFrame {
+        final_text,
+        success: error.is_none(),
+        status,
+        error: error.map(|e| e.message),
+        error_code: error.map(|e| e.code),
+        token_usage: token_usage.as_deref(),
+        metadata: Metadata { session_id: session.as_str() },
+    };
+    let done = DoneFrame {
+        status,
+        session_id: session.as_str(),
+        execution_id: execution.as_str(),
+        token_usage: token_usage.as_deref(),
+        total_cost_usd: *total_cost_usd,
+    };
+    let error = error.map(|error| Event::ours("error", error));
+    error.into_iter().chain([Event::ours("result", &result), Event::ours("done", &done)]).collect()
+}
+
+/// The box's JSON inside a frame of ours, token for token.
+fn raw(json: &WireJson) -> Option<Box<RawValue>> {
+    serde_json::from_slice(json.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::turn::verdict::Code;
+
+    fn names() -> Names {
+        Names {
+            session: SessionId::parse("ses_1").expect("an id"),
+            execution: ExecutionId::parse("e1").expect("an id"),
+        }
+    }
+
+    fn lines(events: &[Event]) -> Vec<String> {
+        let text = |b: &bytes::Bytes| String::from_utf8_lossy(b).into_owned();
+        let line = |e: &Event| text(e.name.as_bytes()) + " " + &text(e.data.as_bytes());
+        events.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_success_closes_with_result_and_done_and_keeps_the_boxs_tokens() {
+        let answer = Answer {
+            final_text: "hi".into(),
+            token_usage: Some(WireJson::from_json(b"{\"input\": 1.0}").expect("json")),
+            total_cost_usd: Some(0.5),
+        };
+        assert_eq!(
+            lines(&frames(&names(), &Verdict::Completed, &answer)),
+            [
+                r#"result {"finalText":"hi","success":true,"status":"success","tokenUsage":{"input":1.0},"metadata":{"sessionId":"ses_1"}}"#,
+                r#"done {"status":"success","sessionId":"ses_1","executionId":"e1","tokenUsage":{"input":1.0},"totalCostUsd":0.5}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failure_is_visible_in_error_and_in_result() {
+        let verdict = Verdict::ours(Code::BoxLost);
+        let got = lines(&frames(&names(), &verdict, &Answer::default()));
+        let [error, result, done] = got.as_slice() else { panic!("three frames, not {got:?}") };
+        assert!(error.starts_with("error {\"message\":") && error.contains("BOX_LOST"), "{error}");
+        assert!(result.contains(r#""success":false,"status":"failed","error":"#), "{result}");
+        assert!(result.contains(r#""errorCode":"BOX_LOST""#), "{result}");
+        assert!(done.starts_with(r#"done {"status":"failed""#), "{done}");
+    }
+
+    #[test]
+    fn a_cancelled_turn_says_so_three_times() {
+        let got = lines(&frames(&names(), &Verdict::Cancelled, &Answer::default()));
+        assert_eq!(got.len(), 3);
+        assert!(got.iter().all(|line| line.to_lowercase().contains("cancelled")), "{got:?}");
+    }
+}

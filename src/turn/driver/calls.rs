@@ -1,0 +1,149 @@
+//! The calls to the box that a driver makes, and what their failures mean to the turn.
+
+use crate::credential::Credential;
+use crate::metrics::turn::PollResult;
+use crate::turn::machine::{Failure, Input};
+use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
+
+use super::{Done, Driver};
+
+impl Driver {
+    /// Whom to be at the box, or `None` if the turn's credential is gone.
+    fn who(&self) -> Option<Option<Credential>> {
+        if !self.parts.needs_credential {
+            return Some(None);
+        }
+        let own = self.parts.inside.orders().credential;
+        let configured = self.parts.box_credential.clone();
+        let who = if self.use_box_credential { configured } else { own.or(configured) };
+        who.map(Some)
+    }
+
+    pub(super) async fn prepare(&mut self) -> Done {
+        let Some(who) = self.who() else {
+            return failed(Failure::Unauthorized);
+        };
+        match self.parts.upstream.prepare(who.as_ref(), &self.parts.ids).await {
+            Prepare::Ready(prepared) => self.intend(prepared).await,
+            Prepare::Refused(refusal) => {
+                self.refusal = Some(refusal);
+                Done::Input(Input::Refused)
+            }
+            Prepare::Later(refusal, wait) => {
+                self.refusal = Some(refusal);
+                failed(Failure::Later(wait))
+            }
+            Prepare::Failed(error) => self.failure(&error),
+        }
+    }
+
+    pub(super) async fn dispatch(&mut self) -> Done {
+        let (body, prepared) = (self.parts.inside.orders().body, self.parts.prepared.clone());
+        let (Some(body), Some(prepared), Some(who)) = (body, prepared, self.who()) else {
+            return failed(Failure::Unauthorized);
+        };
+        let ids = &self.parts.ids;
+        self.parts.metrics.dispatches.inc();
+        match self.parts.upstream.dispatch(who.as_ref(), ids, &prepared, &body).await {
+            Dispatch::Accepted(accepted) => self.dispatched(prepared, accepted).await,
+            Dispatch::NotSent(error) => {
+                tracing::info!(%error, "the prompt did not leave");
+                Done::Input(Input::NotSent)
+            }
+            Dispatch::Later(refusal, wait) => {
+                self.refusal = Some(refusal);
+                failed(Failure::Later(wait))
+            }
+            Dispatch::Refused(refusal) => {
+                self.refusal = Some(refusal);
+                Done::Input(Input::Refused)
+            }
+            Dispatch::Unanswered(error) => {
+                tracing::warn!(%error, "the prompt left and was not answered; looking for it");
+                self.parts.metrics.unanswered.inc();
+                Done::Input(Input::Unanswered)
+            }
+        }
+    }
+
+    pub(super) async fn find(&mut self) -> Done {
+        let Some(prepared) = self.parts.prepared.clone() else {
+            return failed(Failure::Nonsense);
+        };
+        let Some(who) = self.who() else {
+            return self.unauthorized();
+        };
+        self.parts.budget.turn().await;
+        match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
+            Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
+            Ok(Found::Absent) => Done::Input(Input::Absent),
+            Err(error) => self.failure(&error),
+        }
+    }
+
+    pub(super) async fn poll(&mut self, depth: Depth) -> Done {
+        let Some(bound) = self.parts.bound.clone() else {
+            return failed(Failure::Nonsense);
+        };
+        let Some(who) = self.who() else {
+            return self.unauthorized();
+        };
+        let depth = match depth {
+            Depth::Messages => Depth::Messages,
+            Depth::Status => self.depth,
+        };
+        self.parts.budget.turn().await;
+        let polled =
+            self.parts.upstream.poll(who.as_ref(), &bound, &self.parts.cursor, depth).await;
+        match polled {
+            Ok(page) => self.take_page(page).await,
+            Err(error) => {
+                self.parts.metrics.polls(PollResult::Failed).inc();
+                self.failure(&error)
+            }
+        }
+    }
+
+    pub(super) async fn stop_box(&mut self) {
+        let Some(session) = self.parts.bound.as_ref().map(|bound| bound.session.clone()) else {
+            return;
+        };
+        let Some(who) = self.who() else { return };
+        if let Err(error) = self.parts.upstream.cancel(who.as_ref(), &session).await {
+            tracing::warn!(%error, "the box was asked to stop and did not answer");
+        }
+    }
+
+    fn failure(&mut self, error: &Error) -> Done {
+        tracing::debug!(%error, "a call to the box fails");
+        match error {
+            Error::Unauthorized(_) => self.unauthorized(),
+            Error::Connect(_) | Error::NoAnswer(_) => failed(Failure::Unreachable),
+            Error::Later { retry_after, .. } => failed(Failure::Later(*retry_after)),
+            Error::Status(_) | Error::Gone | Error::Nonsense(_) | Error::TooLarge(_) => {
+                failed(Failure::Nonsense)
+            }
+        }
+    }
+
+    /// The client's credential has expired or is gone: the configured one is tried once, else
+    /// the turn waits for its owner.
+    fn unauthorized(&mut self) -> Done {
+        let configured = self.parts.needs_credential && self.parts.box_credential.is_some();
+        if configured && !self.use_box_credential && self.parts.inside.orders().credential.is_some()
+        {
+            self.use_box_credential = true;
+            return Done::Input(Input::CredentialArrived);
+        }
+        self.parts.inside.tell(|status| status.needs_credential = true);
+        failed(Failure::Unauthorized)
+    }
+
+    pub(super) fn authorized(&self) {
+        self.parts.inside.tell(|status| status.needs_credential = false);
+    }
+}
+
+fn failed(failure: Failure) -> Done {
+    Done::Input(Input::Failed(failure))
+}

@@ -1,0 +1,223 @@
+//! Does what the machine says: one task per running turn, whatever the number of its readers.
+//!
+//! Each [`Action`] becomes one call to the box or one append to the log, and what happened goes
+//! back as one [`Input`]. The intent is durable before the dispatch leaves; a page's events and
+//! the cursor that produced them are one append; the verdict stands in one batch with `done`.
+//!
+//! Durable: nothing is told to anyone before its append has resolved.
+//! Stopping drops whatever call is under way but a dispatch; the turn stays unfinished on purpose
+//! and goes on after a restart.
+
+mod calls;
+mod writes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::credential::Credential;
+use crate::event::Seq;
+use crate::log::Log;
+use crate::metrics::turn::Metrics;
+use crate::mode::Outcome;
+use crate::upstream::budget::BoxBudget;
+use crate::upstream::schedule::Schedule;
+use crate::upstream::{Answer, Bound, Depth, PollCursor, Prepared, Refusal, TurnIds, Upstream};
+
+use super::control;
+use super::handle::{Answered, Inside};
+use super::machine::{Action, Input, Machine};
+
+/// What a driver is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The box's adapter.
+    pub upstream: Arc<dyn Upstream>,
+    /// How often the box may be polled.
+    pub budget: BoxBudget,
+    /// When to poll.
+    pub schedule: Schedule,
+    /// The session's log.
+    pub log: Log,
+    /// New, or resumed.
+    pub machine: Machine,
+    /// The turn's side of its handle.
+    pub inside: Inside,
+    /// The turn's names.
+    pub ids: TurnIds,
+    /// The record to write first; none for a resumed turn.
+    pub accept: Option<control::Accepted>,
+    /// Whether its starter showed a credential: then nothing is asked of the box without one.
+    pub needs_credential: bool,
+    /// The configured credential, used when the client's own is gone or refused.
+    pub box_credential: Option<Credential>,
+    /// What `prepare` had come to before a restart.
+    pub prepared: Option<Prepared>,
+    /// The turn as the box has it, if it was dispatched before a restart.
+    pub bound: Option<Bound>,
+    /// How far it was read before a restart.
+    pub cursor: PollCursor,
+    /// The families of this floor.
+    pub metrics: Metrics,
+}
+
+/// Drives one turn. See the module.
+#[derive(Debug)]
+pub struct Driver {
+    parts: Parts,
+    /// The next thing to do.
+    action: Action,
+    /// What the agent had said at the last read.
+    answer: Answer,
+    /// How deep the next poll reads, as the schedule says.
+    depth: Depth,
+    /// What the last read of the messages took, until the schedule knows.
+    messages_took: Option<Duration>,
+    /// The box's last word before it took the turn.
+    refusal: Option<Refusal>,
+    /// The client's credential was refused; the configured one is used until another arrives.
+    use_box_credential: bool,
+}
+
+/// What [`Driver::advance`] stopped at.
+#[derive(Debug)]
+pub enum Milestone {
+    /// The box has the turn, and that is durable. Call `announce` and `advance` again.
+    Dispatched(Bound),
+    /// The close-out is durable.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// The number of its `done`.
+        last: Seq,
+    },
+    /// The turn never was; what to tell its starter.
+    Withdrawn(Answered),
+    /// Told to stop, or the log is gone: unfinished on purpose.
+    Stopped,
+}
+
+/// Either the machine's next input, or the end of this call of `advance`.
+enum Done {
+    Input(Input),
+    Milestone(Milestone),
+}
+
+impl Driver {
+    /// A driver at its first action.
+    #[must_use]
+    pub fn new(mut parts: Parts) -> Self {
+        let action = parts.machine.begin(Instant::now());
+        Self {
+            parts,
+            action,
+            answer: Answer::default(),
+            depth: Depth::Messages,
+            messages_took: None,
+            refusal: None,
+            use_box_credential: false,
+        }
+    }
+
+    /// Tells how the dispatch was answered; the first word counts.
+    pub fn announce(&self, answered: Answered) {
+        self.parts.inside.tell(|status| {
+            status.answered.get_or_insert(answered);
+        });
+    }
+
+    /// Goes on until the next milestone, or until `stop`.
+    pub async fn advance(&mut self, stop: &CancellationToken) -> Milestone {
+        loop {
+            let input = match self.perform(self.action.clone(), stop).await {
+                Done::Input(input) => input,
+                Done::Milestone(milestone) => return milestone,
+            };
+            let dispatched = input == Input::Dispatched;
+            self.action = self.parts.machine.step(Instant::now(), input);
+            self.tell_phase();
+            if let (true, Some(bound)) = (dispatched, &self.parts.bound) {
+                return Milestone::Dispatched(bound.clone());
+            }
+        }
+    }
+
+    fn tell_phase(&self) {
+        let phase = self.parts.machine.phase();
+        self.parts.inside.tell(|status| {
+            if status.phase != phase {
+                tracing::debug!(%phase, "turn moves");
+                status.phase = phase;
+            }
+            status.needs_body = matches!(self.action, Action::Await(_));
+        });
+    }
+
+    async fn perform(&mut self, action: Action, stop: &CancellationToken) -> Done {
+        // Dropping is safe in every arm: a call to the box that only reads or opens is repeated
+        // after a restart, and an append that was handed over is in the log or is not.
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if action != Action::Dispatch => {
+                Done::Milestone(Milestone::Stopped)
+            }
+            done = self.act(action) => done,
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Done {
+        match action {
+            Action::Prepare => self.prepare().await,
+            Action::Dispatch => self.dispatch().await,
+            Action::Find => self.find().await,
+            Action::Poll(depth) => self.poll(depth).await,
+            Action::CancelAtBox => {
+                self.stop_box().await;
+                Done::Input(Input::Tick)
+            }
+            Action::Pause { pace, until } => {
+                let took = self.messages_took.take();
+                let next = self.parts.schedule.next(Instant::now(), pace, took, rand::random());
+                self.depth = next.depth;
+                self.wait(next.at.min(until)).await
+            }
+            Action::Await(until) => self.wait(until).await,
+            Action::Finish { verdict, stop_box } => {
+                self.parts.inside.tell(|status| status.closing = true);
+                self.finish(&verdict, stop_box).await
+            }
+            Action::Withdraw(why) => self.withdraw(why).await,
+            Action::Stop => Done::Milestone(Milestone::Stopped),
+        }
+    }
+
+    /// Waits for the time or for newer orders, whichever comes first.
+    async fn wait(&mut self, until: Instant) -> Done {
+        // Both arms only wait; an order that comes with the time is taken at the next wait.
+        let ordered = tokio::select! {
+            biased;
+            () = self.parts.inside.changed() => true,
+            () = tokio::time::sleep_until(until) => false,
+        };
+        if !ordered {
+            return Done::Input(Input::Tick);
+        }
+        let orders = self.parts.inside.take_orders();
+        self.use_box_credential = false;
+        let waits_for_body = matches!(self.action, Action::Await(_));
+        Done::Input(if orders.cancel && !self.cancel_known() {
+            self.remember_cancel().await;
+            Input::CancelAsked
+        } else if waits_for_body && orders.body.is_some() {
+            Input::BodyArrived
+        } else {
+            Input::CredentialArrived
+        })
+    }
+
+    fn cancel_known(&self) -> bool {
+        self.parts.machine.is_cancel_asked()
+    }
+}

@@ -1,0 +1,168 @@
+//! What a driver writes to the log: each function is one append, or one for each step of a page.
+//!
+//! Durable: whatever a function here reports back has happened only because its append resolved.
+
+use crate::log::{self, Batch};
+use crate::metrics::turn::PollResult;
+use crate::turn::close_out::{self, Names};
+use crate::turn::control::{self, Dispatched, Finished, TurnRecord, wall_ms};
+use crate::turn::handle::Answered;
+use crate::turn::machine::{Input, Seen};
+use crate::turn::verdict::{Verdict, Withdrawal};
+use crate::upstream::{Accepted, Bound, Page, PageStep, Prepared};
+
+use super::{Done, Driver, Milestone};
+
+impl Driver {
+    /// Writes that a new turn was accepted; before the first `advance`.
+    ///
+    /// # Errors
+    /// The log did not take it: the turn never was.
+    pub async fn accept(&mut self) -> Result<(), Answered> {
+        let Some(accept) = self.parts.accept.take() else {
+            return Ok(());
+        };
+        let batch = Batch::default().control(TurnRecord::Accepted(accept).encode());
+        match self.parts.log.append(batch).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "the log does not take a new turn");
+                Err(Answered::Withdrawn(Withdrawal::LogUnavailable))
+            }
+        }
+    }
+
+    /// A stop that was asked for outlives a restart. If the log refuses the note, the stop is
+    /// still obeyed now.
+    pub(super) async fn remember_cancel(&self) {
+        let batch = Batch::default().control(TurnRecord::CancelAsked.encode());
+        if let Err(error) = self.parts.log.append(batch).await {
+            tracing::warn!(%error, "the log does not take a request to stop");
+        }
+    }
+
+    /// Makes the intent to dispatch durable.
+    pub(super) async fn intend(&mut self, prepared: Prepared) -> Done {
+        let Prepared { session, notes } = prepared.clone();
+        let record = control::Prepared { at_ms: wall_ms(), session, notes };
+        let batch = Batch::default().control(TurnRecord::Prepared(record).encode());
+        match self.append(batch).await {
+            Ok(_) => {
+                self.parts.prepared = Some(prepared);
+                Done::Input(Input::Prepared)
+            }
+            Err(done) => done,
+        }
+    }
+
+    /// Makes it durable that the box has the turn, with the events that open it.
+    pub(super) async fn dispatched(&mut self, prepared: Prepared, accepted: Accepted) -> Done {
+        let Accepted { session, execution, frames } = accepted;
+        let ids = self.parts.ids.clone();
+        let bound = Bound { ids, prepared, session: session.clone(), execution: execution.clone() };
+        let record = Dispatched { at_ms: wall_ms(), session, execution };
+        let batch = Batch::default().control(TurnRecord::Dispatched(record).encode());
+        let opens = frames.iter().any(|frame| frame.name == *"execution.started");
+        let opening = (!opens).then(|| close_out::execution_started(&self.names(Some(&bound))));
+        let batch = opening.into_iter().chain(frames).fold(batch, Batch::event);
+        match self.append(batch).await {
+            Ok(_) => {
+                self.parts.bound = Some(bound);
+                self.authorized();
+                Done::Input(Input::Dispatched)
+            }
+            Err(done) => done,
+        }
+    }
+
+    /// Appends a page step by step; what the log refuses is read again later.
+    pub(super) async fn take_page(&mut self, page: Page) -> Done {
+        let Page { steps, view, messages_took } = page;
+        self.authorized();
+        self.messages_took = messages_took.or(self.messages_took);
+        let changed = steps.iter().any(|step| !step.events.is_empty());
+        let result = if changed { PollResult::Changed } else { PollResult::Unchanged };
+        self.parts.metrics.polls(result).inc();
+        for PageStep { events, delta } in steps {
+            self.parts.metrics.events.inc_by(events.len() as u64);
+            let batch = events.into_iter().fold(Batch::default(), Batch::event);
+            let batch = batch.control(TurnRecord::Polled(delta.clone()).encode());
+            if let Err(done) = self.append(batch).await {
+                return done;
+            }
+            self.parts.cursor.fold(delta);
+        }
+        if let Some(answer) = view.answer {
+            self.answer = answer;
+        }
+        let (activity, started, ending) = (view.activity, view.started, view.ending);
+        Done::Input(Input::Polled(Seen { activity, started, ending, changed }))
+    }
+
+    pub(super) async fn finish(&mut self, verdict: &Verdict, stop_box: bool) -> Done {
+        if stop_box {
+            self.stop_box().await;
+        }
+        let (outcome, code) = (verdict.outcome(), verdict.code());
+        let record = Finished {
+            at_ms: wall_ms(),
+            outcome: outcome.as_str().to_owned(),
+            code: code.map(|code| code.as_str().to_owned()),
+        };
+        let names = self.names(self.parts.bound.as_ref());
+        let frames = close_out::frames(&names, verdict, &self.answer);
+        let batch = frames.into_iter().fold(Batch::default(), Batch::event);
+        let batch = batch.control(TurnRecord::Finished(record).encode());
+        match self.append(batch).await {
+            Ok(appended) => {
+                self.parts.machine.closed();
+                self.tell_phase();
+                let label = code.map_or("none", |code| code.label());
+                self.parts.metrics.verdict(outcome, label).inc();
+                tracing::info!(%outcome, code = label, "turn ends");
+                let last = appended.tail.next_seq.previous();
+                Done::Milestone(Milestone::Finished { outcome, last })
+            }
+            Err(done) => done,
+        }
+    }
+
+    pub(super) async fn withdraw(&mut self, why: Withdrawal) -> Done {
+        let batch = Batch::default().control(TurnRecord::Withdrawn.encode());
+        if let Err(done) = self.append(batch).await {
+            return done;
+        }
+        self.parts.machine.closed();
+        self.tell_phase();
+        self.parts.metrics.withdrawn(why.code()).inc();
+        tracing::info!(code = why.code(), "turn is withdrawn");
+        let answered = match (why, self.refusal.take()) {
+            (Withdrawal::Refused, Some(refusal)) => Answered::Refused(refusal),
+            (why, _) => Answered::Withdrawn(why),
+        };
+        Done::Milestone(Milestone::Withdrawn(answered))
+    }
+
+    async fn append(&self, batch: Batch) -> Result<log::Appended, Done> {
+        self.parts.log.append(batch).await.map_err(|error| match error {
+            log::Error::Refused(_) | log::Error::TooLarge(_) => {
+                tracing::warn!(%error, "the log refuses a page; it is read again later");
+                Done::Input(Input::LogRefused)
+            }
+            log::Error::Poisoned | log::Error::Closed | log::Error::Read(_) => {
+                tracing::error!(%error, "the turn stands still until afterbay is restarted");
+                Done::Milestone(Milestone::Stopped)
+            }
+        })
+    }
+
+    fn names(&self, bound: Option<&Bound>) -> Names {
+        let ids = &self.parts.ids;
+        let known = bound.map(|bound| bound.session.clone());
+        let session = known
+            .or_else(|| ids.box_session.clone())
+            .or_else(|| ids.client_session.clone())
+            .unwrap_or_else(|| self.parts.log.key().session_id());
+        Names { session, execution: ids.execution.clone() }
+    }
+}

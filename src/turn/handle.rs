@@ -1,0 +1,151 @@
+//! The two sides of a running turn: what others tell it, and what it tells others.
+//!
+//! Both are states, not queues: the newest order and the newest status count, nothing piles up.
+
+use tokio::sync::watch;
+
+use crate::credential::Credential;
+use crate::mode::Phase;
+use crate::upstream::{Body, Refusal};
+
+use super::verdict::Withdrawal;
+
+/// What others want of a turn.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// Somebody asked for a stop.
+    pub cancel: bool,
+    /// The credential to use, unless the turn was started without one.
+    pub credential: Option<Credential>,
+    /// The body, until it is dispatched.
+    pub body: Option<Body>,
+}
+
+/// What a turn tells.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Where it is.
+    pub phase: Phase,
+    /// Whether it waits for a credential that the box accepts.
+    pub needs_credential: bool,
+    /// Whether it waits for its body to be sent again.
+    pub needs_body: bool,
+    /// Whether its close-out is being written: clients may see `done` at any moment.
+    pub closing: bool,
+    /// How the dispatch was answered, once it was.
+    pub answered: Option<Answered>,
+}
+
+/// How the dispatch of a turn was answered.
+#[derive(Debug, Clone)]
+pub enum Answered {
+    /// The box has it, or had it: the turn may be over.
+    Running,
+    /// The box refused it; nothing of it is kept.
+    Refused(Refusal),
+    /// It never reached the box and was given up; nothing of it is kept.
+    Withdrawn(Withdrawal),
+    /// Afterbay stopped meanwhile; the turn goes on after its restart.
+    Stopped,
+}
+
+/// The outside of a running turn. Clones reach the same turn.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    orders: watch::Sender<Orders>,
+    status: watch::Receiver<Status>,
+}
+
+/// The inside: what the driver holds.
+#[derive(Debug)]
+pub struct Inside {
+    orders: watch::Receiver<Orders>,
+    status: watch::Sender<Status>,
+}
+
+/// Both sides of a turn that begins with these orders.
+#[must_use]
+pub fn pair(orders: Orders) -> (Handle, Inside) {
+    let (orders, ordered) = watch::channel(orders);
+    let status = Status {
+        phase: Phase::Accepted,
+        needs_credential: false,
+        needs_body: false,
+        closing: false,
+        answered: None,
+    };
+    let (tell, status) = watch::channel(status);
+    (Handle { orders, status }, Inside { orders: ordered, status: tell })
+}
+
+impl Handle {
+    /// Asks for a stop.
+    pub fn cancel(&self) {
+        self.orders.send_modify(|orders| orders.cancel = true);
+    }
+
+    /// Hands over a credential that the box has accepted.
+    pub fn adopt(&self, credential: Credential) {
+        self.orders.send_modify(|orders| orders.credential = Some(credential));
+    }
+
+    /// Hands over the body of a turn that lost it.
+    pub fn supply(&self, body: Body) {
+        self.orders.send_modify(|orders| orders.body = Some(body));
+    }
+
+    /// Frees the body once it is dispatched.
+    pub fn forget_body(&self) {
+        self.orders.send_if_modified(|orders| {
+            orders.body = None;
+            false
+        });
+    }
+
+    /// What the turn last told.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Resolves when nobody drives the turn any more.
+    // Cancel-safe: it only waits.
+    pub async fn ended(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+
+    /// Resolves when the dispatch is answered.
+    // Cancel-safe: it only waits.
+    pub async fn answered(&self) -> Answered {
+        let mut status = self.status.clone();
+        let told = status.wait_for(|status| status.answered.is_some()).await;
+        told.ok().and_then(|status| status.answered.clone()).unwrap_or(Answered::Stopped)
+    }
+}
+
+impl Inside {
+    /// The newest orders, still counted as news.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.orders.borrow().clone()
+    }
+
+    /// The newest orders; [`Inside::changed`] fires only for later ones.
+    pub fn take_orders(&mut self) -> Orders {
+        self.orders.borrow_and_update().clone()
+    }
+
+    /// Resolves when there are newer orders; never if nobody is left to give any.
+    // Cancel-safe: it only waits.
+    pub async fn changed(&mut self) {
+        if self.orders.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells others something new.
+    pub fn tell(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(change);
+    }
+}

@@ -1,0 +1,232 @@
+//! What the log remembers of a session's turns: control records, folded in their order.
+//!
+//! Pure, so that resuming is the same in every test and after every crash. The last turn without
+//! `Finished` or `Withdrawn` is unfinished: a driver goes on with it from [`Unfinished`].
+
+use std::time::Duration;
+
+use crate::credential::CredentialHash;
+use crate::event::Seq;
+use crate::upstream::{Bound, PollCursor, Prepared, TurnIds};
+
+use super::control::{self, Accepted, Dispatched, Finished, TurnRecord};
+use super::machine::{ResumePoint, Stage};
+
+/// A session's turns as its control records tell them.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Turns that have their verdict, oldest first.
+    pub finished: Vec<FinishedTurn>,
+    /// The one that has not.
+    pub unfinished: Option<Unfinished>,
+    /// Credentials that the box vouched for.
+    pub readers: Vec<CredentialHash>,
+}
+
+/// A turn with its verdict.
+#[derive(Debug, Clone)]
+pub struct FinishedTurn {
+    /// Its ids and starter.
+    pub accepted: Accepted,
+    /// What the box assigned.
+    pub dispatched: Option<Dispatched>,
+    /// How it ended.
+    pub finished: Finished,
+    /// The number of its first event.
+    pub from: Seq,
+    /// The number of its `done`.
+    pub last: Seq,
+}
+
+/// A turn without its verdict.
+#[derive(Debug, Clone)]
+pub struct Unfinished {
+    /// Its ids, starter and body digest.
+    pub accepted: Accepted,
+    /// The intent to dispatch.
+    pub prepared: Option<control::Prepared>,
+    /// What the box assigned.
+    pub dispatched: Option<Dispatched>,
+    /// How far it was read.
+    pub cursor: PollCursor,
+    /// Whether a stop was asked for.
+    pub cancel_asked: bool,
+    /// The number of its first event.
+    pub from: Seq,
+}
+
+impl History {
+    /// Takes in the next control record; `next_seq` is the number of the first event after it.
+    pub fn fold(&mut self, record: TurnRecord, next_seq: Seq) {
+        match record {
+            TurnRecord::Accepted(accepted) => {
+                self.unfinished = Some(Unfinished::new(accepted, next_seq));
+            }
+            TurnRecord::Prepared(prepared) => self.on_turn(|turn| turn.prepared = Some(prepared)),
+            TurnRecord::Dispatched(dispatched) => {
+                self.on_turn(|turn| turn.dispatched = Some(dispatched));
+            }
+            TurnRecord::Polled(delta) => self.on_turn(|turn| turn.cursor.fold(delta)),
+            TurnRecord::CancelAsked => self.on_turn(|turn| turn.cancel_asked = true),
+            TurnRecord::ReaderAdded(hash) => self.readers.push(hash),
+            TurnRecord::Withdrawn => self.unfinished = None,
+            TurnRecord::Finished(finished) => {
+                if let Some(turn) = self.unfinished.take() {
+                    self.finished.push(turn.finish(finished, next_seq.previous()));
+                }
+            }
+        }
+    }
+
+    /// A record about a turn whose acceptance is missing (damage) has nothing to change.
+    fn on_turn(&mut self, change: impl FnOnce(&mut Unfinished)) {
+        if let Some(turn) = &mut self.unfinished {
+            change(turn);
+        }
+    }
+}
+
+impl Unfinished {
+    fn new(accepted: Accepted, from: Seq) -> Self {
+        Self {
+            accepted,
+            prepared: None,
+            dispatched: None,
+            cursor: PollCursor::default(),
+            cancel_asked: false,
+            from,
+        }
+    }
+
+    fn finish(self, finished: Finished, last: Seq) -> FinishedTurn {
+        let Self { accepted, dispatched, from, prepared: _, cursor: _, cancel_asked: _ } = self;
+        FinishedTurn { accepted, dispatched, finished, from, last }
+    }
+
+    /// The turn's names; `box_session` is what earlier turns of its session bound.
+    #[must_use]
+    pub fn ids(&self, box_session: Option<crate::ids::SessionId>) -> TurnIds {
+        TurnIds {
+            client_session: self.accepted.client_session.clone(),
+            box_session,
+            execution: self.accepted.execution.clone(),
+            turn: self.accepted.turn.clone(),
+        }
+    }
+
+    /// What `prepare` had come to.
+    #[must_use]
+    pub fn prepared(&self) -> Option<Prepared> {
+        let control::Prepared { at_ms: _, session, notes } = self.prepared.clone()?;
+        Some(Prepared { session, notes })
+    }
+
+    /// The turn as the box has it, if it was dispatched.
+    #[must_use]
+    pub fn bound(&self, ids: &TurnIds) -> Option<Bound> {
+        let Dispatched { at_ms: _, session, execution } = self.dispatched.clone()?;
+        Some(Bound { ids: ids.clone(), prepared: self.prepared()?, session, execution })
+    }
+
+    /// Where the machine goes on, at this wall-clock time.
+    #[must_use]
+    pub fn point(&self, now_ms: u64) -> ResumePoint {
+        let ago = |at_ms: u64| Duration::from_millis(now_ms.saturating_sub(at_ms));
+        let accepted_ago = ago(self.accepted.at_ms);
+        let (stage, stage_ago) = match (&self.prepared, &self.dispatched) {
+            // Whatever else is missing: what was dispatched must never count as unsent.
+            (_, Some(dispatched)) => (Stage::Dispatched, ago(dispatched.at_ms)),
+            (Some(prepared), None) => (Stage::Prepared, ago(prepared.at_ms)),
+            (None, None) => (Stage::Accepted, accepted_ago),
+        };
+        ResumePoint { stage, accepted_ago, stage_ago, cancel_asked: self.cancel_asked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{BoxName, ExecutionId, SessionId};
+    use crate::upstream::CursorDelta;
+
+    fn accepted(at_ms: u64) -> TurnRecord {
+        TurnRecord::Accepted(Accepted {
+            at_ms,
+            box_name: BoxName::default_box(),
+            client_session: None,
+            execution: ExecutionId::mint(),
+            turn: None,
+            starter: None,
+            body_digest: [0; 32],
+        })
+    }
+
+    fn prepared(at_ms: u64) -> TurnRecord {
+        TurnRecord::Prepared(control::Prepared { at_ms, session: None, notes: String::new() })
+    }
+
+    fn dispatched(at_ms: u64) -> TurnRecord {
+        let session = SessionId::parse("ses_1").expect("an id");
+        TurnRecord::Dispatched(Dispatched { at_ms, session, execution: None })
+    }
+
+    fn finished() -> TurnRecord {
+        TurnRecord::Finished(Finished { at_ms: 0, outcome: "completed".into(), code: None })
+    }
+
+    fn history(records: impl IntoIterator<Item = (TurnRecord, u64)>) -> History {
+        let mut history = History::default();
+        for (record, next_seq) in records {
+            history.fold(record, Seq::new(next_seq));
+        }
+        history
+    }
+
+    #[test]
+    fn a_finished_turn_knows_its_first_and_last_event() {
+        let got =
+            history([(accepted(0), 4), (prepared(0), 4), (dispatched(0), 4), (finished(), 9)]);
+        let [turn] = got.finished.as_slice() else { panic!("one turn") };
+        assert_eq!((turn.from, turn.last), (Seq::new(4), Seq::new(8)));
+        assert!(got.unfinished.is_none());
+    }
+
+    #[test]
+    fn a_withdrawn_turn_leaves_nothing() {
+        let got = history([(accepted(0), 1), (prepared(0), 1), (TurnRecord::Withdrawn, 1)]);
+        assert!(got.finished.is_empty() && got.unfinished.is_none());
+    }
+
+    #[test]
+    fn an_unfinished_turn_resumes_where_its_last_record_says() {
+        let stage = |records: Vec<(TurnRecord, u64)>| {
+            let point = history(records).unfinished.expect("unfinished").point(10_000);
+            (point.stage, point.accepted_ago.as_secs(), point.stage_ago.as_secs())
+        };
+        assert_eq!(stage(vec![(accepted(4_000), 1)]), (Stage::Accepted, 6, 6));
+        assert_eq!(
+            stage(vec![(accepted(4_000), 1), (prepared(5_000), 1)]),
+            (Stage::Prepared, 6, 5)
+        );
+        let all = vec![(accepted(4_000), 1), (prepared(5_000), 1), (dispatched(8_000), 1)];
+        assert_eq!(stage(all), (Stage::Dispatched, 6, 2));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_time_away() {
+        let unfinished = history([(accepted(50_000), 1)]).unfinished.expect("unfinished");
+        assert_eq!(unfinished.point(10_000).accepted_ago, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_cursor_is_folded_from_every_poll_record() {
+        let delta = |name: &str| {
+            let mut delta = CursorDelta::default();
+            delta.set(name, "1".into());
+            TurnRecord::Polled(delta)
+        };
+        let got = history([(accepted(0), 1), (delta("a"), 2), (delta("b"), 3)]);
+        let cursor = got.unfinished.expect("unfinished").cursor;
+        assert_eq!((cursor.get("a"), cursor.get("b")), (Some("1"), Some("1")));
+    }
+}

@@ -1,0 +1,139 @@
+//! Sending the prompt, looking for one that went unanswered, and stopping the work.
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::{HeaderValue, StatusCode};
+
+use super::api::Session;
+use super::prepare::{Notes, look_up};
+use super::{in_directory, prompt, transcript};
+use crate::credential::Credential;
+use crate::ids::SessionId;
+use crate::metrics::upstream::Call;
+use crate::upstream::client::BoxClient;
+use crate::upstream::reply::{Reply, drop_hop_by_hop};
+use crate::upstream::{Accepted, Body, Dispatch, Error, Found, Prepared, TurnIds};
+
+/// Under which the execution is known to whoever logs at the box.
+const EXECUTION_HEADER: HeaderName = HeaderName::from_static("x-execution-id");
+
+pub(super) async fn dispatch(
+    client: &BoxClient,
+    who: Option<&Credential>,
+    ids: &TurnIds,
+    prepared: &Prepared,
+    body: &Body,
+) -> Dispatch {
+    let (session, notes, prompt) = match what_to_send(prepared, body) {
+        Ok(sendable) => sendable,
+        Err(error) => return Dispatch::NotSent(error),
+    };
+    let target = in_directory(&format!("/session/{session}/prompt_async"), &notes.directory);
+    let headers = headers_for(ids, &body.headers);
+    match client.act(Call::Prompt, who, &target, headers, prompt).await {
+        Ok(reply) => answered(session, reply),
+        // A credential that is no header value was not sent either.
+        Err(error @ (Error::Connect(_) | Error::Unauthorized(_))) => Dispatch::NotSent(error),
+        Err(
+            error @ (Error::NoAnswer(_)
+            | Error::Status(_)
+            | Error::Gone
+            | Error::Later { .. }
+            | Error::Nonsense(_)
+            | Error::TooLarge(_)),
+        ) => Dispatch::Unanswered(error),
+    }
+}
+
+fn what_to_send(
+    prepared: &Prepared,
+    body: &Body,
+) -> Result<(SessionId, Notes, bytes::Bytes), Error> {
+    let notes = Notes::read(prepared)?;
+    let prompt = prompt::translate(&body.bytes, &notes.message)
+        .map_err(|bad| Error::Nonsense(bad.to_string()))?;
+    Ok((prepared_session(prepared)?, notes, prompt))
+}
+
+fn prepared_session(prepared: &Prepared) -> Result<SessionId, Error> {
+    let unknown = || Error::Nonsense("the turn was prepared without a session".into());
+    prepared.session.clone().ok_or_else(unknown)
+}
+
+/// The client's end-to-end headers, without those that describe a body that was rewritten.
+fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
+    let mut headers = sent.clone();
+    drop_hop_by_hop(&mut headers);
+    for name in [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::ACCEPT,
+        header::ACCEPT_ENCODING,
+        header::EXPECT,
+        header::AUTHORIZATION,
+    ] {
+        headers.remove(name);
+    }
+    for name in ["content-md5", "digest", "content-digest", "repr-digest", "last-event-id"] {
+        headers.remove(name);
+    }
+    if let Ok(execution) = HeaderValue::from_str(ids.execution.as_str()) {
+        headers.insert(EXECUTION_HEADER, execution);
+    }
+    headers
+}
+
+/// Only a 204 says that the box has the prompt, and only a 4xx that it has not. Behind any other
+/// status may stand a gateway that lost the answer.
+fn answered(session: SessionId, reply: Reply) -> Dispatch {
+    if reply.status == StatusCode::NO_CONTENT {
+        return Dispatch::Accepted(Accepted { session, execution: None, frames: Vec::new() });
+    }
+    if matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        let retry_after = reply.retry_after();
+        return Dispatch::Later(reply.into_refusal(), retry_after);
+    }
+    if reply.status.is_client_error() && reply.status != StatusCode::REQUEST_TIMEOUT {
+        return Dispatch::Refused(reply.into_refusal());
+    }
+    if reply.status.is_success() {
+        return Dispatch::Unanswered(Error::Nonsense("the box took the prompt with a body".into()));
+    }
+    Dispatch::Unanswered(Error::Status(reply.status))
+}
+
+pub(super) async fn find(
+    client: &BoxClient,
+    who: Option<&Credential>,
+    prepared: &Prepared,
+) -> Result<Found, Error> {
+    let notes = Notes::read(prepared)?;
+    let session = prepared_session(prepared)?;
+    let place = transcript::Place { session: &session, directory: &notes.directory };
+    let anchor = transcript::Anchor { id: &notes.message, prompt: &notes.message };
+    let found = transcript::read_from(client, who, place, anchor, |_| ()).await?;
+    Ok(match found {
+        Some(()) => Found::Arrived(Accepted { session, execution: None, frames: Vec::new() }),
+        None => Found::Absent,
+    })
+}
+
+/// Asks the session's own directory to stop: asked elsewhere, the box says `true` and goes on.
+pub(super) async fn cancel(
+    client: &BoxClient,
+    who: Option<&Credential>,
+    session: &SessionId,
+) -> Result<(), Error> {
+    let reply = look_up(client, who, session).await?;
+    let directory = match reply.json::<Session<'_>>() {
+        Ok(session) => session.directory,
+        // In a session that is gone nothing runs.
+        Err(Error::Gone) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let target = in_directory(&format!("/session/{session}/abort"), &directory);
+    let empty = bytes::Bytes::from_static(b"{}");
+    let reply = client.act(Call::Abort, who, &target, HeaderMap::new(), empty).await?;
+    if reply.status.is_success() { Ok(()) } else { Err(reply.class()) }
+}

@@ -1,0 +1,42 @@
+//! The end-to-end tests: real `opencode` servers, a fake model that counts the prompts it runs,
+//! the daemon as a process of its own, and clients that are cut in the middle of frames.
+//!
+//! Promises: every process that a test starts ends with it; every wait is for a fact and has a
+//! deadline; every random choice comes from a printed seed (`AFTERBAY_SEED` runs it again).
+//!
+//! Parts in reading order: the cast (processes, box, model, daemon), the hops that break things
+//! at aimed points, the client and the oracle, then the scenarios.
+
+#[cfg(test)]
+mod e2e {
+    // The cast.
+    mod daemon;
+    mod fake_model;
+    mod http;
+    mod opencode;
+    mod process;
+    mod script;
+    mod seed;
+    mod stage;
+    mod wait;
+
+    // What breaks things.
+    mod box_hop;
+    mod client_hop;
+    mod kill_at_sync;
+
+    // Who watches.
+    mod client;
+    mod frames;
+    mod oracle;
+
+    // The scenarios.
+    mod boxes_that_fail;
+    mod credentials;
+    mod fifty;
+    mod kills;
+    mod languages;
+    mod people;
+    mod story;
+    mod turns;
+}

@@ -1,0 +1,175 @@
+//! The daemon as a process of its own: started on port 0, killed, and started again on the port
+//! and the folder it had.
+//!
+//! Whatever it wrote on stderr over all its lives is checked when the test ends: no panic, and
+//! none of the credentials that passed through it.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::http::Request;
+use super::process::Process;
+use super::wait;
+
+/// It opens its log and binds two ports: far below this even while the machine is busy.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the daemon is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Flags beyond those that every test gives, as `["--start-deadline", "5s"]`.
+    pub(crate) flags: Vec<&'static str>,
+    /// Variables.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    /// What must never stand in its log lines.
+    pub(crate) canaries: Vec<String>,
+}
+
+/// The daemon, running or dead.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    process: Option<Process>,
+    box_url: String,
+    settings: Settings,
+    folder: TempDir,
+    clients: SocketAddr,
+    admin: SocketAddr,
+    lives: usize,
+}
+
+impl Daemon {
+    /// Starts it in front of `box_url`; resolves when it serves.
+    pub(crate) async fn start(box_url: String, settings: Settings) -> Self {
+        let folder = tempfile::tempdir().expect("make the daemon's folder");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (clients, admin, lives) = (any, any, 0);
+        let mut daemon = Self { process: None, box_url, settings, folder, clients, admin, lives };
+        daemon.restart().await;
+        daemon
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        drop(self.process.take());
+    }
+
+    /// Resolves when it was killed by something else; panics if it ended in another way.
+    pub(crate) async fn killed(&mut self) {
+        let process = self.process.as_mut().expect("the daemon was started");
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        let killed = wait::within(Duration::from_secs(30), "the daemon is killed", async {
+            loop {
+                looks.tick().await;
+                if process.ended().is_some() {
+                    return process.killed_by();
+                }
+            }
+        });
+        assert_eq!(killed.await, Some(9), "the daemon ended by itself: {}", self.stderr());
+        self.process = None;
+    }
+
+    /// Starts it on the ports and the folder it had; resolves when it serves.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.lives += 1;
+        self.process = Some(self.spawn());
+        let stderr = self.path("stderr");
+        let serves = format!("the daemon serves; its log lines are in {}", stderr.display());
+        let (clients, admin) = wait::until(START_LIMIT, &serves, || {
+            let ended = self.process.as_mut().and_then(Process::ended);
+            assert_eq!(ended, None, "the daemon ended: {}", self.stderr());
+            std::future::ready(announced(&self.stdout_path()))
+        })
+        .await;
+        (self.clients, self.admin) = (clients, admin);
+    }
+
+    /// A number from `/metrics`, summed over its labels; 0 if it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = Request::get("/metrics").send(self.admin).await.expect("metrics");
+        assert_eq!(answer.status, 200);
+        let text = answer.bytes().await.expect("metrics in full");
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Its log lines over all lives.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.path("stderr")).expect("read the log lines")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Each life has its own, so that an older life's announcement is not taken for the new one's.
+    fn stdout_path(&self) -> PathBuf {
+        self.path(&format!("stdout-{}", self.lives))
+    }
+
+    fn spawn(&self) -> Process {
+        let stdout = File::create(self.stdout_path()).expect("open the daemon's stdout");
+        let stderr = File::options().create(true).append(true).open(self.path("stderr"));
+        let stderr = stderr.expect("open the daemon's stderr");
+        Process::start(Path::new(env!("CARGO_BIN_EXE_afterbay")), |command| {
+            self.dress(command);
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        })
+    }
+
+    fn dress(&self, command: &mut Command) {
+        command.args(["serve", "--kind", "opencode", "--box", &self.box_url]);
+        command.args(["--listen", &self.clients.to_string()]);
+        command.args(["--admin", &self.admin.to_string()]);
+        command.arg("--data-dir").arg(self.path("data"));
+        command.args(&self.settings.flags);
+        command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
+        command.env("RUST_BACKTRACE", "1");
+        command.envs(self.settings.environment.iter().map(|(name, value)| (name, value)));
+    }
+
+    /// What must hold for its log lines, whatever the test was about.
+    fn check_log_lines(&self) {
+        let lines = self.stderr();
+        assert!(!lines.contains("panicked at"), "the daemon panicked: {lines}");
+        for canary in &self.settings.canaries {
+            assert!(!lines.contains(canary), "a credential stands in the log lines");
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            // The folder goes with the test; this is what it will be asked about.
+            eprintln!("---- the daemon's log lines ----\n{}", self.stderr());
+        } else {
+            self.check_log_lines();
+        }
+    }
+}
+
+/// The addresses that it printed, once it has printed both.
+fn announced(stdout: &Path) -> Option<(SocketAddr, SocketAddr)> {
+    let text = fs::read_to_string(stdout).ok()?;
+    let address = |before: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(before))?;
+        line.parse().ok()
+    };
+    // The last line counts only when it is whole.
+    let whole = text.ends_with('\n');
+    whole.then_some((address("listening on http://")?, address("admin on http://")?))
+}

@@ -1,0 +1,13 @@
+//! Where the random choices of a test come from: a printed seed, so that a run can be repeated.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A generator from `AFTERBAY_SEED`, or from a fresh seed; the seed is printed.
+#[expect(clippy::disallowed_methods, reason = "the one variable that tests read")]
+pub(crate) fn generator() -> StdRng {
+    let given = std::env::var("AFTERBAY_SEED").ok();
+    let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number as seed"));
+    println!("AFTERBAY_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
