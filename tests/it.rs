@@ -11,5 +11,6 @@ mod it {
     mod connections;
     mod machine;
     mod shortage;
+    mod shutdown;
     mod tidy;
 }

@@ -15,7 +15,7 @@ use crate::telemetry;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
-    /// A TOML file with further settings [AFTERBAY_CONFIG]
+    /// A TOML file with further settings; AFTERBAY_CONFIG names one too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
