@@ -31,18 +31,16 @@ pub(crate) async fn post(
     };
     let who = auth::credential(&parts.headers)?;
     let sessions = door.doors.sessions.clone();
-    let abort = door.doors.tasks.spawn("abort turn", async move {
-        sessions.abort(&session, who.as_ref()).await
-    });
+    let abort = door
+        .doors
+        .tasks
+        .spawn("abort turn", async move { sessions.abort(&session, who.as_ref()).await });
     let resource = Resource::Session(id);
     match abort.await {
         Ok(Ok(Abort::Asked)) => Ok(asked()),
         Ok(Ok(Abort::NothingRuns)) => door.pass(parts, body).await,
         Ok(Err(AbortError::Denied(denied))) => Err(Error::Denied(Refused { denied, resource })),
-        Ok(Err(error @ AbortError::Box(_))) => Err(Error::Abort {
-            error,
-            session: resource,
-        }),
+        Ok(Err(error @ AbortError::Box(_))) => Err(Error::Abort { error, session: resource }),
         Err(error) => {
             tracing::error!(%error, "abort a turn");
             Err(Error::Internal)
@@ -51,16 +49,10 @@ pub(crate) async fn post(
 }
 
 fn asked() -> Response {
-    let told = Told {
-        success: true,
-        data: Cancelled { cancelled: true },
-    };
+    let told = Told { success: true, data: Cancelled { cancelled: true } };
     let mut response = Response::new(json(&told));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -85,12 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_has_the_sandboxs_form() {
-        let body = asked()
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = asked().into_body().collect().await.expect("a body").to_bytes();
         assert_eq!(body, r#"{"success":true,"data":{"cancelled":true}}"#);
     }
 }

@@ -81,51 +81,26 @@ fn readiness(health: Health, resumed: bool, draining: bool, mode: Mode) -> Readi
         Health::Poisoned => "poisoned",
         Health::Closed => "closed",
     };
-    let conditions = [
-        ("log", health == Health::Open),
-        ("resumed", resumed),
-        ("not draining", !draining),
-    ];
-    let missing: Vec<_> = conditions
-        .into_iter()
-        .filter(|(_, holds)| !holds)
-        .map(|(name, _)| name)
-        .collect();
-    Readiness {
-        ready: missing.is_empty(),
-        missing,
-        log,
-        resumed,
-        draining,
-        mode: mode.as_str(),
-    }
+    let conditions =
+        [("log", health == Health::Open), ("resumed", resumed), ("not draining", !draining)];
+    let missing: Vec<_> =
+        conditions.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
+    Readiness { ready: missing.is_empty(), missing, log, resumed, draining, mode: mode.as_str() }
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     let (health, draining) = (admin.store.health(), admin.drain.is_cancelled());
     let readiness = readiness(health, admin.resumed.is_set(), draining, admin.mode);
-    let status = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(status, "application/json", json(&readiness))
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     match admin.metrics.render() {
-        Ok(text) => answer(
-            StatusCode::OK,
-            "text/plain; version=0.0.4",
-            Body::from(text),
-        ),
+        Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4", Body::from(text)),
         Err(error) => {
             tracing::error!(%error, "render metrics");
-            answer(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "text/plain",
-                Body::empty(),
-            )
+            answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Body::empty())
         }
     }
 }

@@ -71,10 +71,7 @@ mod tests {
     #[test]
     fn two_of_them_or_one_that_is_not_text_is_refused() {
         for values in [&[&b"Bearer a"[..], b"Bearer b"][..], &[b"Bearer \xff"]] {
-            assert!(matches!(
-                credential(&headers(values)),
-                Err(Error::InvalidCredential)
-            ));
+            assert!(matches!(credential(&headers(values)), Err(Error::InvalidCredential)));
         }
     }
 }

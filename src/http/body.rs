@@ -35,10 +35,7 @@ impl Budget {
     /// At most `most` bytes for one body and `all` for all of them.
     pub(crate) fn new(most: usize, all: usize) -> Self {
         let all = all.min(Semaphore::MAX_PERMITS);
-        Self {
-            bytes: Arc::new(Semaphore::new(all)),
-            most,
-        }
+        Self { bytes: Arc::new(Semaphore::new(all)), most }
     }
 
     /// Reads `body` to its end.
@@ -80,10 +77,7 @@ impl Budget {
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held {
-            bytes: bytes.freeze(),
-            share,
-        })
+        Ok(Held { bytes: bytes.freeze(), share })
     }
 }
 
@@ -105,10 +99,7 @@ mod tests {
     use super::*;
 
     fn chunks(parts: &[&'static str]) -> Body {
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|part| Ok::<_, Infallible>(*part))
-            .collect();
+        let parts: Vec<_> = parts.iter().map(|part| Ok::<_, Infallible>(*part)).collect();
         Body::from_stream(stream::iter(parts))
     }
 
@@ -119,15 +110,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_joined_and_its_share_comes_back() {
         let budget = Budget::new(8, 8);
-        let held = read(&budget, chunks(&["abc", "", "def"]))
-            .await
-            .expect("it fits");
+        let held = read(&budget, chunks(&["abc", "", "def"])).await.expect("it fits");
         assert_eq!(held.bytes, "abcdef");
         assert_eq!(budget.bytes.available_permits(), 2);
-        assert!(matches!(
-            read(&budget, chunks(&["abc"])).await,
-            Err(Error::TooManyBodies)
-        ));
+        assert!(matches!(read(&budget, chunks(&["abc"])).await, Err(Error::TooManyBodies)));
         assert_eq!(held.into_bytes(), "abcdef");
         assert_eq!(budget.bytes.available_permits(), 8);
     }
@@ -146,20 +132,14 @@ mod tests {
     async fn a_body_that_does_not_end_is_given_up() {
         let budget = Budget::new(4, 100);
         let endless = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-        assert!(matches!(
-            read(&budget, endless).await,
-            Err(Error::BodyTimeout)
-        ));
+        assert!(matches!(read(&budget, endless).await, Err(Error::BodyTimeout)));
     }
 
     #[tokio::test]
     async fn an_encoded_or_broken_body_is_refused() {
         let budget = Budget::new(4, 100);
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_ENCODING,
-            http::HeaderValue::from_static("gzip"),
-        );
+        headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         let encoded = budget.read(&headers, Body::from("{}")).await;
         assert!(matches!(encoded, Err(Error::ContentEncoding)));
         let broken = stream::iter([Ok("{"), Err(std::io::Error::other("gone"))]);

@@ -55,10 +55,7 @@ pub(crate) fn of_request(headers: &HeaderMap, query: &Query<'_>) -> LastEventId 
         return header;
     }
     let values = QUERY_NAMES.iter().filter_map(|name| query.get(name));
-    values
-        .map(|value| LastEventId::parse(value.as_bytes()))
-        .next()
-        .unwrap_or_default()
+    values.map(|value| LastEventId::parse(value.as_bytes())).next().unwrap_or_default()
 }
 
 /// The cursor of a session's log: as [`of_request`], then `since`, which names the first event
@@ -68,10 +65,7 @@ pub(crate) fn of_session_request(headers: &HeaderMap, query: &Query<'_>) -> Last
     if exclusive.is_given() {
         return exclusive;
     }
-    match query
-        .get("since")
-        .map(|value| LastEventId::parse(value.as_bytes()))
-    {
+    match query.get("since").map(|value| LastEventId::parse(value.as_bytes())) {
         Some(LastEventId::Seen(seq)) => LastEventId::Seen(seq.previous()),
         Some(LastEventId::NotANumber) => LastEventId::NotANumber,
         Some(LastEventId::None) | None => LastEventId::None,
@@ -116,10 +110,7 @@ mod tests {
 
     #[track_caller]
     fn check_source(lines: &[&'static str], query: &str, expected: LastEventId) {
-        assert_eq!(
-            of_request(&headers(lines), &Query::parse(Some(query))),
-            expected
-        );
+        assert_eq!(of_request(&headers(lines), &Query::parse(Some(query))), expected);
     }
 
     #[test]
@@ -143,13 +134,7 @@ mod tests {
 
     #[test]
     fn signs_and_spaces_in_a_query_are_not_numbers() {
-        for query in [
-            "after=+5",
-            "after=%2B5",
-            "after=%205",
-            "after=-0",
-            "after=5%20",
-        ] {
+        for query in ["after=+5", "after=%2B5", "after=%205", "after=-0", "after=5%20"] {
             check_source(&[], query, LastEventId::NotANumber);
         }
         check_source(&[], "after=007", seen(7));
@@ -170,16 +155,8 @@ mod tests {
     /// A turn with the ids 5 to 9 of a session whose next id is `next`.
     #[track_caller]
     fn check(cursor: LastEventId, next: u64, last: Option<u64>, expected: Start) {
-        let shown = Shown {
-            first: Seq::new(5),
-            next: Seq::new(next),
-            last: last.map(Seq::new),
-        };
-        assert_eq!(
-            choose(cursor, shown),
-            expected,
-            "{cursor:?} {next} {last:?}"
-        );
+        let shown = Shown { first: Seq::new(5), next: Seq::new(next), last: last.map(Seq::new) };
+        assert_eq!(choose(cursor, shown), expected, "{cursor:?} {next} {last:?}");
     }
 
     const START: Seq = Seq::new(4);
@@ -221,19 +198,12 @@ mod tests {
 
     #[test]
     fn a_sessions_log_begins_at_one_and_waits_at_its_tail() {
-        let shown = Shown {
-            first: Seq::new(1),
-            next: Seq::new(4),
-            last: None,
-        };
+        let shown = Shown { first: Seq::new(1), next: Seq::new(4), last: None };
         assert_eq!(choose(LastEventId::None, shown), Start::After(Seq::START));
         assert_eq!(choose(seen(0), shown), Start::After(Seq::START));
         assert_eq!(choose(seen(3), shown), Start::After(Seq::new(3)));
         assert_eq!(choose(seen(4), shown), Start::Reset(Seq::START));
-        let idle = Shown {
-            last: Some(Seq::new(3)),
-            ..shown
-        };
+        let idle = Shown { last: Some(Seq::new(3)), ..shown };
         assert_eq!(choose(seen(3), idle), Start::AtEnd);
         assert_eq!(choose(seen(4), idle), Start::Reset(Seq::START));
     }

@@ -122,9 +122,6 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("connection", "close"),
         ]));
-        assert_eq!(
-            kept,
-            headers(&[("retry-after", "7"), ("content-type", "text/html")])
-        );
+        assert_eq!(kept, headers(&[("retry-after", "7"), ("content-type", "text/html")]));
     }
 }

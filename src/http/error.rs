@@ -50,6 +50,9 @@ pub(crate) enum Error {
     /// A replay of nothing.
     #[error("name an execution: ?executionId= or X-Execution-ID")]
     ExecutionIdRequired,
+    /// A limit of lines that is none.
+    #[error("max_line must be a positive number")]
+    InvalidMaxLine,
     /// Bytes that are not JSON.
     #[error("the body is not valid JSON in UTF-8")]
     InvalidJson,
@@ -161,14 +164,7 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     const fn new(status: StatusCode, code: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            resource: None,
-            state: None,
-            quota: None,
-            retry_after: None,
-        }
+        Self { status, code, resource: None, state: None, quota: None, retry_after: None }
     }
 
     const fn later(status: StatusCode, code: &'static str) -> Self {
@@ -209,6 +205,7 @@ impl Error {
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
             Self::ExecutionIdRequired => Told::new(S::BAD_REQUEST, "EXECUTION_ID_REQUIRED"),
+            Self::InvalidMaxLine => Told::new(S::BAD_REQUEST, "INVALID_MAX_LINE"),
             Self::InvalidJson => Told::new(S::BAD_REQUEST, "INVALID_JSON"),
             Self::NotAnObject => Told::new(S::BAD_REQUEST, "INVALID_BODY"),
             Self::DuplicateKey(_) => Told::new(S::BAD_REQUEST, "DUPLICATE_KEY"),
@@ -226,10 +223,7 @@ impl Error {
             Self::Abort { error, session } => told_of_abort(error).about(session),
             Self::TooManyStreams => {
                 let told = Told::later(S::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS");
-                Told {
-                    quota: Some("streams"),
-                    ..told
-                }
+                Told { quota: Some("streams"), ..told }
             }
             Self::TooManyBodies => Told::later(S::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Self::Draining => Told::later(S::SERVICE_UNAVAILABLE, "DRAINING"),
@@ -253,16 +247,11 @@ impl Error {
     /// The answer.
     pub(crate) fn into_response(self) -> Response {
         let told = self.told();
-        let found = told
-            .resource
-            .filter(|_| told.status == StatusCode::NOT_FOUND);
+        let found = told.resource.filter(|_| told.status == StatusCode::NOT_FOUND);
         let found = found.map(Resource::named);
         let body = ErrorBody {
             success: false,
-            error: ErrorDetail {
-                code: told.code,
-                message: &self.to_string(),
-            },
+            error: ErrorDetail { code: told.code, message: &self.to_string() },
             resource_type: found.map(|(kind, _)| kind),
             resource_id: found.map(|(_, id)| id),
             current_state: told.state,
@@ -272,10 +261,7 @@ impl Error {
         let mut response = Response::new(json(&body));
         *response.status_mut() = told.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_AFTERBAY_ERROR, HeaderValue::from_static(told.code));
         if let Some(wait) = told.retry_after {
@@ -298,10 +284,7 @@ fn told_of_start(error: &StartError) -> Told<'_> {
         StartError::Denied(denied) => Told::denied(denied),
         StartError::Running { phase } => {
             let told = Told::new(StatusCode::CONFLICT, "TURN_RUNNING");
-            Told {
-                state: Some(phase.as_str()),
-                ..told
-            }
+            Told { state: Some(phase.as_str()), ..told }
         }
         StartError::BadPrompt(_) => Told::new(StatusCode::BAD_REQUEST, "INVALID_PROMPT"),
         StartError::LogUnavailable => {
@@ -331,15 +314,9 @@ fn told_of_abort(error: &AbortError) -> Told<'_> {
             }
             upstream::Error::Unauthorized(status) => Told::denied(&Denied { status: *status }),
             upstream::Error::Gone => Told::new(StatusCode::NOT_FOUND, "NOT_FOUND"),
-            upstream::Error::Later {
-                status,
-                retry_after,
-            } => {
+            upstream::Error::Later { status, retry_after } => {
                 let told = Told::later(*status, "BOX_BUSY");
-                Told {
-                    retry_after: retry_after.or(told.retry_after),
-                    ..told
-                }
+                Told { retry_after: retry_after.or(told.retry_after), ..told }
             }
             upstream::Error::Status(_)
             | upstream::Error::Nonsense(_)
@@ -388,11 +365,7 @@ mod tests {
     async fn answer(error: Error) -> (StatusCode, http::HeaderMap, Value) {
         let (parts, body) = error.into_response().into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
-        (
-            parts.status,
-            parts.headers,
-            serde_json::from_slice(&bytes).expect("JSON"),
-        )
+        (parts.status, parts.headers, serde_json::from_slice(&bytes).expect("JSON"))
     }
 
     #[track_caller]
@@ -405,9 +378,7 @@ mod tests {
     }
 
     fn denied(status: u16) -> Denied {
-        Denied {
-            status: StatusCode::from_u16(status).expect("a status"),
-        }
+        Denied { status: StatusCode::from_u16(status).expect("a status") }
     }
 
     #[tokio::test]
@@ -432,10 +403,7 @@ mod tests {
         );
 
         let session = SessionId::parse("s-1").expect("an id");
-        let refused = Refused {
-            denied: denied(404),
-            resource: Resource::Session(session),
-        };
+        let refused = Refused { denied: denied(404), resource: Resource::Session(session) };
         let (status, headers, body) = answer(Error::Denied(refused)).await;
         check_head(status, &headers, 404, "NOT_FOUND");
         assert_eq!(
@@ -443,10 +411,7 @@ mod tests {
             (&json!("session"), &json!("s-1"))
         );
 
-        let refused = Refused {
-            denied: denied(403),
-            resource: Resource::Execution(id),
-        };
+        let refused = Refused { denied: denied(403), resource: Resource::Execution(id) };
         let (status, headers, body) = answer(Error::Denied(refused)).await;
         check_head(status, &headers, 403, "FORBIDDEN");
         assert!(body.get("resourceId").is_none());
@@ -454,9 +419,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_409_says_where_the_other_turn_is_and_where_it_must_be() {
-        let error = Error::Start(StartError::Running {
-            phase: Phase::Waiting,
-        });
+        let error = Error::Start(StartError::Running { phase: Phase::Waiting });
         let (status, headers, body) = answer(error).await;
         check_head(status, &headers, 409, "TURN_RUNNING");
         assert_eq!(
@@ -476,43 +439,20 @@ mod tests {
     async fn check(error: Error, expected: u16, code: &str, retry_after: Option<&str>) {
         let (status, headers, _) = answer(error).await;
         check_head(status, &headers, expected, code);
-        let got = headers
-            .get("retry-after")
-            .map(|value| value.to_str().expect("text"));
+        let got = headers.get("retry-after").map(|value| value.to_str().expect("text"));
         assert_eq!(got, retry_after, "{code}");
     }
 
     #[tokio::test]
     async fn starts_and_withdrawals_have_their_statuses() {
         let prompt = StartError::BadPrompt(BadPrompt("no prompt".into()));
-        check(
-            Error::Start(StartError::Denied(denied(401))),
-            401,
-            "UNAUTHORIZED",
-            None,
-        )
-        .await;
+        check(Error::Start(StartError::Denied(denied(401))), 401, "UNAUTHORIZED", None).await;
         check(Error::Start(prompt), 400, "INVALID_PROMPT", None).await;
         let soon = Some("2");
-        check(
-            Error::Start(StartError::LogUnavailable),
-            503,
-            "LOG_UNAVAILABLE",
-            soon,
-        )
-        .await;
+        check(Error::Start(StartError::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
         check(Error::Start(StartError::Draining), 503, "DRAINING", soon).await;
-        check(
-            Error::Start(StartError::Overloaded),
-            503,
-            "OVERLOADED",
-            soon,
-        )
-        .await;
-        let withdrawn = |code| Error::Withdrawn {
-            code,
-            message: "m".into(),
-        };
+        check(Error::Start(StartError::Overloaded), 503, "OVERLOADED", soon).await;
+        let withdrawn = |code| Error::Withdrawn { code, message: "m".into() };
         check(withdrawn("BOX_UNREACHABLE"), 502, "BOX_UNREACHABLE", None).await;
         check(withdrawn("LOG_UNAVAILABLE"), 503, "LOG_UNAVAILABLE", soon).await;
     }
@@ -521,21 +461,13 @@ mod tests {
     async fn failed_aborts_have_their_statuses() {
         use upstream::Error as Box;
         let session = Resource::Session(SessionId::parse("s-1").expect("an id"));
-        let aborted = |error| Error::Abort {
-            error: AbortError::Box(error),
-            session: session.clone(),
-        };
+        let aborted =
+            |error| Error::Abort { error: AbortError::Box(error), session: session.clone() };
         let later = Box::Later {
             status: StatusCode::TOO_MANY_REQUESTS,
             retry_after: Some(Duration::from_millis(4100)),
         };
-        check(
-            aborted(Box::Connect("x".into())),
-            502,
-            "BOX_UNREACHABLE",
-            None,
-        )
-        .await;
+        check(aborted(Box::Connect("x".into())), 502, "BOX_UNREACHABLE", None).await;
         let refused = Box::Unauthorized(StatusCode::UNAUTHORIZED);
         check(aborted(refused), 401, "UNAUTHORIZED", None).await;
         check(aborted(later), 429, "BOX_BUSY", Some("5")).await;

@@ -24,6 +24,7 @@ use super::{Door, Doors};
 use crate::event::Seq;
 use crate::limits;
 use crate::session::{Answered, Session, TurnRef};
+use crate::sse::frame::DataLines;
 use crate::sse::last_event_id::LastEventId;
 use crate::upstream::Refusal;
 
@@ -38,6 +39,13 @@ pub(crate) enum By {
     Start,
 }
 
+/// What the client asks of its stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) cursor: LastEventId,
+    pub(crate) lines: DataLines,
+}
+
 /// Shows a turn.
 ///
 /// # Errors
@@ -45,25 +53,14 @@ pub(crate) enum By {
 pub(crate) async fn turn(
     door: &Door,
     turn: TurnRef,
-    cursor: LastEventId,
+    ask: Ask,
     by: By,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Error> {
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
     let (first, next) = (turn.from, turn.session.tail().next_seq);
-    let next = if by == By::Start {
-        first
-    } else {
-        next.max(first)
-    };
-    let start = cursor::choose(
-        cursor,
-        Shown {
-            first,
-            next,
-            last: turn.last(),
-        },
-    );
+    let next = if by == By::Start { first } else { next.max(first) };
+    let start = cursor::choose(ask.cursor, Shown { first, next, last: turn.last() });
     let wait = match by {
         By::Get => Duration::ZERO,
         By::Post | By::Start => door.doors.settings.head_wait,
@@ -78,18 +75,12 @@ pub(crate) async fn turn(
         }
         Err(_elapsed) => Some(answer),
     };
-    let head = Head {
-        session: turn.session.id(),
-        execution: Some(turn.execution.clone()),
-    };
+    let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
     let after = match start {
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return Ok(at_end(&head, by)),
     };
-    let words = LastWords {
-        session: head.session.clone(),
-        execution: turn.execution.clone(),
-    };
+    let words = LastWords { session: head.session.clone(), execution: turn.execution.clone() };
     let feed = Feed {
         source: Source::Log(turn.session.cursor(after)),
         after,
@@ -98,18 +89,14 @@ pub(crate) async fn turn(
         unanswered: unanswered.map(|answer| (answer, words)),
         last: Box::new(move || turn.last()),
     };
-    Ok(shown(
-        &head,
-        start,
-        stream::body(feed, manner(door, by, place)),
-    ))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place))))
 }
 
 /// Shows a session's log, by GET.
 pub(crate) fn session(
     door: &Door,
     session: &Arc<Session>,
-    cursor: LastEventId,
+    ask: Ask,
     until_idle: UntilIdle,
     place: OwnedSemaphorePermit,
 ) -> Response {
@@ -120,36 +107,15 @@ pub(crate) fn session(
     };
     let next = session.tail().next_seq;
     let first = Seq::START.next();
-    let start = cursor::choose(
-        cursor,
-        Shown {
-            first,
-            next,
-            last: last(),
-        },
-    );
-    let head = Head {
-        session: session.id(),
-        execution: None,
-    };
+    let start = cursor::choose(ask.cursor, Shown { first, next, last: last() });
+    let head = Head { session: session.id(), execution: None };
     let after = match start {
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return head.no_content(),
     };
     let source = Source::Log(session.cursor(after));
-    let feed = Feed {
-        source,
-        after,
-        next_at_open: next,
-        scope,
-        last,
-        unanswered: None,
-    };
-    shown(
-        &head,
-        start,
-        stream::body(feed, manner(door, By::Get, place)),
-    )
+    let feed = Feed { source, after, next_at_open: next, scope, last, unanswered: None };
+    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place)))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -181,9 +147,7 @@ pub(crate) fn turned_away(
 /// The last event of a session in which nothing runs. Asked in this order: a turn's last event is
 /// in the log before the session is idle.
 fn idle_at(session: &Session) -> Option<Seq> {
-    (!session.is_busy())
-        .then(|| session.tail().next_seq.previous())
-        .filter(|seq| *seq > Seq::START)
+    (!session.is_busy()).then(|| session.tail().next_seq.previous()).filter(|seq| *seq > Seq::START)
 }
 
 fn at_end(head: &Head, by: By) -> Response {
@@ -200,28 +164,14 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, place: OwnedSemaphorePermit) -> Manner {
-    let Doors {
-        settings,
-        metrics,
-        drain,
-        ..
-    } = &door.doors;
+fn manner(door: &Door, by: By, lines: DataLines, place: OwnedSemaphorePermit) -> Manner {
+    let Doors { settings, metrics, drain, .. } = &door.doors;
     let (retry, leave) = match by {
-        By::Get => (
-            Some(retry_millis()),
-            Leave::early(drain.clone(), settings.grace),
-        ),
+        By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
-    Manner {
-        heartbeat,
-        retry,
-        leave,
-        _place: place,
-        metrics,
-    }
+    Manner { heartbeat, retry, lines, leave, _place: place, metrics }
 }
 
 fn retry_millis() -> u64 {
@@ -230,11 +180,7 @@ fn retry_millis() -> u64 {
 
 /// The box's own answer to a turn that it refused.
 fn refused(refusal: Refusal) -> Response {
-    let Refusal {
-        status,
-        headers,
-        body,
-    } = refusal;
+    let Refusal { status, headers, body } = refusal;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = end_to_end::of_refusal(&headers);

@@ -53,9 +53,7 @@ pub(crate) fn check_origin(parts: &Parts, allowed: &Allowed) -> Result<(), Error
     let headers = &parts.headers;
     // A credential that the request brings itself is not one that a browser adds by itself. A
     // WebSocket's handshake is never preflighted, so there it proves nothing.
-    let bears = headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|value| !value.is_empty());
+    let bears = headers.get(header::AUTHORIZATION).is_some_and(|value| !value.is_empty());
     if bears && !is_websocket(headers) {
         return Ok(());
     }
@@ -73,19 +71,12 @@ pub(crate) fn check_origin(parts: &Parts, allowed: &Allowed) -> Result<(), Error
         site.as_bytes().eq_ignore_ascii_case(b"cross-site")
             || site.as_bytes().eq_ignore_ascii_case(b"same-site")
     });
-    if foreign_origin || foreign_site {
-        Err(Error::OriginNotAllowed)
-    } else {
-        Ok(())
-    }
+    if foreign_origin || foreign_site { Err(Error::OriginNotAllowed) } else { Ok(()) }
 }
 
 /// Whether the request asks to become a WebSocket.
 pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(header::UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
     let mut protocols = values.flat_map(|value| value.split(','));
     protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
@@ -99,11 +90,7 @@ fn check_authority(authority: &str, allowed: &Allowed) -> Result<(), Error> {
         let name = name.strip_suffix('.').unwrap_or(name);
         name.eq_ignore_ascii_case(plain)
     });
-    if single_label || literal || listed {
-        Ok(())
-    } else {
-        Err(Error::HostNotAllowed)
-    }
+    if single_label || literal || listed { Ok(()) } else { Err(Error::HostNotAllowed) }
 }
 
 /// The host of `host[:port]` or `[address][:port]`; `None` if it is neither.
@@ -112,12 +99,7 @@ fn host_of(authority: &str) -> Option<&str> {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
             address.parse::<Ipv6Addr>().ok()?;
-            (
-                address,
-                after
-                    .strip_prefix(':')
-                    .or_else(|| after.is_empty().then_some(""))?,
-            )
+            (address, after.strip_prefix(':').or_else(|| after.is_empty().then_some(""))?)
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };
@@ -140,14 +122,10 @@ fn is_same_origin(origin: &HeaderValue, parts: &Parts) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;
     };
-    let named = origin
-        .strip_prefix("http://")
-        .or_else(|| origin.strip_prefix("https://"));
+    let named = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let host = parts.uri.authority().map(http::uri::Authority::as_str);
     let host = host.or_else(|| parts.headers.get(header::HOST)?.to_str().ok());
-    named
-        .zip(host)
-        .is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
+    named.zip(host).is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
 }
 
 #[cfg(test)]
@@ -224,23 +202,14 @@ mod tests {
             assert!(matches!(host(value), Err(Error::InvalidHost)), "{value:?}");
         }
         let two = parts("/", &[("host", "localhost"), ("host", "localhost")]);
-        assert!(matches!(
-            check_host(&two, &allowed()),
-            Err(Error::InvalidHost)
-        ));
-        assert!(matches!(
-            check_host(&parts("/", &[]), &allowed()),
-            Err(Error::InvalidHost)
-        ));
+        assert!(matches!(check_host(&two, &allowed()), Err(Error::InvalidHost)));
+        assert!(matches!(check_host(&parts("/", &[]), &allowed()), Err(Error::InvalidHost)));
     }
 
     #[test]
     fn the_targets_host_counts_too() {
         let target = parts("http://evil.example/", &[("host", "localhost")]);
-        assert!(matches!(
-            check_host(&target, &allowed()),
-            Err(Error::HostNotAllowed)
-        ));
+        assert!(matches!(check_host(&target, &allowed()), Err(Error::HostNotAllowed)));
         assert!(check_host(&parts("http://127.0.0.1:1/", &[]), &allowed()).is_ok());
     }
 
@@ -257,13 +226,7 @@ mod tests {
         check(&[], true);
         check(&[("sec-fetch-site", "none")], true);
         check(&[("sec-fetch-site", "same-origin")], true);
-        check(
-            &[
-                ("origin", "http://127.0.0.1:8788"),
-                ("sec-fetch-site", "same-origin"),
-            ],
-            true,
-        );
+        check(&[("origin", "http://127.0.0.1:8788"), ("sec-fetch-site", "same-origin")], true);
     }
 
     #[test]
@@ -274,20 +237,8 @@ mod tests {
         check(&[("origin", "http://localhost:8788")], false);
         check(&[("sec-fetch-site", "cross-site")], false);
         check(&[("sec-fetch-site", "Same-Site")], false);
-        check(
-            &[
-                ("origin", "http://127.0.0.1:8788"),
-                ("sec-fetch-site", "cross-site"),
-            ],
-            false,
-        );
-        check(
-            &[
-                ("origin", "https://app.example.com"),
-                ("origin", "https://evil.example"),
-            ],
-            false,
-        );
+        check(&[("origin", "http://127.0.0.1:8788"), ("sec-fetch-site", "cross-site")], false);
+        check(&[("origin", "https://app.example.com"), ("origin", "https://evil.example")], false);
     }
 
     #[test]
@@ -295,26 +246,14 @@ mod tests {
         let bears = ("authorization", "Bearer x");
         check(&[("origin", "https://evil.example"), bears], true);
         check(&[("sec-fetch-site", "cross-site"), bears], true);
-        check(
-            &[("sec-fetch-site", "cross-site"), ("authorization", "")],
-            false,
-        );
-        check(
-            &[
-                ("origin", "https://App.example.com"),
-                ("sec-fetch-site", "cross-site"),
-            ],
-            true,
-        );
+        check(&[("sec-fetch-site", "cross-site"), ("authorization", "")], false);
+        check(&[("origin", "https://App.example.com"), ("sec-fetch-site", "cross-site")], true);
     }
 
     #[test]
     fn a_websocket_is_refused_even_with_an_authorization_header() {
         let socket = [("upgrade", "WebSocket"), ("authorization", "Bearer x")];
-        check(
-            &[socket[0], socket[1], ("origin", "https://evil.example")],
-            false,
-        );
+        check(&[socket[0], socket[1], ("origin", "https://evil.example")], false);
         check(&[socket[0], socket[1]], true);
     }
 }

@@ -1,7 +1,10 @@
 //! The heads of our event streams: the same headers on each, and which stream it is.
 
-use axum::body::Body;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::response::Response;
+use futures_util::stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::route::X_EXECUTION_ID;
@@ -27,21 +30,21 @@ impl Head {
         let mut response = self.named(StatusCode::OK, body);
         let headers = response.headers_mut();
         // Without a charset: some clients compare the whole value.
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         // A well-known reverse proxy buffers answers unless told so.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 
+    /// The head of a stream and no more, for HEAD: as the stream, it states no length.
+    pub(crate) fn bare(&self) -> Response {
+        self.stream(Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()))
+    }
+
     /// A stream that begins again because the cursor made no sense.
     pub(crate) fn reset_stream(&self, body: Body) -> Response {
         let mut response = self.stream(body);
-        response
-            .headers_mut()
-            .insert(X_AFTERBAY_CURSOR, HeaderValue::from_static("reset"));
+        response.headers_mut().insert(X_AFTERBAY_CURSOR, HeaderValue::from_static("reset"));
         response
     }
 
@@ -70,9 +73,7 @@ where
 {
     // An id's alphabet is within that of header values.
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }
 
@@ -97,12 +98,10 @@ mod tests {
         ] {
             assert_eq!(response.headers()[name], value, "{name}");
         }
-        assert!(
-            head.stream(Body::empty())
-                .headers()
-                .get("x-afterbay-cursor")
-                .is_none()
-        );
+        assert!(head.stream(Body::empty()).headers().get("x-afterbay-cursor").is_none());
+        let bare = head.bare();
+        assert_eq!(bare.headers()["content-type"], "text/event-stream");
+        assert_eq!(axum::body::HttpBody::size_hint(bare.body()).exact(), None);
         let gone = head.no_content();
         assert_eq!(gone.status(), 204);
         assert!(gone.headers().get("content-type").is_none());

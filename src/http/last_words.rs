@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::event::Event;
 use crate::ids::{ExecutionId, SessionId};
 use crate::session::Answered;
-use crate::sse::frame;
+use crate::sse::frame::{self, DataLines};
 use crate::upstream::Refusal;
 
 /// The code for a turn that the box refused.
@@ -24,18 +24,18 @@ pub(crate) struct LastWords {
 
 impl LastWords {
     /// The close-out, or `None` if the turn runs and the log will speak.
-    pub(crate) fn say(&self, answer: &Answered) -> Option<Bytes> {
+    pub(crate) fn say(&self, answer: &Answered, lines: DataLines) -> Option<Bytes> {
         match answer {
             Answered::Running => None,
             Answered::Refused(Refusal { status, .. }) => {
                 let message = format!("the box refused the turn with {status}");
-                Some(self.close_out(DISPATCH_REFUSED, &message))
+                Some(self.close_out(DISPATCH_REFUSED, &message, lines))
             }
-            Answered::Withdrawn { code, message } => Some(self.close_out(code, message)),
+            Answered::Withdrawn { code, message } => Some(self.close_out(code, message, lines)),
         }
     }
 
-    fn close_out(&self, code: &str, message: &str) -> Bytes {
+    fn close_out(&self, code: &str, message: &str, lines: DataLines) -> Bytes {
         let error = Failure { message, code };
         let result = FailedResult {
             final_text: "",
@@ -50,9 +50,9 @@ impl LastWords {
             execution_id: self.execution.as_str(),
         };
         let mut out = BytesMut::new();
-        frame::write_unnumbered(&mut out, &Event::ours("error", &error));
-        frame::write_unnumbered(&mut out, &Event::ours("result", &result));
-        frame::write_unnumbered(&mut out, &Event::ours("done", &done));
+        frame::write_unnumbered(&mut out, &Event::ours("error", &error), lines);
+        frame::write_unnumbered(&mut out, &Event::ours("result", &result), lines);
+        frame::write_unnumbered(&mut out, &Event::ours("done", &done), lines);
         out.freeze()
     }
 }
@@ -89,15 +89,12 @@ mod tests {
 
     fn words() -> LastWords {
         let session = SessionId::parse("ses_1").expect("an id");
-        LastWords {
-            session,
-            execution: ExecutionId::parse("e-1").expect("an id"),
-        }
+        LastWords { session, execution: ExecutionId::parse("e-1").expect("an id") }
     }
 
     #[test]
     fn a_running_turn_has_none() {
-        assert_eq!(words().say(&Answered::Running), None);
+        assert_eq!(words().say(&Answered::Running, DataLines::One), None);
     }
 
     #[test]
@@ -107,9 +104,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"Bearer canary"),
         };
-        let said = words()
-            .say(&Answered::Refused(refusal))
-            .expect("last words");
+        let said = words().say(&Answered::Refused(refusal), DataLines::One).expect("last words");
         let expected = "event: error\n\
             data: {\"message\":\"the box refused the turn with 403 Forbidden\",\
             \"code\":\"DISPATCH_REFUSED\"}\n\n\
@@ -124,11 +119,9 @@ mod tests {
 
     #[test]
     fn a_withdrawn_turn_keeps_its_own_code() {
-        let withdrawn = Answered::Withdrawn {
-            code: "BOX_UNREACHABLE",
-            message: "no connection".into(),
-        };
-        let said = words().say(&withdrawn).expect("last words");
+        let withdrawn =
+            Answered::Withdrawn { code: "BOX_UNREACHABLE", message: "no connection".into() };
+        let said = words().say(&withdrawn, DataLines::One).expect("last words");
         let text = String::from_utf8(said.to_vec()).expect("UTF-8");
         assert_eq!(text.matches("BOX_UNREACHABLE").count(), 2);
         assert!(!text.contains("id:"));

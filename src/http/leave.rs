@@ -20,20 +20,12 @@ pub(crate) struct Leave {
 impl Leave {
     /// For a client that comes back: within the first 40 % of `grace`.
     pub(crate) fn early(drain: CancellationToken, grace: Duration) -> Self {
-        Self {
-            drain,
-            window: Duration::ZERO..grace.mul_f64(0.4),
-            at: None,
-        }
+        Self { drain, window: Duration::ZERO..grace.mul_f64(0.4), at: None }
     }
 
     /// For a client that may not be able to: between 50 and 70 % of `grace`.
     pub(crate) fn late(drain: CancellationToken, grace: Duration) -> Self {
-        Self {
-            drain,
-            window: grace.mul_f64(0.5)..grace.mul_f64(0.7),
-            at: None,
-        }
+        Self { drain, window: grace.mul_f64(0.5)..grace.mul_f64(0.7), at: None }
     }
 
     /// Whether afterbay stops.
@@ -90,10 +82,7 @@ mod tests {
             assert!(early_took <= Duration::from_secs(4), "{early_took:?}");
             // The timer counts in whole milliseconds.
             let latest = Duration::from_millis(11_001);
-            assert!(
-                late_took >= Duration::from_secs(5) && late_took <= latest,
-                "{late_took:?}"
-            );
+            assert!(late_took >= Duration::from_secs(5) && late_took <= latest, "{late_took:?}");
             assert!(early.is_due() && late.is_due());
         }
     }

@@ -41,7 +41,7 @@ use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-pub use settings::Settings;
+pub use settings::{SessionBus, Settings};
 
 use crate::ids::BoxName;
 use crate::metrics::http::{Asked, Metrics};
@@ -84,19 +84,10 @@ struct Door {
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings {
-        max_streams,
-        max_turn_body,
-        max_bodies,
-        ..
-    } = doors.settings;
+    let Settings { max_streams, max_turn_body, max_bodies, .. } = doors.settings;
     let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
     let bodies = Budget::new(max_turn_body, max_bodies);
-    Router::new().fallback(serve).with_state(Arc::new(Door {
-        doors,
-        places,
-        bodies,
-    }))
+    Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
 }
 
 async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -106,15 +97,13 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
         Err(error) => (Asked::Other, Err(error)),
     };
     let response = answer.unwrap_or_else(Error::into_response);
-    door.doors
-        .metrics
-        .answered(asked, response.status().as_u16());
+    door.doors.metrics.answered(asked, response.status().as_u16());
     response
 }
 
 /// Lets a request in and says what it asks. No work is done before.
 fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
-    let Settings { mode, allowed, .. } = &door.doors.settings;
+    let Settings { mode, session_bus, allowed, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
@@ -126,13 +115,14 @@ fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
     if !matches!(route, Ok(Route::Options(_))) {
         guard::check_origin(parts, allowed)?;
     }
-    Ok(route?)
+    match (route?, session_bus) {
+        (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
+        (route, SessionBus::Log | SessionBus::Pass) => Ok(route),
+    }
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {
-    let Doors {
-        sessions, box_name, ..
-    } = &door.doors;
+    let Doors { sessions, box_name, .. } = &door.doors;
     match route {
         Route::Turn => run_stream::post(door, parts, body).await,
         Route::NamedReplay => events::named(door, &parts).await,
@@ -184,8 +174,6 @@ impl Door {
         if self.doors.drain.is_cancelled() {
             return Err(Error::Draining);
         }
-        Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Error::TooManyStreams)
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::TooManyStreams)
     }
 }

@@ -75,13 +75,7 @@ impl Passthrough {
         let path = base.path();
         let prefix = path.strip_suffix('/').unwrap_or(path).to_owned();
         let name = format!("afterbay-{:08x}", rand::random::<u32>());
-        Ok(Self {
-            client: client(),
-            authority,
-            host,
-            prefix,
-            name,
-        })
+        Ok(Self { client: client(), authority, host, prefix, name })
     }
 
     /// Sends the request on and gives the box's answer as soon as its head is there.
@@ -102,24 +96,14 @@ impl Passthrough {
         let answer = answered.map_err(|error| {
             // The error's text names neither target nor headers.
             tracing::warn!(%error, "pass a request to the box");
-            if error.is_connect() {
-                Error::BoxUnreachable
-            } else {
-                Error::BoxBroke
-            }
+            if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
         })?;
         Ok(relay(answer))
     }
 
     /// The request as the box gets it.
     fn request(&self, parts: Parts, body: Body) -> Result<Request<Body>, Error> {
-        let Parts {
-            method,
-            uri,
-            version,
-            mut headers,
-            ..
-        } = parts;
+        let Parts { method, uri, version, mut headers, .. } = parts;
         check_framing(&headers)?;
         end_to_end::strip_hop_by_hop(&mut headers);
         reframe(&mut headers, &body);
@@ -136,14 +120,9 @@ impl Passthrough {
     fn target(&self, uri: &Uri) -> Result<Uri, Error> {
         let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let path = format!("{}{asked}", self.prefix);
-        let target = Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(self.authority.clone());
+        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
         // Both parts were valid; what could fail is a length beyond what a URI may have.
-        target
-            .path_and_query(path)
-            .build()
-            .map_err(|_| Error::AmbiguousFraming)
+        target.path_and_query(path).build().map_err(|_| Error::AmbiguousFraming)
     }
 
     fn via(&self, version: Version) -> HeaderValue {
@@ -157,10 +136,7 @@ impl Passthrough {
     }
 
     fn came_from_here(&self, headers: &HeaderMap) -> bool {
-        let values = headers
-            .get_all(header::VIA)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+        let values = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
         let mut hops = values.flat_map(|value| value.split(','));
         hops.any(|hop| hop.split_ascii_whitespace().nth(1) == Some(self.name.as_str()))
     }
@@ -211,10 +187,7 @@ fn reframe(headers: &mut HeaderMap, body: &Body) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     } else {
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(
-            header::TRANSFER_ENCODING,
-            HeaderValue::from_static("chunked"),
-        );
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 
@@ -287,38 +260,21 @@ mod tests {
     #[tokio::test]
     async fn the_target_keeps_its_bytes_behind_the_bases_path() {
         for (base, asked, expected) in [
-            (
-                "http://box",
-                "/a//b/%2F%2f?x=%20+&&",
-                "http://box/a//b/%2F%2f?x=%20+&&",
-            ),
+            ("http://box", "/a//b/%2F%2f?x=%20+&&", "http://box/a//b/%2F%2f?x=%20+&&"),
             ("http://box/", "//", "http://box//"),
             ("http://box/p/", "/a?", "http://box/p/a?"),
             ("http://box/p//", "/a", "http://box/p//a"),
-            (
-                "http://box/p",
-                "http://evil.example/a?b",
-                "http://box/p/a?b",
-            ),
+            ("http://box/p", "http://evil.example/a?b", "http://box/p/a?b"),
             ("http://box/p", "http://evil.example", "http://box/p/"),
         ] {
-            let target = to(base)
-                .expect("a base")
-                .target(&asked.parse().expect("a target"));
-            assert_eq!(
-                target.expect("a target").to_string(),
-                expected,
-                "{base} {asked}"
-            );
+            let target = to(base).expect("a base").target(&asked.parse().expect("a target"));
+            assert_eq!(target.expect("a target").to_string(), expected, "{base} {asked}");
         }
     }
 
     #[tokio::test]
     async fn a_request_that_has_been_here_is_known_again_and_another_of_us_is_not() {
-        let (one, two) = (
-            to("http://box").expect("a base"),
-            to("http://box").expect("a base"),
-        );
+        let (one, two) = (to("http://box").expect("a base"), to("http://box").expect("a base"));
         let once = one.request(request("/", &[("via", "1.0 a, 1.1 b")]), Body::empty());
         let once = once.expect("a request");
         assert!(one.came_from_here(once.headers()));
@@ -338,10 +294,7 @@ mod tests {
             &[("content-length", "+3")],
             &[("content-length", "")],
             &[("transfer-encoding", "gzip, chunked")],
-            &[
-                ("transfer-encoding", "chunked"),
-                ("transfer-encoding", "chunked"),
-            ],
+            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
             &[("transfer-encoding", "identity")],
         ] {
             let sent = way.request(request("/", lines), Body::empty());
@@ -355,9 +308,7 @@ mod tests {
         let framing = |lines: &[(&'static str, &'static str)], body: Body| {
             let sent = way.request(request("/", lines), body).expect("a request");
             let text = |name| {
-                sent.headers()
-                    .get(name)
-                    .map(|v: &HeaderValue| v.to_str().expect("text").to_owned())
+                sent.headers().get(name).map(|v: &HeaderValue| v.to_str().expect("text").to_owned())
             };
             (text("content-length"), text("transfer-encoding"))
         };
@@ -365,14 +316,8 @@ mod tests {
             || Body::from_stream(futures_util::stream::pending::<Result<Bytes, axum::Error>>());
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(framing(&[], Body::empty()), (None, None));
-        assert_eq!(
-            framing(&[("content-length", "0")], Body::empty()),
-            (some("0"), None)
-        );
-        assert_eq!(
-            framing(&[("content-length", "3")], Body::from("abc")),
-            (some("3"), None)
-        );
+        assert_eq!(framing(&[("content-length", "0")], Body::empty()), (some("0"), None));
+        assert_eq!(framing(&[("content-length", "3")], Body::from("abc")), (some("3"), None));
         let chunked = [("transfer-encoding", "Chunked")];
         assert_eq!(framing(&chunked, streamed()), (None, some("chunked")));
     }

@@ -58,11 +58,7 @@ pub(crate) fn route(
     let Some(rest) = path.strip_prefix("/agents/") else {
         // The asterisk and authority forms name no resource that could be passed on.
         let own = !path.starts_with('/');
-        return Ok(if own {
-            without_path(method)
-        } else {
-            Route::Pass
-        });
+        return Ok(if own { without_path(method) } else { Route::Pass });
     };
     let reads = method == Method::GET || method == Method::HEAD;
     let segments: Vec<&str> = rest.splitn(4, '/').collect();
@@ -84,10 +80,7 @@ pub(crate) fn route(
 
 /// Whether `Accept` names an event stream.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
     ranges.any(|range| {
         let kind = range.split(';').next().unwrap_or("").trim();
@@ -106,19 +99,12 @@ fn turn_route(method: &Method) -> Route {
 }
 
 fn other_method(method: &Method, allowed: Allowed) -> Route {
-    if method == Method::OPTIONS {
-        Route::Options(allowed)
-    } else {
-        Route::WrongMethod(allowed)
-    }
+    if method == Method::OPTIONS { Route::Options(allowed) } else { Route::WrongMethod(allowed) }
 }
 
 /// `OPTIONS *` is about this server; CONNECT asks for a tunnel, which nobody gets.
 fn without_path(method: &Method) -> Route {
-    other_method(
-        method,
-        Allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-    )
+    other_method(method, Allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
 }
 
 fn parse_segment<K: IdKind>(segment: &str) -> Result<Id<K>, InvalidId> {
@@ -128,9 +114,7 @@ fn parse_segment<K: IdKind>(segment: &str) -> Result<Id<K>, InvalidId> {
 
 /// Every name in the request that could be an execution: the header first, then the segments.
 fn perhaps_replay(rest: &str, headers: &HeaderMap) -> Route {
-    let header = headers
-        .get(X_EXECUTION_ID)
-        .and_then(|value| value.to_str().ok());
+    let header = headers.get(X_EXECUTION_ID).and_then(|value| value.to_str().ok());
     let header = header.and_then(|text| ExecutionId::parse(text).ok());
     let segments = rest.split('/').take(limits::MAX_REPLAY_SEGMENTS);
     let segments = segments.filter_map(|segment| parse_segment(segment).ok());
@@ -174,54 +158,27 @@ mod tests {
         check("POST /agents/run/stream?lastEventId=4", Route::Turn);
         check("GET /agents/run/stream?executionId=e", Route::NamedReplay);
         check("HEAD /agents/run/stream", Route::NamedReplay);
-        check(
-            "GET /agents/executions/e-1/events",
-            Route::Replay(execution("e-1")),
-        );
-        check(
-            "HEAD /agents/executions/e%3A1/events",
-            Route::Replay(execution("e:1")),
-        );
-        check(
-            "GET /agents/sessions/ses_1/events?until=idle",
-            Route::Session(session("ses_1")),
-        );
-        check(
-            "GET /agents/events?sessionId=ses_1",
-            Route::Session(session("ses_1")),
-        );
-        check(
-            "POST /agents/sessions/ses_1/abort",
-            Route::Abort(session("ses_1")),
-        );
+        check("GET /agents/executions/e-1/events", Route::Replay(execution("e-1")));
+        check("HEAD /agents/executions/e%3A1/events", Route::Replay(execution("e:1")));
+        check("GET /agents/sessions/ses_1/events?until=idle", Route::Session(session("ses_1")));
+        check("GET /agents/events?sessionId=ses_1", Route::Session(session("ses_1")));
+        check("POST /agents/sessions/ses_1/abort", Route::Abort(session("ses_1")));
     }
 
     #[test]
     fn a_turn_route_with_a_wrong_method_says_which_it_has() {
         for method in ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"] {
-            check(
-                &format!("{method} /agents/run/stream"),
-                Route::WrongMethod(TURN_METHODS),
-            );
+            check(&format!("{method} /agents/run/stream"), Route::WrongMethod(TURN_METHODS));
         }
-        check(
-            "POST /agents/executions/e/events",
-            Route::WrongMethod(READ_METHODS),
-        );
+        check("POST /agents/executions/e/events", Route::WrongMethod(READ_METHODS));
         check("CONNECT example.com:443", without_path(&Method::CONNECT));
     }
 
     #[test]
     fn options_on_our_routes_is_ours_and_elsewhere_the_boxs() {
         check("OPTIONS /agents/run/stream", Route::Options(TURN_METHODS));
-        check(
-            "OPTIONS /agents/executions/e/events",
-            Route::Options(READ_METHODS),
-        );
-        check(
-            "OPTIONS /agents/sessions/s/abort",
-            Route::Options(ACT_METHODS),
-        );
+        check("OPTIONS /agents/executions/e/events", Route::Options(READ_METHODS));
+        check("OPTIONS /agents/sessions/s/abort", Route::Options(ACT_METHODS));
         check("OPTIONS /session", Route::Pass);
         assert!(matches!(ask("OPTIONS *", &[]), Ok(Route::Options(_))));
     }
@@ -276,17 +233,11 @@ mod tests {
 
         let named = [("accept", "text/event-stream"), ("x-execution-id", "e-9")];
         let names = vec![execution("e-9"), execution("replay")];
-        assert_eq!(
-            ask("HEAD /agents/replay", &named),
-            Ok(Route::PerhapsReplay(names))
-        );
+        assert_eq!(ask("HEAD /agents/replay", &named), Ok(Route::PerhapsReplay(names)));
 
         assert_eq!(ask("POST /agents/replay", &named), Ok(Route::Pass));
         assert_eq!(ask("GET /other/e-9", &named), Ok(Route::Pass));
-        assert_eq!(
-            ask("GET /agents/e-9", &[("accept", "*/*")]),
-            Ok(Route::Pass)
-        );
+        assert_eq!(ask("GET /agents/e-9", &[("accept", "*/*")]), Ok(Route::Pass));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::limits;
 use crate::log::{self, Cursor, Logged, Step};
 use crate::metrics::http::{Ended, Metrics};
 use crate::session::Answered;
-use crate::sse::frame;
+use crate::sse::frame::{self, DataLines};
 use crate::turn::control;
 
 /// Where the steps come from.
@@ -98,6 +98,7 @@ pub(crate) struct Manner {
     pub(crate) heartbeat: Duration,
     /// `retry:` in milliseconds; POST clients have no use for it.
     pub(crate) retry: Option<u64>,
+    pub(crate) lines: DataLines,
     pub(crate) leave: Leave,
     /// Held for as long as the stream is open.
     pub(crate) _place: OwnedSemaphorePermit,
@@ -159,21 +160,10 @@ struct EventStream {
 impl EventStream {
     fn new(feed: Feed, manner: Manner) -> Self {
         manner.metrics.stream_opened();
-        let ended = EndCounter {
-            metrics: manner.metrics.clone(),
-            why: Ended::Gone,
-        };
+        let ended = EndCounter { metrics: manner.metrics.clone(), why: Ended::Gone };
         let (position, last_sent) = (feed.after, Instant::now());
         let (state, held) = (State::Opening, VecDeque::new());
-        Self {
-            feed,
-            manner,
-            state,
-            held,
-            position,
-            last_sent,
-            ended,
-        }
+        Self { feed, manner, state, held, position, last_sent, ended }
     }
 
     /// The next piece; `None` is a clean end.
@@ -216,14 +206,14 @@ impl EventStream {
         let (mut replayed, mut live) = (0, 0);
         while let Some(logged) = self.held.front() {
             if let Logged::Event { event, .. } = logged {
-                let more = frame::len_bound(event);
+                let more = frame::len_bound(event, self.manner.lines);
                 if !out.is_empty() && out.len() + more > limits::STREAM_CHUNK_BYTES {
                     break;
                 }
             }
             match self.held.pop_front() {
                 Some(Logged::Event { seq, event }) => {
-                    frame::write(&mut out, seq, &event);
+                    frame::write(&mut out, seq, &event, self.manner.lines);
                     self.position = seq;
                     let is_old = seq < self.feed.next_at_open;
                     replayed += u64::from(is_old);
@@ -299,7 +289,7 @@ impl EventStream {
     /// The dispatch is answered: from now on the log alone speaks, or nothing ever will.
     fn take_answer(&mut self, answer: Answered) -> Option<Bytes> {
         let (_, words) = self.feed.unanswered.take()?;
-        let last_words = words.say(&answer)?;
+        let last_words = words.say(&answer, self.manner.lines)?;
         self.manner.metrics.refused_late();
         self.held.clear();
         self.state = State::Over(Ended::Refused);
@@ -352,12 +342,8 @@ impl EventStream {
         }
         (to >= from).then(|| {
             let mut out = BytesMut::new();
-            let lost = Lost {
-                code: "EVENTS_EXPIRED",
-                from: from.get(),
-                to: to.get(),
-            };
-            frame::write(&mut out, to, &Event::ours("warning", &lost));
+            let lost = Lost { code: "EVENTS_EXPIRED", from: from.get(), to: to.get() };
+            frame::write(&mut out, to, &Event::ours("warning", &lost), self.manner.lines);
             out.freeze()
         })
     }

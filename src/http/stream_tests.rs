@@ -57,17 +57,12 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
     let manner = Manner {
         heartbeat: HEARTBEAT,
         retry,
+        lines: DataLines::One,
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
         _place: places.try_acquire_owned().expect("a place"),
         metrics,
     };
-    Play {
-        body: body(feed, manner),
-        steps,
-        drain,
-        last,
-        registry,
-    }
+    Play { body: body(feed, manner), steps, drain, last, registry }
 }
 
 fn turn_after(after: u64) -> Play {
@@ -111,10 +106,7 @@ impl Play {
 fn event_of(seq: u64, json: &str) -> Logged {
     let data = crate::event::WireJson::from_json(json.as_bytes()).expect("an object");
     let name = crate::event::EventName::from_static("n");
-    Logged::Event {
-        seq: Seq::new(seq),
-        event: Event { name, data },
-    }
+    Logged::Event { seq: Seq::new(seq), event: Event { name, data } }
 }
 
 fn event(seq: u64) -> Logged {
@@ -126,10 +118,7 @@ fn frame_of(seq: u64) -> String {
 }
 
 fn control(kind: u16) -> Logged {
-    Logged::Control(Control {
-        kind,
-        bytes: Bytes::new(),
-    })
+    Logged::Control(Control { kind, bytes: Bytes::new() })
 }
 
 fn finish() -> Logged {
@@ -148,25 +137,12 @@ async fn a_first_comment_comes_at_once_and_retry_is_a_block_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn ready_frames_come_in_one_piece_and_the_turns_end_ends_the_stream() {
     let mut play = turn_after(4).opened().await;
-    let records = vec![
-        control(1),
-        event(5),
-        control(2),
-        event(6),
-        event(7),
-        finish(),
-    ];
+    let records = vec![control(1), event(5), control(2), event(6), event(7), finish()];
     play.log(Step::Records(records)).await;
-    assert_eq!(
-        play.text().await,
-        [frame_of(5), frame_of(6), frame_of(7)].concat()
-    );
+    assert_eq!(play.text().await, [frame_of(5), frame_of(6), frame_of(7)].concat());
     assert!(play.piece().await.is_none());
     drop(play.body);
-    let play = Play {
-        body: Body::empty(),
-        ..play
-    };
+    let play = Play { body: Body::empty(), ..play };
     play.check_counted("afterbay_http_streams_ended_total{reason=\"complete\"} 1");
     play.check_counted("afterbay_http_events_sent_total{kind=\"replayed\"} 1");
     play.check_counted("afterbay_http_events_sent_total{kind=\"live\"} 2");
@@ -184,8 +160,7 @@ async fn the_end_of_the_turn_before_does_not_end_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_has_only_the_turns_end_left_ends() {
     let mut play = turn_after(7).opened().await;
-    play.log(Step::Records(vec![finish(), control(1), event(8)]))
-        .await;
+    play.log(Step::Records(vec![finish(), control(1), event(8)])).await;
     assert!(play.piece().await.is_none());
 }
 
@@ -199,10 +174,7 @@ async fn a_silence_is_filled_with_comments_counted_from_the_last_bytes() {
     play.log_events(5..=5).await;
     assert_eq!(play.text().await, frame_of(5));
     assert_eq!(play.text().await, ": keepalive\n\n");
-    assert_eq!(
-        started.elapsed(),
-        HEARTBEAT + Duration::from_secs(7) + HEARTBEAT
-    );
+    assert_eq!(started.elapsed(), HEARTBEAT + Duration::from_secs(7) + HEARTBEAT);
     play.check_counted("afterbay_http_heartbeats_total 2");
 }
 
@@ -219,10 +191,8 @@ async fn pieces_are_bounded_and_no_frame_is_ever_split() {
     while let Some(piece) = play.piece().await {
         let text = String::from_utf8(piece.expect("no cut").to_vec()).expect("UTF-8");
         assert!(text.starts_with("id: ") && text.ends_with("\n\n"));
-        let ids: Vec<u64> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("id: ")?.parse().ok())
-            .collect();
+        let ids: Vec<u64> =
+            text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
         assert!(text.len() <= limits::STREAM_CHUNK_BYTES || ids.len() == 1);
         seen.extend(ids);
         pieces += 1;
@@ -234,11 +204,7 @@ async fn pieces_are_bounded_and_no_frame_is_ever_split() {
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_told_with_its_bounds_and_its_last_id() {
     let mut play = turn_after(4).opened().await;
-    play.log(Step::Gap {
-        from: Seq::new(5),
-        to: Seq::new(9),
-    })
-    .await;
+    play.log(Step::Gap { from: Seq::new(5), to: Seq::new(9) }).await;
     play.log(Step::Records(vec![event(10), finish()])).await;
     let warning =
         "id: 9\nevent: warning\ndata: {\"code\":\"EVENTS_EXPIRED\",\"from\":5,\"to\":9}\n\n";
@@ -252,11 +218,7 @@ async fn a_gap_is_told_with_its_bounds_and_its_last_id() {
 async fn a_gap_stays_within_the_turn_and_within_what_the_client_has_not_seen() {
     let mut play = turn_after(6).opened().await;
     play.last.store(8, Ordering::SeqCst);
-    play.log(Step::Gap {
-        from: Seq::new(1),
-        to: Seq::new(20),
-    })
-    .await;
+    play.log(Step::Gap { from: Seq::new(1), to: Seq::new(20) }).await;
     let warning =
         "id: 8\nevent: warning\ndata: {\"code\":\"EVENTS_EXPIRED\",\"from\":7,\"to\":8}\n\n";
     assert_eq!(play.text().await, warning);
@@ -266,10 +228,7 @@ async fn a_gap_stays_within_the_turn_and_within_what_the_client_has_not_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_cannot_be_read_cuts_the_stream() {
-    let errors = [
-        Ok(Step::End),
-        Err(log::Error::Read(Arc::new(std::io::Error::other("torn")))),
-    ];
+    let errors = [Ok(Step::End), Err(log::Error::Read(Arc::new(std::io::Error::other("torn"))))];
     for step in errors {
         let mut play = turn_after(4).opened().await;
         play.steps.send(step).await.expect("the stream lives");
@@ -296,10 +255,7 @@ async fn a_server_that_stops_ends_the_stream_cleanly_between_frames() {
 async fn a_stream_that_always_has_more_to_send_leaves_too() {
     let mut play = turn_after(4).opened().await;
     let big = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::STREAM_CHUNK_BYTES));
-    play.log(Step::Records(
-        (5..=60).map(|seq| event_of(seq, &big)).collect(),
-    ))
-    .await;
+    play.log(Step::Records((5..=60).map(|seq| event_of(seq, &big)).collect())).await;
     play.drain.cancel();
     let mut pieces = 0;
     while let Some(piece) = play.piece().await {
@@ -328,34 +284,22 @@ async fn a_client_that_goes_away_is_counted_without_a_write() {
 
 fn refused() -> Answered {
     let (status, headers) = (StatusCode::CONFLICT, HeaderMap::new());
-    Answered::Refused(Refusal {
-        status,
-        headers,
-        body: Bytes::new(),
-    })
+    Answered::Refused(Refusal { status, headers, body: Bytes::new() })
 }
 
 fn unanswered() -> (oneshot::Sender<Answered>, Unanswered) {
     let (tell, told) = oneshot::channel();
-    (
-        tell,
-        Box::pin(async move { told.await.expect("an answer") }),
-    )
+    (tell, Box::pin(async move { told.await.expect("an answer") }))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_refusal_is_told_unnumbered_and_ends_the_stream() {
     let (tell, answer) = unanswered();
-    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer))
-        .opened()
-        .await;
+    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer)).opened().await;
     assert_eq!(play.text().await, ": keepalive\n\n");
     tell.send(refused()).expect("the stream waits");
     let text = play.text().await;
-    let names: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("event: "))
-        .collect();
+    let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names, ["error", "result", "done"]);
     assert!(text.contains("DISPATCH_REFUSED") && !text.contains("id: "));
     assert!(play.piece().await.is_none());
@@ -365,9 +309,7 @@ async fn a_late_refusal_is_told_unnumbered_and_ends_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_runs_after_all_is_shown_from_the_log() {
     let (tell, answer) = unanswered();
-    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer))
-        .opened()
-        .await;
+    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer)).opened().await;
     tell.send(Answered::Running).expect("the stream waits");
     play.log(Step::Records(vec![event(5), finish()])).await;
     assert_eq!(play.text().await, frame_of(5));
@@ -377,16 +319,11 @@ async fn a_turn_that_runs_after_all_is_shown_from_the_log() {
 #[tokio::test(start_paused = true)]
 async fn events_of_the_turn_after_a_refused_one_are_not_shown_as_its_own() {
     let (tell, answer) = unanswered();
-    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer))
-        .opened()
-        .await;
+    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer)).opened().await;
     tell.send(refused()).expect("the stream waits");
     play.log_events(5..=6).await;
     let text = play.text().await;
-    assert!(
-        text.contains("DISPATCH_REFUSED") && !text.contains("id: "),
-        "{text}"
-    );
+    assert!(text.contains("DISPATCH_REFUSED") && !text.contains("id: "), "{text}");
     assert!(play.piece().await.is_none());
 }
 
@@ -396,21 +333,13 @@ async fn a_refusal_between_two_looks_still_comes_before_the_next_turns_events() 
     let mut looks = 0;
     let answer = std::future::poll_fn(move |_| {
         looks += 1;
-        if looks == 1 {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(refused())
-        }
+        if looks == 1 { std::task::Poll::Pending } else { std::task::Poll::Ready(refused()) }
     });
-    let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(Box::pin(answer)))
-        .opened()
-        .await;
+    let mut play =
+        play_with(Scope::Turn(Seq::new(5)), 4, None, Some(Box::pin(answer))).opened().await;
     play.log_events(5..=6).await;
     let text = play.text().await;
-    assert!(
-        text.contains("DISPATCH_REFUSED") && !text.contains("id: "),
-        "{text}"
-    );
+    assert!(text.contains("DISPATCH_REFUSED") && !text.contains("id: "), "{text}");
     assert!(play.piece().await.is_none());
 }
 
@@ -418,8 +347,7 @@ async fn a_refusal_between_two_looks_still_comes_before_the_next_turns_events() 
 async fn a_sessions_stream_goes_on_over_the_ends_of_turns() {
     let mut play = play_with(Scope::Session, 0, None, None).opened().await;
     play.last.store(2, Ordering::SeqCst);
-    play.log(Step::Records(vec![event(1), event(2), finish()]))
-        .await;
+    play.log(Step::Records(vec![event(1), event(2), finish()])).await;
     assert_eq!(play.text().await, [frame_of(1), frame_of(2)].concat());
     play.log(Step::Records(vec![event(3), finish()])).await;
     assert_eq!(play.text().await, frame_of(3));
@@ -428,11 +356,8 @@ async fn a_sessions_stream_goes_on_over_the_ends_of_turns() {
 
 #[tokio::test(start_paused = true)]
 async fn until_idle_ends_at_an_end_of_a_turn_that_no_other_follows() {
-    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None)
-        .opened()
-        .await;
-    play.log(Step::Records(vec![event(1), finish(), event(2)]))
-        .await;
+    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
+    play.log(Step::Records(vec![event(1), finish(), event(2)])).await;
     assert_eq!(play.text().await, [frame_of(1), frame_of(2)].concat());
     play.last.store(3, Ordering::SeqCst);
     play.log(Step::Records(vec![event(3), finish()])).await;
@@ -442,9 +367,7 @@ async fn until_idle_ends_at_an_end_of_a_turn_that_no_other_follows() {
 
 #[tokio::test(start_paused = true)]
 async fn until_idle_ends_also_when_the_session_says_so_after_the_log() {
-    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None)
-        .opened()
-        .await;
+    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
     play.log(Step::Records(vec![event(1), finish()])).await;
     assert_eq!(play.text().await, frame_of(1));
     let idle = Arc::clone(&play.last);
@@ -459,10 +382,6 @@ async fn until_idle_ends_also_when_the_session_says_so_after_the_log() {
 async fn an_answer_with_nothing_to_show_is_a_comment_and_an_end() {
     let bytes = nothing(None).collect().await.expect("a body").to_bytes();
     assert_eq!(bytes, ": connected\n\n");
-    let bytes = nothing(Some(2000))
-        .collect()
-        .await
-        .expect("a body")
-        .to_bytes();
+    let bytes = nothing(Some(2000)).collect().await.expect("a body").to_bytes();
     assert_eq!(bytes, ": connected\n\nretry: 2000\n\n");
 }

@@ -39,13 +39,7 @@ pub(crate) fn parse(headers: &HeaderMap, query: &Query<'_>, body: &Bytes) -> Res
     let cursor = cursor::of_request(headers, query);
     // A replay needs no body, and some clients send none.
     if body.trim_ascii().is_empty() && named.is_some() && cursor.is_given() {
-        return Ok(Asked {
-            session: None,
-            execution: named,
-            turn: None,
-            cursor,
-            is_empty: true,
-        });
+        return Ok(Asked { session: None, execution: named, turn: None, cursor, is_empty: true });
     }
     let said = Said::read(body)?;
     let execution = match (named, id_of::<_>(said.execution_id)?) {
@@ -53,11 +47,7 @@ pub(crate) fn parse(headers: &HeaderMap, query: &Query<'_>, body: &Bytes) -> Res
         (Some(id), _) | (None, Some(id)) => Some(id),
         (None, None) => None,
     };
-    let cursor = if cursor.is_given() {
-        cursor
-    } else {
-        cursor_of(said.last_event_id)
-    };
+    let cursor = if cursor.is_given() { cursor } else { cursor_of(said.last_event_id) };
     Ok(Asked {
         session: id_of(said.session_id)?,
         execution,
@@ -74,9 +64,7 @@ pub(crate) fn parse(headers: &HeaderMap, query: &Query<'_>, body: &Bytes) -> Res
 pub(crate) fn header_execution(headers: &HeaderMap) -> Result<Option<ExecutionId>, Error> {
     let mut found: Option<ExecutionId> = None;
     for value in headers.get_all(X_EXECUTION_ID) {
-        let text = value.to_str().map_err(|_| InvalidId {
-            kind: "executionId",
-        })?;
+        let text = value.to_str().map_err(|_| InvalidId { kind: "executionId" })?;
         let Some(id) = ExecutionId::parse_optional(text)? else {
             continue;
         };
@@ -116,11 +104,7 @@ impl<'a> Said<'a> {
         // An array would be taken for the keys in their order.
         if !text.trim_ascii_start().starts_with('{') {
             let valid = serde_json::from_str::<&RawValue>(text).is_ok();
-            return Err(if valid {
-                Error::NotAnObject
-            } else {
-                Error::InvalidJson
-            });
+            return Err(if valid { Error::NotAnObject } else { Error::InvalidJson });
         }
         serde_json::from_str(text).map_err(|error| match error.classify() {
             // All keys are optional and take any value: only a repeated one can be wrong.
@@ -135,17 +119,8 @@ impl<'a> Said<'a> {
 /// Which of our keys the error names.
 fn repeated_key(error: &serde_json::Error) -> &'static str {
     let text = error.to_string();
-    let keys = [
-        "sessionId",
-        "executionId",
-        "turnId",
-        "lastEventId",
-        "message",
-        "parts",
-    ];
-    keys.into_iter()
-        .find(|key| text.contains(&format!("`{key}`")))
-        .unwrap_or("a key")
+    let keys = ["sessionId", "executionId", "turnId", "lastEventId", "message", "parts"];
+    keys.into_iter().find(|key| text.contains(&format!("`{key}`"))).unwrap_or("a key")
 }
 
 /// The deepest nesting in `json`; counts brackets outside strings, so it needs no valid JSON.
@@ -196,9 +171,7 @@ fn cursor_of(value: Option<&RawValue>) -> LastEventId {
 fn is_nothing(value: Option<&RawValue>) -> bool {
     value.is_none_or(|value| {
         let text = value.get();
-        let inner = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         text == "\"\"" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
     })
 }
@@ -219,11 +192,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        parse(
-            &headers,
-            &Query::parse(Some(query)),
-            &Bytes::from(body.to_owned()),
-        )
+        parse(&headers, &Query::parse(Some(query)), &Bytes::from(body.to_owned()))
     }
 
     #[track_caller]
@@ -239,20 +208,14 @@ mod tests {
 
     #[test]
     fn ids_come_from_the_body_and_null_and_empty_are_absent() {
-        let asked = good(
-            &[],
-            r#"{"sessionId":"s","executionId":"e","turnId":"t","message":"hi"}"#,
-        );
+        let asked = good(&[], r#"{"sessionId":"s","executionId":"e","turnId":"t","message":"hi"}"#);
         assert_eq!(asked.session.as_ref().map(Id::as_str), Some("s"));
         assert_eq!(asked.execution.as_ref().map(Id::as_str), Some("e"));
         assert_eq!(asked.turn.as_ref().map(Id::as_str), Some("t"));
         assert!(!asked.is_empty);
 
         let asked = good(&[], r#"{"sessionId":null,"executionId":"","message":"hi"}"#);
-        assert_eq!(
-            (asked.session, asked.execution, asked.turn),
-            (None, None, None)
-        );
+        assert_eq!((asked.session, asked.execution, asked.turn), (None, None, None));
         let asked = good(&[], "{\"session\\u0049d\":\"s\"}");
         assert_eq!(asked.session.as_ref().map(Id::as_str), Some("s"));
     }
@@ -265,11 +228,7 @@ mod tests {
         assert!(good(&[("x-execution-id", "")], "{}").execution.is_none());
         let conflict = ask(&header, "", r#"{"executionId":"f"}"#);
         assert!(matches!(conflict, Err(Error::IdConflict)));
-        let conflict = ask(
-            &[("x-execution-id", "e"), ("x-execution-id", "f")],
-            "",
-            "{}",
-        );
+        let conflict = ask(&[("x-execution-id", "e"), ("x-execution-id", "f")], "", "{}");
         assert!(matches!(conflict, Err(Error::IdConflict)));
         let invalid = ask(&[("x-execution-id", "a/b")], "", "{}");
         assert!(matches!(invalid, Err(Error::InvalidId(_))));
@@ -277,16 +236,9 @@ mod tests {
 
     #[test]
     fn an_id_that_is_not_a_string_of_the_alphabet_is_refused() {
-        for value in [
-            "7",
-            "true",
-            "{}",
-            "[\"s\"]",
-            r#""a/b""#,
-            r#""..""#,
-            r#""a\u0000""#,
-            r#""\ud800""#,
-        ] {
+        for value in
+            ["7", "true", "{}", "[\"s\"]", r#""a/b""#, r#""..""#, r#""a\u0000""#, r#""\ud800""#]
+        {
             for key in ["sessionId", "executionId", "turnId"] {
                 check_refused(&format!("{{\"{key}\":{value}}}"), |e| {
                     matches!(e, Error::InvalidId(_))
@@ -294,23 +246,12 @@ mod tests {
             }
         }
         let long = "x".repeat(257);
-        check_refused(&format!("{{\"turnId\":\"{long}\"}}"), |e| {
-            matches!(e, Error::InvalidId(_))
-        });
+        check_refused(&format!("{{\"turnId\":\"{long}\"}}"), |e| matches!(e, Error::InvalidId(_)));
     }
 
     #[test]
     fn what_is_not_one_json_object_is_refused() {
-        for body in [
-            "",
-            " ",
-            "{",
-            "{}{}",
-            "{\"a\":}",
-            "nope",
-            "[1",
-            "{\"a\":\"\u{1}\"}",
-        ] {
+        for body in ["", " ", "{", "{}{}", "{\"a\":}", "nope", "[1", "{\"a\":\"\u{1}\"}"] {
             check_refused(body, |e| matches!(e, Error::InvalidJson));
         }
         for body in ["[]", "[null,null]", "\"x\"", "1", "null", "true"] {
@@ -339,9 +280,7 @@ mod tests {
     fn nesting_is_bounded_and_brackets_in_strings_do_not_count() {
         let nested = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
         assert!(ask(&[], "", &nested(limits::MAX_JSON_DEPTH - 1)).is_ok());
-        check_refused(&nested(limits::MAX_JSON_DEPTH), |e| {
-            matches!(e, Error::BodyTooDeep)
-        });
+        check_refused(&nested(limits::MAX_JSON_DEPTH), |e| matches!(e, Error::BodyTooDeep));
         check_refused(&"[".repeat(1_000_000), |e| matches!(e, Error::BodyTooDeep));
         let text = "[\\\"{".repeat(1000);
         assert!(ask(&[], "", &format!("{{\"message\":\"{text}\"}}")).is_ok());
@@ -356,12 +295,7 @@ mod tests {
         let body = r#"{"lastEventId":"7"}"#;
         assert_eq!(ask(&[], "", body).expect("valid").cursor, seen(7));
         assert_eq!(ask(&[], "after=3", body).expect("valid").cursor, seen(3));
-        assert_eq!(
-            ask(&[("last-event-id", "1")], "after=3", body)
-                .expect("valid")
-                .cursor,
-            seen(1)
-        );
+        assert_eq!(ask(&[("last-event-id", "1")], "after=3", body).expect("valid").cursor, seen(1));
         assert_eq!(good(&[], r#"{"lastEventId":7}"#).cursor, seen(7));
         for value in ["null", "\"\""] {
             let body = format!("{{\"lastEventId\":{value}}}");
@@ -378,11 +312,7 @@ mod tests {
         for body in ["{}", r#"{"message":""}"#, r#"{"message":null,"parts":[ ]}"#] {
             assert!(good(&[], body).is_empty, "{body}");
         }
-        for body in [
-            r#"{"message":" "}"#,
-            r#"{"parts":[{}]}"#,
-            r#"{"message":{}}"#,
-        ] {
+        for body in [r#"{"message":" "}"#, r#"{"parts":[{}]}"#, r#"{"message":{}}"#] {
             assert!(!good(&[], body).is_empty, "{body}");
         }
     }

@@ -5,38 +5,20 @@
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-const REQUESTS: (&str, &str) = (
-    "afterbay_http_requests_total",
-    "Requests answered, by what was asked and status class.",
-);
-const OPENED: (&str, &str) = (
-    "afterbay_http_streams_opened_total",
-    "Event streams opened.",
-);
-const ENDED: (&str, &str) = (
-    "afterbay_http_streams_ended_total",
-    "Event streams ended, by why.",
-);
+const REQUESTS: (&str, &str) =
+    ("afterbay_http_requests_total", "Requests answered, by what was asked and status class.");
+const OPENED: (&str, &str) = ("afterbay_http_streams_opened_total", "Event streams opened.");
+const ENDED: (&str, &str) = ("afterbay_http_streams_ended_total", "Event streams ended, by why.");
 const EVENTS: (&str, &str) = (
     "afterbay_http_events_sent_total",
     "Events sent to clients; replayed ones were in the log before the stream was opened.",
 );
-const BYTES: (&str, &str) = (
-    "afterbay_http_stream_bytes_total",
-    "Bytes of event streams handed to the socket.",
-);
-const RECONNECTS: (&str, &str) = (
-    "afterbay_http_reconnects_total",
-    "Streams asked for with a cursor.",
-);
-const HEARTBEATS: (&str, &str) = (
-    "afterbay_http_heartbeats_total",
-    "Keep-alive comments sent.",
-);
-const GAPS: (&str, &str) = (
-    "afterbay_http_gaps_total",
-    "Warnings sent that events have expired.",
-);
+const BYTES: (&str, &str) =
+    ("afterbay_http_stream_bytes_total", "Bytes of event streams handed to the socket.");
+const RECONNECTS: (&str, &str) =
+    ("afterbay_http_reconnects_total", "Streams asked for with a cursor.");
+const HEARTBEATS: (&str, &str) = ("afterbay_http_heartbeats_total", "Keep-alive comments sent.");
+const GAPS: (&str, &str) = ("afterbay_http_gaps_total", "Warnings sent that events have expired.");
 const REFUSED: (&str, &str) = (
     "afterbay_http_late_refusals_total",
     "Turns told as refused or withdrawn inside their stream, after its head.",
@@ -154,9 +136,7 @@ impl Metrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.requests
-            .with_label_values(&[asked.as_str(), class])
-            .inc();
+        self.requests.with_label_values(&[asked.as_str(), class]).inc();
     }
 
     /// A stream was opened.
@@ -213,9 +193,8 @@ mod tests {
         metrics.answered(Asked::Turn, 204);
         metrics.events_sent(3, 1);
         metrics.stream_ended(Ended::Gone);
-        let text = prometheus::TextEncoder::new()
-            .encode_to_string(&registry.gather())
-            .expect("encodes");
+        let text =
+            prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("encodes");
         for line in [
             "afterbay_http_requests_total{asked=\"turn\",status=\"2xx\"} 2",
             "afterbay_http_events_sent_total{kind=\"replayed\"} 3",

@@ -28,9 +28,7 @@ impl LastEventId {
         let mut n: u64 = 0;
         for byte in text {
             let digit = byte.wrapping_sub(b'0');
-            let next = n
-                .checked_mul(10)
-                .and_then(|n| n.checked_add(u64::from(digit)));
+            let next = n.checked_mul(10).and_then(|n| n.checked_add(u64::from(digit)));
             let Some(next) = next.filter(|_| digit <= 9) else {
                 return Self::NotANumber;
             };
@@ -75,9 +73,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_not_a_number() {
-        for text in [
-            "+5", " 5", "5 ", "-0", "-1", "5.0", "5e1", "0x5", "٥", "a", "5a", "\0", ":",
-        ] {
+        for text in ["+5", " 5", "5 ", "-0", "-1", "5.0", "5e1", "0x5", "٥", "a", "5a", "\0", ":"]
+        {
             check(text, LastEventId::NotANumber);
         }
         check("18446744073709551616", LastEventId::NotANumber);

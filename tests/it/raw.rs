@@ -21,13 +21,8 @@ pub(super) struct Conn {
 impl Conn {
     /// Opens a connection.
     pub(super) async fn open(to: SocketAddr) -> Self {
-        let stream = timeout(DEADLINE, TcpStream::connect(to))
-            .await
-            .expect("in time");
-        Self {
-            stream: stream.expect("connects"),
-            buffer: Vec::new(),
-        }
+        let stream = timeout(DEADLINE, TcpStream::connect(to)).await.expect("in time");
+        Self { stream: stream.expect("connects"), buffer: Vec::new() }
     }
 
     /// Sends `bytes` as they are.
@@ -39,20 +34,13 @@ impl Conn {
     /// Reads up to and with `mark`; what follows stays for the next read.
     pub(super) async fn read_to(&mut self, mark: &str) -> String {
         loop {
-            let found = self
-                .buffer
-                .windows(mark.len())
-                .position(|w| w == mark.as_bytes());
+            let found = self.buffer.windows(mark.len()).position(|w| w == mark.as_bytes());
             if let Some(at) = found {
                 let rest = self.buffer.split_off(at + mark.len());
                 return text(std::mem::replace(&mut self.buffer, rest));
             }
             let more = self.fill().await;
-            assert!(
-                more > 0,
-                "closed before {mark:?}; got {:?}",
-                text(self.buffer.clone())
-            );
+            assert!(more > 0, "closed before {mark:?}; got {:?}", text(self.buffer.clone()));
         }
     }
 
@@ -97,15 +85,8 @@ impl Head {
 
     /// The values of `name` in their order.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
-        let fields = self
-            .0
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "));
-        fields
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-            .collect()
+        let fields = self.0.lines().skip(1).filter_map(|line| line.split_once(": "));
+        fields.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
     /// The only value of `name`.
@@ -117,11 +98,7 @@ impl Head {
 
     /// The names, lower case, each once, in alphabetical order.
     pub(super) fn names(&self) -> Vec<String> {
-        let fields = self
-            .0
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "));
+        let fields = self.0.lines().skip(1).filter_map(|line| line.split_once(": "));
         let mut names: Vec<_> = fields.map(|(name, _)| name.to_ascii_lowercase()).collect();
         names.sort();
         names.dedup();
@@ -146,13 +123,8 @@ impl RawBox {
 
     /// The next connection.
     pub(super) async fn accept(&self) -> Conn {
-        let accepted = timeout(DEADLINE, self.listener.accept())
-            .await
-            .expect("in time");
-        Conn {
-            stream: accepted.expect("accepts").0,
-            buffer: Vec::new(),
-        }
+        let accepted = timeout(DEADLINE, self.listener.accept()).await.expect("in time");
+        Conn { stream: accepted.expect("accepts").0, buffer: Vec::new() }
     }
 
     /// Whether nobody has connected that was not accepted: connections are accepted in the order
