@@ -4,12 +4,15 @@
 mod it {
     mod support {
         pub(super) mod daemon;
+        pub(super) mod sessions;
     }
 
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod doors;
     mod machine;
+    mod raw;
     mod shortage;
     mod shutdown;
     mod tidy;

@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// A replay of nothing.
     #[error("name an execution: ?executionId= or X-Execution-ID")]
     ExecutionIdRequired,
+    /// A limit of lines that is none.
+    #[error("max_line must be a positive number")]
+    InvalidMaxLine,
     /// Bytes that are not JSON.
     #[error("the body is not valid JSON in UTF-8")]
     InvalidJson,
@@ -198,6 +201,7 @@ impl Error {
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
             Self::ExecutionIdRequired => Told::new(S::BAD_REQUEST, "EXECUTION_ID_REQUIRED"),
+            Self::InvalidMaxLine => Told::new(S::BAD_REQUEST, "INVALID_MAX_LINE"),
             Self::InvalidJson => Told::new(S::BAD_REQUEST, "INVALID_JSON"),
             Self::NotAnObject => Told::new(S::BAD_REQUEST, "INVALID_BODY"),
             Self::DuplicateKey(_) => Told::new(S::BAD_REQUEST, "DUPLICATE_KEY"),

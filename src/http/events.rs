@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
 use http::Method;
 use http::request::Parts;
@@ -14,7 +13,7 @@ use super::Door;
 use super::auth;
 use super::cursor;
 use super::error::{Error, Resource};
-use super::follow::{self, By, UntilIdle};
+use super::follow::{self, Ask, By, UntilIdle};
 use super::head::Head;
 use super::query::Query;
 use super::turn_request;
@@ -64,12 +63,14 @@ pub(crate) async fn turn(door: &Door, parts: &Parts, turn: TurnRef) -> Result<Re
     auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
     let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
     if parts.method == Method::HEAD {
-        return Ok(head.stream(Body::empty()));
+        return Ok(head.bare());
     }
-    let cursor = cursor::of_request(&parts.headers, &Query::parse(parts.uri.query()));
+    let query = Query::parse(parts.uri.query());
+    let cursor = cursor::of_request(&parts.headers, &query);
+    let ask = Ask { cursor, lines: query.data_lines()? };
     count(door, cursor);
     match door.place() {
-        Ok(place) => follow::turn(door, turn, cursor, By::Get, place).await,
+        Ok(place) => follow::turn(door, turn, ask, By::Get, place).await,
         Err(error) => follow::turned_away(&parts.headers, &head, error),
     }
 }
@@ -89,15 +90,16 @@ pub(crate) async fn session(
     auth::may_read(&door.doors.sessions, session, who.as_ref(), resource).await?;
     let head = Head { session: session.id(), execution: None };
     if parts.method == Method::HEAD {
-        return Ok(head.stream(Body::empty()));
+        return Ok(head.bare());
     }
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_session_request(&parts.headers, &query);
+    let ask = Ask { cursor, lines: query.data_lines()? };
     count(door, cursor);
     let until_idle =
         if query.get("until") == Some("idle") { UntilIdle::Yes } else { UntilIdle::No };
     match door.place() {
-        Ok(place) => Ok(follow::session(door, session, cursor, until_idle, place)),
+        Ok(place) => Ok(follow::session(door, session, ask, until_idle, place)),
         Err(error) => follow::turned_away(&parts.headers, &head, error),
     }
 }

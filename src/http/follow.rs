@@ -23,6 +23,7 @@ use super::{Door, Doors};
 use crate::event::Seq;
 use crate::limits;
 use crate::session::{Answered, Session, TurnRef};
+use crate::sse::frame::DataLines;
 use crate::sse::last_event_id::LastEventId;
 use crate::turn::close_out::Names;
 use crate::upstream::Refusal;
@@ -38,6 +39,13 @@ pub(crate) enum By {
     Start,
 }
 
+/// What the client asks of its stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) cursor: LastEventId,
+    pub(crate) lines: DataLines,
+}
+
 /// Shows a turn.
 ///
 /// # Errors
@@ -45,14 +53,14 @@ pub(crate) enum By {
 pub(crate) async fn turn(
     door: &Door,
     turn: TurnRef,
-    cursor: LastEventId,
+    ask: Ask,
     by: By,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Error> {
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
     let (first, next) = (turn.from, turn.session.tail().next_seq);
     let next = if by == By::Start { first } else { next.max(first) };
-    let start = cursor::choose(cursor, Shown { first, next, last: turn.last() });
+    let start = cursor::choose(ask.cursor, Shown { first, next, last: turn.last() });
     let wait = match by {
         By::Get => Duration::ZERO,
         By::Post | By::Start => door.doors.settings.head_wait,
@@ -80,14 +88,14 @@ pub(crate) async fn turn(
         unanswered: unanswered.map(|answer| (answer, words)),
         last: Box::new(move || turn.last()),
     };
-    Ok(shown(&head, start, stream::body(feed, manner(door, by, place))))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place))))
 }
 
 /// Shows a session's log, by GET.
 pub(crate) fn session(
     door: &Door,
     session: &Arc<Session>,
-    cursor: LastEventId,
+    ask: Ask,
     until_idle: UntilIdle,
     place: OwnedSemaphorePermit,
 ) -> Response {
@@ -98,7 +106,7 @@ pub(crate) fn session(
     };
     let next = session.tail().next_seq;
     let first = Seq::START.next();
-    let start = cursor::choose(cursor, Shown { first, next, last: last() });
+    let start = cursor::choose(ask.cursor, Shown { first, next, last: last() });
     let head = Head { session: session.id(), execution: None };
     let after = match start {
         Start::After(seq) | Start::Reset(seq) => seq,
@@ -106,7 +114,7 @@ pub(crate) fn session(
     };
     let source = Source::Log(session.cursor(after));
     let feed = Feed { source, after, next_at_open: next, scope, last, unanswered: None };
-    shown(&head, start, stream::body(feed, manner(door, By::Get, place)))
+    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place)))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -155,14 +163,14 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, place: OwnedSemaphorePermit) -> Manner {
+fn manner(door: &Door, by: By, lines: DataLines, place: OwnedSemaphorePermit) -> Manner {
     let Doors { settings, metrics, drain, .. } = &door.doors;
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
-    Manner { heartbeat, retry, leave, _place: place, metrics }
+    Manner { heartbeat, retry, lines, leave, _place: place, metrics }
 }
 
 fn retry_millis() -> u64 {

@@ -1,7 +1,10 @@
 //! The heads of our event streams: the same headers on each, and which stream it is.
 
-use axum::body::Body;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::response::Response;
+use futures_util::stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::route::X_EXECUTION_ID;
@@ -31,6 +34,11 @@ impl Head {
         // A well-known reverse proxy buffers answers unless told so.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
+    }
+
+    /// The head of a stream and no more, for HEAD: as the stream, it states no length.
+    pub(crate) fn bare(&self) -> Response {
+        self.stream(Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()))
     }
 
     /// A stream that begins again because the cursor made no sense.
@@ -91,6 +99,9 @@ mod tests {
             assert_eq!(response.headers()[name], value, "{name}");
         }
         assert!(head.stream(Body::empty()).headers().get("x-afterbay-cursor").is_none());
+        let bare = head.bare();
+        assert_eq!(bare.headers()["content-type"], "text/event-stream");
+        assert_eq!(axum::body::HttpBody::size_hint(bare.body()).exact(), None);
         let gone = head.no_content();
         assert_eq!(gone.status(), 204);
         assert!(gone.headers().get("content-type").is_none());

@@ -41,7 +41,7 @@ use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-pub use settings::Settings;
+pub use settings::{SessionBus, Settings};
 
 use crate::ids::BoxName;
 use crate::metrics::http::{Asked, Metrics};
@@ -103,7 +103,7 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 /// Lets a request in and says what it asks. No work is done before.
 fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
-    let Settings { mode, allowed, .. } = &door.doors.settings;
+    let Settings { mode, session_bus, allowed, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
@@ -115,7 +115,10 @@ fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
     if !matches!(route, Ok(Route::Options(_))) {
         guard::check_origin(parts, allowed)?;
     }
-    Ok(route?)
+    match (route?, session_bus) {
+        (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
+        (route, SessionBus::Log | SessionBus::Pass) => Ok(route),
+    }
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {

@@ -6,6 +6,9 @@
 
 use std::borrow::Cow;
 
+use super::error::Error;
+use crate::sse::frame::DataLines;
+
 /// A decoded query.
 #[derive(Debug)]
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -20,6 +23,20 @@ impl<'a> Query<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let values = self.0.iter().filter(|(n, _)| n == name);
         values.map(|(_, value)| value.as_ref()).find(|value| !value.is_empty())
+    }
+}
+
+impl Query<'_> {
+    /// How the client wants its JSON laid out.
+    ///
+    /// # Errors
+    /// [`Error::InvalidMaxLine`] if `max_line` is not a positive number.
+    pub(crate) fn data_lines(&self) -> Result<DataLines, Error> {
+        match self.get("max_line").map(str::parse) {
+            None => Ok(DataLines::One),
+            Some(Ok(limit)) => Ok(DataLines::AtMost(limit)),
+            Some(Err(_)) => Err(Error::InvalidMaxLine),
+        }
     }
 }
 
@@ -62,6 +79,16 @@ mod tests {
         assert_eq!(query.get("ab"), Some("+5 "));
         assert_eq!(query.get("x"), None);
         assert_eq!(Query::parse(None).get("x"), None);
+    }
+
+    #[test]
+    fn lines_are_limited_by_a_positive_number_or_not_at_all() {
+        let of = |query| Query::parse(Some(query)).data_lines();
+        assert!(matches!(of("max_line="), Ok(DataLines::One)));
+        assert!(matches!(of("max_line=65536"), Ok(DataLines::AtMost(n)) if n.get() == 65536));
+        for query in ["max_line=0", "max_line=-1", "max_line=x", "max_line=99999999999999999999"] {
+            assert!(matches!(of(query), Err(Error::InvalidMaxLine)), "{query}");
+        }
     }
 
     #[test]

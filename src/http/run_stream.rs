@@ -13,7 +13,7 @@ use super::auth;
 use super::body::Held;
 use super::end_to_end;
 use super::error::{Error, Refused, Resource};
-use super::follow::{self, By};
+use super::follow::{self, Ask, By};
 use super::query::Query;
 use super::turn_request::{self, Asked};
 use crate::credential::Credential;
@@ -30,6 +30,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     let query = Query::parse(parts.uri.query());
     let asked = turn_request::parse(&parts.headers, &query, &held.bytes)?;
     let cursor = asked.cursor;
+    let ask = Ask { cursor, lines: query.data_lines()? };
     if cursor.is_given() {
         door.doors.metrics.reconnected();
     }
@@ -39,7 +40,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
         if let Some(turn) = known {
             let resource = Resource::Execution(execution.clone());
             auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
-            return follow::turn(door, turn, cursor, By::Post, door.place()?).await;
+            return follow::turn(door, turn, ask, By::Post, door.place()?).await;
         }
         if cursor.is_given() {
             drop(query);
@@ -50,7 +51,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     let headers = end_to_end::of_turn(&parts.headers);
     let Started { new, turn } = start(door, asked, headers, held, who).await?;
     let by = if new { By::Start } else { By::Post };
-    follow::turn(door, turn, cursor, by, place).await
+    follow::turn(door, turn, ask, by, place).await
 }
 
 /// Starts the turn, or attaches to it, on a task of its own.

@@ -6,11 +6,23 @@ use super::guard::Allowed;
 use crate::limits;
 use crate::mode::Mode;
 
+/// Who answers for the events of a session that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionBus {
+    /// The log, with all its turns. [assumed] A box's own bus may carry more than the turns.
+    #[default]
+    Log,
+    /// The box.
+    Pass,
+}
+
 /// What an operator may choose about the doors.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// In mode `sse` everything is passed on.
     pub mode: Mode,
+    /// Who answers for the events of a session.
+    pub session_bus: SessionBus,
     /// Longest wait for the dispatch's answer before a turn's head goes out.
     pub head_wait: Duration,
     /// Silence after which a comment is sent; [`limits::MIN_HEARTBEAT`] at the least.
@@ -31,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::default(),
+            session_bus: SessionBus::default(),
             head_wait: limits::HEAD_WAIT,
             heartbeat: limits::HEARTBEAT,
             allowed: Allowed::default(),

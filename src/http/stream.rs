@@ -31,7 +31,7 @@ use crate::limits;
 use crate::log::{self, Cursor, Logged, Step};
 use crate::metrics::http::{Ended, Metrics};
 use crate::session::Answered;
-use crate::sse::frame;
+use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::Names;
 use crate::turn::control;
 
@@ -99,6 +99,7 @@ pub(crate) struct Manner {
     pub(crate) heartbeat: Duration,
     /// `retry:` in milliseconds; POST clients have no use for it.
     pub(crate) retry: Option<u64>,
+    pub(crate) lines: DataLines,
     pub(crate) leave: Leave,
     /// Held for as long as the stream is open.
     pub(crate) _place: OwnedSemaphorePermit,
@@ -206,14 +207,14 @@ impl EventStream {
         let (mut replayed, mut live) = (0, 0);
         while let Some(logged) = self.held.front() {
             if let Logged::Event { event, .. } = logged {
-                let more = frame::len_bound(event);
+                let more = frame::len_bound(event, self.manner.lines);
                 if !out.is_empty() && out.len() + more > limits::STREAM_CHUNK_BYTES {
                     break;
                 }
             }
             match self.held.pop_front() {
                 Some(Logged::Event { seq, event }) => {
-                    frame::write(&mut out, seq, &event);
+                    frame::write(&mut out, seq, &event, self.manner.lines);
                     self.position = seq;
                     let is_old = seq < self.feed.next_at_open;
                     replayed += u64::from(is_old);
@@ -289,7 +290,7 @@ impl EventStream {
     /// The dispatch is answered: from now on the log alone speaks, or nothing ever will.
     fn take_answer(&mut self, answer: Answered) -> Option<Bytes> {
         let (_, names) = self.feed.unanswered.take()?;
-        let said = last_words::say(&names, &answer)?;
+        let said = last_words::say(&names, &answer, self.manner.lines)?;
         self.manner.metrics.refused_late();
         self.held.clear();
         self.state = State::Over(Ended::Refused);
@@ -343,7 +344,7 @@ impl EventStream {
         (to >= from).then(|| {
             let mut out = BytesMut::new();
             let lost = Lost { code: "EVENTS_EXPIRED", from: from.get(), to: to.get() };
-            frame::write(&mut out, to, &Event::ours("warning", &lost));
+            frame::write(&mut out, to, &Event::ours("warning", &lost), self.manner.lines);
             out.freeze()
         })
     }

@@ -57,6 +57,7 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
     let manner = Manner {
         heartbeat: HEARTBEAT,
         retry,
+        lines: DataLines::One,
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
         _place: places.try_acquire_owned().expect("a place"),
         metrics,
@@ -253,18 +254,16 @@ async fn a_server_that_stops_ends_the_stream_cleanly_between_frames() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_always_has_more_to_send_leaves_too() {
     let mut play = turn_after(4).opened().await;
+    let big = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::STREAM_CHUNK_BYTES));
+    play.log(Step::Records((5..=60).map(|seq| event_of(seq, &big)).collect())).await;
     play.drain.cancel();
-    let mut seq = 5;
-    let ended = loop {
-        let _ = play.steps.try_send(Ok(Step::Records(vec![event(seq)])));
-        seq += 1;
+    let mut pieces = 0;
+    while let Some(piece) = play.piece().await {
+        assert!(piece.is_ok());
+        pieces += 1;
         tokio::time::advance(Duration::from_millis(100)).await;
-        match play.piece().await {
-            Some(piece) => assert!(piece.is_ok()),
-            None => break seq,
-        }
-    };
-    assert!(ended < 50, "left after {ended} events");
+    }
+    assert!(pieces <= 41, "left after {pieces} pieces, one in 100 ms");
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,6 +321,22 @@ async fn events_of_the_turn_after_a_refused_one_are_not_shown_as_its_own() {
     let (tell, answer) = unanswered();
     let mut play = play_with(Scope::Turn(Seq::new(5)), 4, None, Some(answer)).opened().await;
     tell.send(refused()).expect("the stream waits");
+    play.log_events(5..=6).await;
+    let text = play.text().await;
+    assert!(text.contains("DISPATCH_REFUSED") && !text.contains("id: "), "{text}");
+    assert!(play.piece().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_between_two_looks_still_comes_before_the_next_turns_events() {
+    // Refused just after the stream has looked, and the next turn's events are in the log.
+    let mut looks = 0;
+    let answer = std::future::poll_fn(move |_| {
+        looks += 1;
+        if looks == 1 { std::task::Poll::Pending } else { std::task::Poll::Ready(refused()) }
+    });
+    let mut play =
+        play_with(Scope::Turn(Seq::new(5)), 4, None, Some(Box::pin(answer))).opened().await;
     play.log_events(5..=6).await;
     let text = play.text().await;
     assert!(text.contains("DISPATCH_REFUSED") && !text.contains("id: "), "{text}");
