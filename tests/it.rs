@@ -1,8 +1,10 @@
 //! The one integration binary: everything through the public surface of the crate.
+#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
 
 mod it {
     mod support {
         pub(crate) mod faulty_disk;
+        pub(crate) mod log_bytes;
         pub(crate) mod log_model;
     }
 
