@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::{DATA_START, GroupBytes, body, groups};
-use super::support::log_model::{SMALL, append_grouped, batch, entry, key, metrics, open};
+use super::support::log_model::{SMALL, append_grouped, batch, entry, key, metrics, next, open};
 
 /// What a cursor shows up to the tail: a batch's events by their numbers, or a gap.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ async fn show(log: &Log, after: u64, last: u64) -> Vec<Shown> {
     let mut cursor = log.cursor(Seq::new(after));
     let mut shown: Vec<Shown> = Vec::new();
     loop {
-        match cursor.next().await.expect("read") {
+        match next(&mut cursor).await.expect("read") {
             Step::Gap { from, to } => shown.push(Gap(from.get(), to.get())),
             Step::End => panic!("the end"),
             Step::Records(records) => {
@@ -239,7 +239,7 @@ async fn damage_since_opening_is_an_error_that_names_its_place() {
     turn(&disk, &name, hit.start..hit.start + 1);
     let mut cursor = store.log(key(1)).cursor(Seq::new(2));
     for _ in 0..2 {
-        let error = cursor.next().await.expect_err("damaged");
+        let error = next(&mut cursor).await.expect_err("damaged");
         let text = error.to_string();
         assert!(matches!(error, Error::Read(_)));
         assert!(
@@ -248,7 +248,7 @@ async fn damage_since_opening_is_an_error_that_names_its_place() {
         );
     }
     turn(&disk, &name, hit.start..hit.start + 1);
-    assert!(matches!(cursor.next().await, Ok(Step::Records(_))));
+    assert!(matches!(next(&mut cursor).await, Ok(Step::Records(_))));
 }
 
 #[tokio::test]

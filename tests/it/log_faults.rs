@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::support::faulty_disk::{FaultyDisk, Operation};
 use super::support::log_model::{
-    Model, append_grouped, batch, entry, key, metrics, open, read_all,
+    Model, append_grouped, batch, entry, key, metrics, next, open, read_all,
 };
 
 const EIO: i32 = 5;
@@ -167,11 +167,11 @@ async fn a_failed_sync_poisons_until_restart_and_readers_keep_what_was_durable()
     let log = store.log(key(1));
     log.append(batch(1, "ec", 0)).await.expect("append");
     let mut waiting = log.cursor(Seq::new(1));
-    let Step::Records(_) = waiting.next().await.expect("read") else {
+    let Step::Records(_) = next(&mut waiting).await.expect("read") else {
         panic!("a control record")
     };
     disk.fail(Operation::Sync, 0, EIO);
-    let waits = waiting.next();
+    let waits = next(&mut waiting);
     let (refused, ended) = tokio::join!(log.append(batch(2, "e", 0)), waits);
     assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
     assert_eq!(ended.expect("read"), Step::End);
@@ -186,8 +186,8 @@ async fn a_failed_sync_poisons_until_restart_and_readers_keep_what_was_durable()
     );
     assert_eq!(ids(&store, 1).await, [1]);
     let mut late = log.cursor(Seq::START);
-    assert!(matches!(late.next().await, Ok(Step::Records(_))));
-    assert_eq!(late.next().await.expect("read"), Step::End);
+    assert!(matches!(next(&mut late).await, Ok(Step::Records(_))));
+    assert_eq!(next(&mut late).await.expect("read"), Step::End);
     store.close().await;
     assert_eq!(store.health(), Health::Poisoned);
     disk.lose_power();
@@ -313,7 +313,7 @@ async fn closing_writes_what_is_queued_and_takes_nothing_more() {
     let answer = log.append(batch(41, "e", 0)).await;
     assert!(matches!(answer, Err(Error::Closed)), "{answer:?}");
     let mut cursor = log.cursor(Seq::new(40));
-    assert_eq!(cursor.next().await.expect("read"), Step::End);
+    assert_eq!(next(&mut cursor).await.expect("read"), Step::End);
     store.close().await;
 }
 
@@ -322,7 +322,9 @@ async fn an_append_that_nobody_waits_for_still_takes_its_numbers() {
     let disk = FaultyDisk::new(0);
     let store = opened(&disk);
     let log = store.log(key(1));
+    disk.hold(&[Operation::Write]);
     assert!(log.append(batch(1, "e", 0)).now_or_never().is_none());
+    disk.release();
     let appended = log.append(batch(2, "e", 0)).await.expect("append");
     assert_eq!(
         (appended.first_lsn, appended.first_seq),

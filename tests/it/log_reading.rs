@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::support::faulty_disk::FaultyDisk;
-use super::support::log_model::{Entry, batch, entry, key, metrics, open, read_all};
+use super::support::log_model::{Entry, batch, entry, key, metrics, next, open, read_all};
 
 fn opened(disk: &FaultyDisk) -> Store {
     open(disk.boot()).expect("open").0
@@ -21,7 +21,7 @@ async fn events(log: Log, after: u64, last: u64) -> Vec<u64> {
     let mut cursor = log.cursor(Seq::new(after));
     let mut seen = Vec::new();
     while seen.last().is_none_or(|seq| *seq < last) {
-        let Step::Records(records) = cursor.next().await.expect("read") else {
+        let Step::Records(records) = next(&mut cursor).await.expect("read") else {
             panic!("neither a gap nor the end")
         };
         assert!(!records.is_empty());
@@ -94,7 +94,7 @@ async fn a_cursor_yields_the_control_records_between_the_events_that_follow_it()
             let mut cursor = log.cursor(Seq::new(after));
             let mut seen: Vec<(u64, usize)> = Vec::new();
             while seen.len() < all.len() - start {
-                let step = cursor.next().await.expect("read");
+                let step = next(&mut cursor).await.expect("read");
                 let Step::Records(records) = step else {
                     panic!("{step:?}")
                 };
@@ -120,7 +120,7 @@ async fn a_cursor_beyond_the_tail_waits_for_what_it_asked_for() {
             log.append(batch(id, "cee", 0)).await.expect("append");
         }
     };
-    let (step, ()) = tokio::join!(cursor.next(), appends);
+    let (step, ()) = tokio::join!(next(&mut cursor), appends);
     let Step::Records(records) = step.expect("read") else {
         panic!("records")
     };
@@ -149,11 +149,11 @@ async fn a_cursor_whose_reads_are_dropped_at_any_moment_misses_nothing() {
         if let Some(step) = cursor.next().now_or_never() {
             keep(step.expect("read"));
         } else if id % 3 == 0 {
-            keep(cursor.next().await.expect("read"));
+            keep(next(&mut cursor).await.expect("read"));
         }
     }
     while seen.len() < 120 {
-        let Step::Records(records) = cursor.next().await.expect("read") else {
+        let Step::Records(records) = next(&mut cursor).await.expect("read") else {
             panic!()
         };
         seen.extend(records.iter().map(entry));
@@ -174,9 +174,9 @@ async fn a_step_is_bounded_however_long_the_backlog_is() {
         .expect("append");
     let mut cursor = log.cursor(Seq::START);
     let mut steps = 0;
-    let mut next = 1;
-    while next < one.tail.next_seq.get() {
-        let Step::Records(records) = cursor.next().await.expect("read") else {
+    let mut upto = 1;
+    while upto < one.tail.next_seq.get() {
+        let Step::Records(records) = next(&mut cursor).await.expect("read") else {
             panic!()
         };
         let bytes = |r: &Logged| match r {
@@ -188,7 +188,7 @@ async fn a_step_is_bounded_however_long_the_backlog_is() {
             total <= limits::CURSOR_STEP_BYTES || records.len() == 1,
             "{total} bytes"
         );
-        next += records.len() as u64;
+        upto += records.len() as u64;
         steps += 1;
     }
     assert!((8..30).contains(&steps), "{steps} steps");

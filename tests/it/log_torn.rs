@@ -5,7 +5,7 @@ use afterbay::event::Seq;
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::{GroupBytes, groups};
-use super::support::log_model::{append_grouped, batch, entry, key, open, read_all};
+use super::support::log_model::{append_grouped, batch, entry, key, next, open, read_all};
 
 /// A log whose last group holds a batch of each of three sessions; each has one before.
 async fn written() -> (FaultyDisk, String) {
@@ -129,7 +129,7 @@ async fn a_group_that_is_cut_does_not_come_back_when_it_turns_out_to_be_whole() 
         .expect("read");
     assert_eq!(found.last().map(|entry| entry.batch), Some(5));
     let mut cursor = store.log(key(1)).cursor(Seq::new(2));
-    let afterbay::log::Step::Records(records) = cursor.next().await.expect("read") else {
+    let afterbay::log::Step::Records(records) = next(&mut cursor).await.expect("read") else {
         panic!("records follow");
     };
     assert_eq!(

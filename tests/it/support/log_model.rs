@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use afterbay::event::{Control, Event, EventName, Seq, WireJson};
 use afterbay::ids::SessionKey;
 use afterbay::log::{
-    Appended, Batch, Disk, Error, Log, Logged, OpenError, Recovered, Sizes, Step, Store, Tail,
+    Appended, Batch, Cursor, Disk, Error, Log, Logged, OpenError, Recovered, Sizes, Step, Store,
+    Tail,
 };
 use afterbay::metrics::Metrics;
 use bytes::Bytes;
@@ -25,6 +27,8 @@ pub(crate) const SMALL: Sizes = Sizes {
     group_bytes: 2 << 10,
 };
 
+/// How long a step of a cursor may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 const EVENT_NAME: &str = "test";
 const CONTROL_KIND: u16 = 7;
 
@@ -147,6 +151,13 @@ pub(crate) async fn append_grouped(
     join_all(appends).await
 }
 
+/// The next step, which must come in time: a test fails rather than hangs.
+pub(crate) async fn next(cursor: &mut Cursor) -> Result<Step, Error> {
+    tokio::time::timeout(PATIENCE, cursor.next())
+        .await
+        .expect("a step in time")
+}
+
 /// Everything up to the tail as it is now. Panics at a gap.
 pub(crate) async fn read_all(log: &Log, after: Seq) -> Result<Vec<Entry>, Error> {
     let tail = log.tail();
@@ -162,7 +173,7 @@ pub(crate) async fn read_all(log: &Log, after: Seq) -> Result<Vec<Entry>, Error>
     } else {
         events + 1 < tail.next_seq.get()
     } {
-        match cursor.next().await? {
+        match next(&mut cursor).await? {
             Step::Records(records) => {
                 for record in &records {
                     let entry = entry(record);
