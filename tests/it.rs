@@ -1,9 +1,13 @@
 //! The integration tests, one binary: real sockets on loopback, port 0, and the built program.
+#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
 
 #[cfg(test)]
 mod it {
     mod support {
         pub(super) mod daemon;
+        pub(crate) mod faulty_disk;
+        pub(crate) mod log_bytes;
+        pub(crate) mod log_model;
         pub(super) mod sessions;
     }
 
@@ -11,6 +15,12 @@ mod it {
     mod config_of_the_program;
     mod connections;
     mod doors;
+    mod log_crash;
+    mod log_damage;
+    mod log_faults;
+    mod log_format;
+    mod log_reading;
+    mod log_torn;
     mod machine;
     mod raw;
     mod shortage;

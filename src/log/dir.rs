@@ -195,4 +195,15 @@ mod tests {
         drop(first);
         RealDisk::open(home.path()).expect("open after the first let go");
     }
+
+    // What a sync does cannot be seen without cutting the power, but that the kernel is asked can:
+    // it refuses to sync a device that holds nothing.
+    #[test]
+    fn syncing_asks_the_kernel() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let nothing = || File::open("/dev/null").expect("open");
+        let disk = RealDisk { folder: nothing(), ..RealDisk::open(home.path()).expect("open") };
+        assert!(disk.sync_dir().is_err());
+        assert!(RealFile(nothing()).sync_data().is_err());
+    }
 }

@@ -136,7 +136,9 @@ impl Recovery<'_> {
         while let Some(group) = walk.next()? {
             if !group.unreadable.is_empty() {
                 is_dead = false;
-                self.lose_unknown(segment, group.unreadable.clone());
+                let bytes = group.unreadable.clone();
+                let room = bytes.end - bytes.start;
+                self.lose_unknown(segment, bytes, room);
             }
             // Behind another one it is proven durable: groups are written one after the other.
             if let Some(durable) = held.replace(group) {
@@ -156,9 +158,9 @@ impl Recovery<'_> {
         }
         if let Some(bytes) = walk.unreadable() {
             is_dead = false;
-            // The file may even be shorter than it was.
-            let end = bytes.end.max(limits::LOG_SEGMENT_BYTES);
-            self.lose_unknown(segment, bytes.start..end);
+            // The file may be shorter than it was.
+            let room = (bytes.end - bytes.start).max(limits::LOG_SEGMENT_BYTES);
+            self.lose_unknown(segment, bytes, room);
         }
         Ok(SegmentFound { newest, is_dead })
     }
@@ -172,7 +174,10 @@ impl Recovery<'_> {
                     self.take(&header, records, place);
                 }
                 Piece::Damaged { header, bytes } => self.lose(&group.segment, &header, bytes),
-                Piece::Unreadable { bytes } => self.lose_unknown(&group.segment, bytes),
+                Piece::Unreadable { bytes } => {
+                    let room = bytes.end - bytes.start;
+                    self.lose_unknown(&group.segment, bytes, room);
+                }
             }
         }
     }
@@ -255,11 +260,11 @@ impl Recovery<'_> {
     }
 
     /// Damage that does not say whose it is. Sessions that have a later batch show exactly what
-    /// they lost; the others may have lost as many records as there is room for.
-    fn lose_unknown(&mut self, segment: &Segment, bytes: Range<u64>) {
+    /// they lost; the others may have lost as many records as there was `room` for, in bytes.
+    fn lose_unknown(&mut self, segment: &Segment, bytes: Range<u64>, room: u64) {
         self.count_damage(&bytes);
         let (file, from, to) = (segment.name(), bytes.start, bytes.end);
-        self.lost += bytes.end.saturating_sub(bytes.start) / RECORD_HEADER_BYTES as u64 + 1;
+        self.lost += room / RECORD_HEADER_BYTES as u64 + 1;
         tracing::error!(
             file,
             from,
@@ -269,7 +274,8 @@ impl Recovery<'_> {
     }
 
     fn count_damage(&self, bytes: &Range<u64>) {
-        self.metrics.damaged_bytes.inc_by(bytes.end.saturating_sub(bytes.start));
+        // At least one: of an end that is missing there are no bytes, and it must show all the same.
+        self.metrics.damaged_bytes.inc_by((bytes.end - bytes.start).max(1));
     }
 
     /// Numbers that a lost record may have had are never given again: the sessions that may have

@@ -161,17 +161,17 @@ impl Writer {
             return Ok(());
         };
         if short.landed > 0 {
-            self.take_back().map_err(Failure::Broken)?;
+            self.take_back(short.landed).map_err(Failure::Broken)?;
         }
         Err(Failure::Refused(short.source))
     }
 
     /// Makes what landed of a group unreadable, durably: otherwise its first batches might be found
-    /// whole after a restart, although they were refused. The sector to be overwritten exists, so
-    /// this works on a full disk.
-    fn take_back(&self) -> io::Result<()> {
+    /// whole after a restart, although they were refused. Only bytes that landed are overwritten,
+    /// so this works on a full disk.
+    fn take_back(&self, landed: usize) -> io::Result<()> {
         let file = &*self.active.segment.file;
-        let nothing = [0; SECTOR_BYTES as usize];
+        let nothing = vec![0; landed.min(SECTOR_BYTES as usize)];
         write_all_at(file, &nothing, self.active.at).map_err(|short| short.source)?;
         file.sync_data()
     }

@@ -1,0 +1,359 @@
+//! What the log promises, as a model to hold it against.
+//!
+//! Every record says which batch it belongs to and where in it, so that what is read can be taken
+//! apart: acknowledged batches whole and under the numbers of their answer, none in part, none
+//! refused, numbers dense, and nothing that was ever shown changed or gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use afterbay::event::{Control, Event, EventName, Seq, WireJson};
+use afterbay::ids::SessionKey;
+use afterbay::log::{
+    Appended, Batch, Cursor, Disk, Error, Log, Logged, OpenError, Recovered, Sizes, Step, Store,
+    Tail,
+};
+use afterbay::metrics::Metrics;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use super::faulty_disk::{FaultyDisk, Operation};
+
+/// Small enough that a few batches fill a group and a few groups a segment.
+pub(crate) const SMALL: Sizes = Sizes {
+    segment_bytes: 6 << 10,
+    group_bytes: 2 << 10,
+};
+
+/// How long a step of a cursor may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+const EVENT_NAME: &str = "test";
+const CONTROL_KIND: u16 = 7;
+
+/// One record, as the model knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) batch: u64,
+    pub(crate) at: usize,
+    pub(crate) of: usize,
+    /// Its number, if it is an event.
+    pub(crate) seq: Option<Seq>,
+}
+
+/// What became of a batch, as far as whoever sent it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Acknowledged(Appended),
+    /// Not answered before the crash.
+    InDoubt,
+    /// Refused, or not there after a crash: it must never come.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    sent: BTreeMap<u64, Fate>,
+    shown: Vec<Entry>,
+    /// The furthest tail ever seen.
+    tail: Option<Tail>,
+}
+
+/// All sessions of a test.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    sessions: BTreeMap<SessionKey, Session>,
+    batches: u64,
+}
+
+/// A session's key, the same in each run.
+pub(crate) fn key(n: u8) -> SessionKey {
+    SessionKey::from_bytes([n; 16])
+}
+
+/// A batch of `shape`: `e` is an event, `c` a control record; each with `padding` bytes more.
+pub(crate) fn batch(id: u64, shape: &str, padding: usize) -> Batch {
+    let of = shape.len();
+    shape
+        .chars()
+        .enumerate()
+        .fold(Batch::default(), |batch, (at, kind)| {
+            let text = format!(
+                r#"{{"batch":{id},"at":{at},"of":{of},"pad":"{}"}}"#,
+                "x".repeat(padding)
+            );
+            match kind {
+                'e' => batch.event(Event {
+                    name: EventName::from_static(EVENT_NAME),
+                    data: WireJson::from_json(text.as_bytes()).expect("an object"),
+                }),
+                _ => batch.control(Control {
+                    kind: CONTROL_KIND,
+                    bytes: Bytes::from(text),
+                }),
+            }
+        })
+}
+
+/// The entry that a record was made from.
+pub(crate) fn entry(logged: &Logged) -> Entry {
+    let (bytes, seq) = match logged {
+        Logged::Event { seq, event } => {
+            assert_eq!(event.name, EventName::from_static(EVENT_NAME));
+            (event.data.as_bytes(), Some(*seq))
+        }
+        Logged::Control(control) => {
+            assert_eq!(control.kind, CONTROL_KIND);
+            (&control.bytes, None)
+        }
+    };
+    let json: serde_json::Value = serde_json::from_slice(bytes).expect("JSON of ours");
+    let number = |name: &str| json[name].as_u64().expect("a number");
+    Entry {
+        batch: number("batch"),
+        at: number("at") as usize,
+        of: number("of") as usize,
+        seq,
+    }
+}
+
+pub(crate) fn metrics() -> afterbay::metrics::log::Metrics {
+    Metrics::new().expect("metrics").log
+}
+
+/// Opens with small sizes, and hands out what the fold saw.
+pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<(Store, Vec<Recovered>), OpenError> {
+    let mut folded = Vec::new();
+    let store = Store::open_sized(disk, SMALL, metrics(), &mut |found| folded.push(found))?;
+    Ok((store, folded))
+}
+
+/// Appends `batches` in two groups at least, the same ones each time: the first batch is held at
+/// the disk until all others are queued.
+pub(crate) async fn append_grouped(
+    disk: &FaultyDisk,
+    batches: Vec<(Log, Batch)>,
+) -> Vec<Result<Appended, Error>> {
+    let was_off = disk.is_off();
+    let mut appends = Vec::new();
+    disk.hold(&Operation::ALL);
+    for (log, batch) in batches {
+        let mut append = async move { log.append(batch).await }.boxed_local();
+        let early = (&mut append).now_or_never();
+        assert!(early.is_none(), "answered before it was written: {early:?}");
+        if appends.is_empty() && !was_off {
+            disk.wait_until_held();
+        }
+        appends.push(append);
+    }
+    disk.release();
+    join_all(appends).await
+}
+
+/// The next step, which must come in time: a test fails rather than hangs.
+pub(crate) async fn next(cursor: &mut Cursor) -> Result<Step, Error> {
+    tokio::time::timeout(PATIENCE, cursor.next())
+        .await
+        .expect("a step in time")
+}
+
+/// Everything up to the tail as it is now. Panics at a gap.
+pub(crate) async fn read_all(log: &Log, after: Seq) -> Result<Vec<Entry>, Error> {
+    let tail = log.tail();
+    let mut cursor = log.cursor(after);
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut controls = 0;
+    let mut events = after.get();
+    // Each record moves the Lsn by one; what is before `after` is not counted, so read by events
+    // first and take the controls as they come.
+    let total = tail.next_lsn.get() - 1;
+    while if after == Seq::START {
+        events + controls < total
+    } else {
+        events + 1 < tail.next_seq.get()
+    } {
+        match next(&mut cursor).await? {
+            Step::Records(records) => {
+                for record in &records {
+                    let entry = entry(record);
+                    if entry.seq.is_some() {
+                        events += 1
+                    } else {
+                        controls += 1
+                    }
+                    entries.push(entry);
+                }
+            }
+            Step::Gap { from, to } => panic!("a gap from {from} to {to}"),
+            Step::End => panic!("the end before the tail {tail:?}"),
+        }
+    }
+    Ok(entries)
+}
+
+impl Model {
+    /// A new batch for a session: its id.
+    pub(crate) fn send(&mut self, key: SessionKey) -> u64 {
+        self.batches += 1;
+        let session = self.sessions.entry(key).or_default();
+        session.sent.insert(self.batches, Fate::InDoubt);
+        self.batches
+    }
+
+    /// The answer that came for it while the machine was still running.
+    pub(crate) fn answered(&mut self, key: SessionKey, id: u64, answer: &Result<Appended, Error>) {
+        let session = self.sessions.entry(key).or_default();
+        let fate = match answer {
+            Ok(appended) => {
+                session.see_tail(appended.tail);
+                Fate::Acknowledged(*appended)
+            }
+            Err(Error::Poisoned) => Fate::InDoubt,
+            Err(_) => Fate::Gone,
+        };
+        session.sent.insert(id, fate);
+    }
+
+    /// Notes the tails that the store shows, which is a promise, too.
+    pub(crate) fn see_tails(&mut self, store: &Store) {
+        for (key, session) in &mut self.sessions {
+            session.see_tail(store.log(*key).tail());
+        }
+    }
+
+    /// Reads everything and holds it against the model. An error is the disk's: the machine went
+    /// off meanwhile.
+    pub(crate) async fn check(&mut self, store: &Store) -> Result<(), Error> {
+        for (key, session) in &mut self.sessions {
+            let log = store.log(*key);
+            session.see_tail(log.tail());
+            let entries = read_all(&log, Seq::START).await?;
+            session.check(entries, log.tail());
+        }
+        Ok(())
+    }
+
+    /// Holds the control records that opening folded against those that are read.
+    pub(crate) fn check_fold(&self, folded: &[Recovered]) {
+        let mut by_session: BTreeMap<SessionKey, Vec<Entry>> = BTreeMap::new();
+        let mut last = BTreeMap::new();
+        for Recovered {
+            key,
+            lsn,
+            next_seq,
+            control,
+        } in folded
+        {
+            let before = last.insert(*key, (*lsn, *next_seq));
+            assert!(
+                before.is_none_or(|(l, s)| l < *lsn && s <= *next_seq),
+                "folded out of order"
+            );
+            let control = entry(&Logged::Control(control.clone()));
+            by_session.entry(*key).or_default().push(control);
+        }
+        for (key, session) in &self.sessions {
+            let read = session.shown.iter().filter(|entry| entry.seq.is_none());
+            let folded = by_session.remove(key).unwrap_or_default();
+            assert_eq!(
+                folded,
+                read.cloned().collect::<Vec<_>>(),
+                "folded and read differ"
+            );
+        }
+        assert!(
+            by_session.is_empty(),
+            "folded a session that nobody appended to"
+        );
+    }
+
+    /// How many batches were acknowledged in all.
+    pub(crate) fn acknowledged(&self) -> usize {
+        let fates = self
+            .sessions
+            .values()
+            .flat_map(|session| session.sent.values());
+        fates
+            .filter(|fate| matches!(fate, Fate::Acknowledged(_)))
+            .count()
+    }
+}
+
+impl Session {
+    fn see_tail(&mut self, tail: Tail) {
+        if let Some(before) = self.tail {
+            assert!(
+                before.next_seq <= tail.next_seq && before.next_lsn <= tail.next_lsn,
+                "the tail went back from {before:?} to {tail:?}"
+            );
+        }
+        self.tail = Some(tail);
+    }
+
+    fn check(&mut self, entries: Vec<Entry>, tail: Tail) {
+        let seqs: Vec<u64> = entries.iter().filter_map(|e| e.seq).map(Seq::get).collect();
+        assert_eq!(
+            seqs,
+            (1..tail.next_seq.get()).collect::<Vec<_>>(),
+            "numbers are not dense"
+        );
+        assert!(
+            entries.len() >= self.shown.len(),
+            "what was shown is gone: {:?}",
+            self.shown
+        );
+        assert_eq!(
+            entries[..self.shown.len()],
+            self.shown,
+            "what was shown has changed"
+        );
+        let read = whole_batches(&entries);
+        assert!(
+            read.is_sorted_by(|a, b| a.0 < b.0),
+            "batches out of order or twice: {read:?}"
+        );
+        let read: BTreeMap<u64, Option<Seq>> = read.into_iter().collect();
+        for (id, fate) in &mut self.sent {
+            match (&fate, read.get(id)) {
+                (Fate::Acknowledged(appended), Some(first)) => {
+                    assert!(
+                        first.is_none_or(|seq| seq == appended.first_seq),
+                        "numbered anew"
+                    );
+                }
+                (Fate::Acknowledged(_), None) => panic!("acknowledged batch {id} is gone"),
+                (Fate::InDoubt, Some(_)) | (Fate::Gone, None) => {}
+                (Fate::InDoubt, None) => *fate = Fate::Gone,
+                (Fate::Gone, Some(_)) => panic!("batch {id} came back"),
+            }
+        }
+        let unknown = read.keys().find(|id| !self.sent.contains_key(id));
+        assert_eq!(unknown, None, "a batch that nobody sent");
+        self.shown = entries;
+    }
+}
+
+/// The batches in order, each with the number of its first event; panics if one is in part.
+fn whole_batches(entries: &[Entry]) -> Vec<(u64, Option<Seq>)> {
+    let mut batches = Vec::new();
+    let mut rest = entries;
+    while let Some(first) = rest.first() {
+        assert!(
+            rest.len() >= first.of,
+            "batch {} is there in part",
+            first.batch
+        );
+        let (batch, behind) = rest.split_at(first.of);
+        for (at, entry) in batch.iter().enumerate() {
+            assert_eq!(
+                (entry.batch, entry.at),
+                (first.batch, at),
+                "a batch is there in part"
+            );
+        }
+        batches.push((first.batch, batch.iter().find_map(|entry| entry.seq)));
+        rest = behind;
+    }
+    batches
+}
