@@ -49,10 +49,9 @@ fn prompt(json: &str) -> Body {
 }
 
 async fn prepared(adapter: &Opencode, ids: &TurnIds) -> Prepared {
-    match adapter.prepare(Some(&who()), ids).await {
-        Prepare::Ready(prepared) => prepared,
-        other => panic!("not ready: {other:?}"),
-    }
+    let prepare = adapter.prepare(Some(&who()), ids).await;
+    let Prepare::Ready(prepared) = prepare else { panic!("not ready: {prepare:?}") };
+    prepared
 }
 
 /// One turn on a box of its own, and what a driver would keep of it.

@@ -1,6 +1,8 @@
 //! A box, or something in its place, that answers what makes no sense: each is an error of its
 //! class, nothing of the answer or the credential is in its text, and the next poll goes on.
 
+use std::time::Duration;
+
 use afterbay::limits;
 use afterbay::upstream::{Depth, Error, Prepare, Upstream, Vouched};
 use bytes::Bytes;
@@ -89,6 +91,35 @@ async fn a_read_on_a_connection_that_breaks_is_repeated_once_and_no_false_verdic
     let error = turn.try_poll(Depth::Status).await.expect_err("it breaks each time");
     assert_eq!(error.class(), "no_answer");
     assert_eq!(turn.scripted.seen(Route::Status).len(), before + 4);
+}
+
+#[tokio::test]
+async fn trap_11_a_call_that_a_starting_box_never_answers_costs_one_poll() {
+    let mut turn = Turn::start().await;
+    turn.scripted.fail_next(Route::Status, Fault::Silence);
+    let asked = turn.scripted.seen(Route::Status).len();
+    {
+        let mut poll = std::pin::pin!(turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Status));
+        let arrived = async {
+            while turn.scripted.seen(Route::Status).len() == asked {
+                tokio::task::yield_now().await;
+            }
+        };
+        // The request leaves in real time; only the waiting is made short.
+        tokio::select! {
+            biased;
+            page = &mut poll => panic!("answered by silence: {page:?}"),
+            () = arrived => {}
+        }
+        tokio::time::pause();
+        let start = tokio::time::Instant::now();
+        let error = poll.await.expect_err("no answer");
+        assert_eq!(error.class(), "no_answer");
+        let bound = limits::BOX_STATUS_TIMEOUT + Duration::from_millis(100);
+        assert!(start.elapsed() < bound, "{:?}", start.elapsed());
+        tokio::time::resume();
+    }
+    turn.try_poll(Depth::Status).await.expect("the next call is answered");
 }
 
 #[tokio::test]

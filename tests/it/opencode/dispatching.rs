@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use afterbay::upstream::{Accepted, Dispatch, Found, Prepare, Redispatch, Upstream};
+use afterbay::upstream::{Accepted, Dispatch, Ending, Found, Prepare, Redispatch, Upstream};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -238,4 +238,20 @@ async fn a_prompt_is_found_behind_many_messages_of_others() {
     assert!(matches!(&found, Ok(Found::Arrived(accepted)) if accepted.session.as_str() == session));
     scripted.with(|state| state.sessions.clear());
     assert!(adapter.find(None, &ids, &prepared).await.is_err_and(|error| error.class() == "gone"));
+}
+
+#[tokio::test]
+async fn a_very_short_turn_is_read_whole_at_the_first_poll() {
+    let scripted = ScriptedBox::start().await;
+    scripted.on_prompt(|state, session, prompt| {
+        let message = state.begin(session, prompt);
+        state.text(session, &message, "prt_1", "done already", true);
+        state.complete(session, &message, Some("stop"));
+        state.idle(session);
+    });
+    let mut turn = super::Turn::start_on(scripted, new_turn()).await;
+    let polled = turn.poll().await;
+    assert!(polled.view.started);
+    assert_eq!(polled.view.ending, Some(Ending::Completed));
+    assert_eq!(polled.view.answer.expect("read").final_text, "done already");
 }

@@ -35,7 +35,7 @@ async fn text_that_grows_carries_its_delta_and_text_that_is_rewritten_does_not()
 
 #[tokio::test]
 async fn parts_come_in_the_order_of_messages_and_parts_with_the_boxs_own_bytes() {
-    let mut turn = Turn::start().await;
+    let turn = Turn::start().await;
     let prompt = turn.prompt.clone();
     let raw = format!(
         r#"[{{"info":{{"id":"{prompt}","role":"user","time":{{"created":1}}}},"parts":[{{"id":"u","type":"text","text":"mine"}}]}},
@@ -67,10 +67,6 @@ async fn a_large_part_is_sent_again_when_its_state_changes_it_closes_or_grew_by_
         let output = "x".repeat(size);
         turn.with(|state, session, _| state.tool(session, &message, "prt_1", status, &output));
     };
-    let text = |turn: &Turn, size: usize, closed| {
-        let text = "x".repeat(size);
-        turn.with(|state, session, _| state.text(session, &message, "prt_1", &text, closed));
-    };
     for (status, size, sent) in [
         ("pending", 10_000, 1),
         ("pending", 10_100, 0),
@@ -87,7 +83,6 @@ async fn a_large_part_is_sent_again_when_its_state_changes_it_closes_or_grew_by_
     let mut turn = Turn::start().await;
     let message = turn.with(|state, session, prompt| state.begin(session, prompt));
     let text = |turn: &Turn, size: usize, closed| {
-        let _ = &text;
         let text = "x".repeat(size);
         turn.with(|state, session, _| state.text(session, &message, "prt_1", &text, closed));
     };
@@ -127,8 +122,8 @@ async fn a_tool_output_that_grows_to_10_mb_costs_at_most_12_times_that() {
     let mut sent = 0;
     let mut size: usize = 100;
     while size < SIZE {
-        // Steps small against an eighth, so that each jump over it is just over it.
-        size = (size + size.div_ceil(40)).min(SIZE);
+        // Two steps are just over an eighth: what is sent is sent as early as it can be.
+        size = (size + size.div_ceil(16)).min(SIZE);
         let output = "x".repeat(size);
         turn.with(|state, session, _| state.tool(session, &message, "prt_1", "running", &output));
         sent += turn.poll().await.bytes;
@@ -155,7 +150,7 @@ async fn text_that_grows_to_10_mb_costs_at_most_12_times_that() {
     let message = turn.with(|state, session, prompt| state.begin(session, prompt));
     let (mut sent, mut size, mut deltas) = (0, 100_usize, 0);
     while size < SIZE {
-        size = (size + size.div_ceil(40)).min(SIZE);
+        size = (size + size.div_ceil(16)).min(SIZE);
         let text = "x".repeat(size);
         turn.with(|state, session, _| state.text(session, &message, "prt_1", &text, size == SIZE));
         let polled = turn.poll().await;

@@ -4,6 +4,8 @@
 //! happens by itself: after a prompt the session stays idle until the test makes it busy, as the
 //! real one does for 40 ms to over a second.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

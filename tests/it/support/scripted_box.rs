@@ -10,6 +10,8 @@
 //! It shares no type and no constant with the adapter, so that one misunderstanding cannot sit on
 //! both sides.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
