@@ -120,6 +120,10 @@ pub const BOX_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// a busy two-core box was seen to take a second.
 pub const BOX_READ_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Longest call that asks what a turn is doing. A box that is just starting was seen to accept such
+/// a call and never to answer it; the next one is answered within half a second.
+pub const BOX_STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest call in all: [`MAX_BOX_BODY_BYTES`] at about 1 MB/s, and the end of a body that drips.
 pub const BOX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -4,10 +4,12 @@
 #[cfg(test)]
 mod it {
     mod support {
+        pub(crate) mod box_state;
         pub(super) mod daemon;
         pub(crate) mod faulty_disk;
         pub(crate) mod log_bytes;
         pub(crate) mod log_model;
+        pub(crate) mod scripted_box;
         pub(super) mod sessions;
     }
 
@@ -22,6 +24,7 @@ mod it {
     mod log_reading;
     mod log_torn;
     mod machine;
+    mod opencode;
     mod raw;
     mod shortage;
     mod shutdown;

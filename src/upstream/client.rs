@@ -9,6 +9,8 @@
 //! (the box may have closed it while the request was on its way), so a read is then repeated once
 //! on a connection of its own. Whatever acts on the box gets a connection of its own at once.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -87,7 +89,13 @@ impl BoxClient {
         who: Option<&Credential>,
         target: &str,
     ) -> Result<Reply, Error> {
-        let request = || self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
+        let request = || {
+            let request = self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
+            request.map(|mut request| {
+                *request.timeout_mut() = time_for(call);
+                request
+            })
+        };
         self.counted(call, async {
             match exchange(&self.pooled, request()?).await {
                 Err(Broken { timed_out: false, error: Error::NoAnswer(_) }) => {
@@ -159,6 +167,14 @@ impl BoxClient {
         };
         self.metrics.called(call, label, start.elapsed(), read);
         result
+    }
+}
+
+/// A shorter time than the client's own, where a poll must not hang on one call.
+const fn time_for(call: Call) -> Option<Duration> {
+    match call {
+        Call::Status | Call::Interactions => Some(limits::BOX_STATUS_TIMEOUT),
+        Call::Session | Call::Prompt | Call::Messages | Call::Abort => None,
     }
 }
 
