@@ -122,7 +122,9 @@ async fn pump(
                 Verdict::HoldAfter(part) => {
                     to_client.write_all(&buffer[..part]).await?;
                     tell.send_modify(|seen| seen.held += 1);
-                    return std::future::pending().await;
+                    // What comes now is lost; when the daemon is gone, the client must see it.
+                    tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await?;
+                    return Ok(());
                 }
             }
         }
