@@ -50,7 +50,11 @@ async fn drive(
                 unsent.take();
                 driver.announce(Answered::Running);
             }
-            Milestone::Finished { last, .. } => return file(&session, last),
+            Milestone::Finished { last, .. } => {
+                file(&session, last);
+                // A dispatch that was never answered has its verdict in the log, for all to read.
+                return driver.announce(Answered::Running);
+            }
             Milestone::Withdrawn(answered) => {
                 release(&sessions, &session);
                 return driver.announce(answered);

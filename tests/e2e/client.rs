@@ -220,13 +220,17 @@ impl Client {
         let what = format!("{} shows `{event}`", self.turn.marker);
         wait::within(TURN_LIMIT, &what, async {
             while self.seen.last().is_none_or(|frame| frame.event != event) {
-                let frame = frames.next().await.unwrap_or_else(|stop| {
-                    panic!("the stream of {} stopped ({stop:?}): {what}", self.turn.marker)
-                });
-                self.take(frame);
+                self.read_one(frames).await;
             }
         })
         .await;
+    }
+
+    /// Reads one frame, in a test that goes wrong if the stream stops instead.
+    pub(crate) async fn read_one(&mut self, frames: &mut Frames) {
+        let next = wait::within(TURN_LIMIT, "one more frame", frames.next()).await;
+        let stopped = |stop| panic!("the stream of {} stopped: {stop:?}", self.turn.marker);
+        self.take(next.unwrap_or_else(stopped));
     }
 
     fn take(&mut self, frame: Frame) {

@@ -122,8 +122,8 @@ async fn pump(
                 Verdict::HoldAfter(part) => {
                     to_client.write_all(&buffer[..part]).await?;
                     tell.send_modify(|seen| seen.held += 1);
-                    // The rest is lost on its way. The connection stays as long as the daemon.
-                    while from_server.read(&mut buffer).await? > 0 {}
+                    // What comes now is lost; when the daemon is gone, the client must see it.
+                    tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await?;
                     return Ok(());
                 }
             }

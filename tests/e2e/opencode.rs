@@ -74,6 +74,11 @@ impl Opencode {
         self.address
     }
 
+    /// A folder that its tools can reach, gone with the test.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         drop(self.process.take());

@@ -110,7 +110,7 @@ impl Driver {
     #[must_use]
     pub fn new(mut parts: Parts) -> Self {
         let action = parts.machine.begin(Instant::now());
-        Self {
+        let driver = Self {
             parts,
             action,
             answer: Answer::default(),
@@ -118,7 +118,10 @@ impl Driver {
             messages_took: None,
             refusal: None,
             use_box_credential: false,
-        }
+        };
+        // A turn that begins by waiting for its body must say so before anyone asks.
+        driver.tell_phase();
+        driver
     }
 
     /// Tells how the dispatch was answered; the first word counts.
