@@ -95,7 +95,18 @@ pub const CURSOR_STEP_BYTES: usize = 256 << 10;
 /// Batches that one step of a cursor reads: bounds the reads behind one step when batches are tiny.
 pub const CURSOR_STEP_BATCHES: usize = 256;
 
+/// Largest body that a write group's header may claim: a batch of the largest size with its
+/// frame, and the batches that may come before it. More can only be damage.
+pub const MAX_GROUP_BODY_BYTES: usize = 2 * MAX_BATCH_BYTES;
+
+/// What is read of a lock file: more than any of ours holds.
+pub const MAX_LOCK_BYTES: u64 = 256;
+
 // ---- upstream ----
+
+/// Longest code made from the name of a box's error. Names are words, not texts.
+pub const MAX_CODE_BYTES: usize = 64;
+
 
 /// Largest answer read from a box. A session of 10 MB tool outputs fits; an endless body does not.
 pub const MAX_BOX_BODY_BYTES: usize = 64 << 20;

@@ -1,5 +1,4 @@
 //! The integration tests, one binary: real sockets on loopback, port 0, and the built program.
-#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
 
 #[cfg(test)]
 mod it {

@@ -13,10 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use super::disk::{Disk, DiskFile};
 use super::error::OpenError;
+use crate::limits;
 
 const LOCK_NAME: &str = "lock";
-/// More than any lock file of ours holds.
-const MAX_LOCK_BYTES: u64 = 256;
 
 /// A folder of the file system that this process alone uses. The lock goes when it is dropped.
 #[derive(Debug)]
@@ -148,7 +147,7 @@ impl Holder {
     /// `None` if the holder is just about to write it.
     fn read(lock: &mut File) -> Option<Self> {
         let mut text = String::new();
-        lock.take(MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
+        lock.take(limits::MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
         let (pid, since) = text.trim_end().split_once(' ')?;
         let since = Duration::from_millis(since.parse().ok()?);
         Some(Self { pid: pid.parse().ok()?, since: SystemTime::UNIX_EPOCH.checked_add(since)? })

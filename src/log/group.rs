@@ -23,9 +23,6 @@ pub(super) const GROUP_HEADER_BYTES: usize = 40;
 /// Holds bytes that cannot stand in UTF-8, and so not in an event.
 const MAGIC: [u8; 8] = *b"\xffABgrp\xfe\n";
 
-/// A batch of the largest size with its frame, and the batches that may come before it.
-const MAX_BODY_BYTES: usize = 2 * limits::MAX_BATCH_BYTES;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GroupHeader {
     /// Counts groups over the whole log; the same group after a copy or another attempt keeps it.
@@ -63,7 +60,7 @@ impl GroupHeader {
             body_bytes: fields.u32()?,
         };
         let whole = fields.u32()? == checksum(segment.seed, &[covered]);
-        (whole && header.body_bytes as usize <= MAX_BODY_BYTES).then_some(header)
+        (whole && header.body_bytes as usize <= limits::MAX_GROUP_BODY_BYTES).then_some(header)
     }
 
     /// What the checksums of its batches continue from.

@@ -31,12 +31,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let disk = FaultyDisk::new(seed);
         let rng = StdRng::seed_from_u64(!seed);
-        Self {
-            disk,
-            model: Model::default(),
-            rng,
-            hits: Hits::default(),
-        }
+        Self { disk, model: Model::default(), rng, hits: Hits::default() }
     }
 
     /// Boots, opens and checks; `None` if the machine died meanwhile.
@@ -109,10 +104,7 @@ impl World {
 async fn live(seed: u64) -> Hits {
     let mut world = World::new(seed);
     for _ in 0..world.rng.random_range(2..6) {
-        let crash_at = world
-            .rng
-            .random_bool(0.8)
-            .then(|| world.rng.random_range(0..24));
+        let crash_at = world.rng.random_bool(0.8).then(|| world.rng.random_range(0..24));
         if let Some(store) = world.open(crash_at).await {
             for _ in 0..world.rng.random_range(0..6) {
                 if world.disk.is_off() || store.health() == Health::Poisoned {
@@ -133,18 +125,13 @@ async fn live(seed: u64) -> Hits {
         }
     }
     let store = world.open(None).await.expect("a healthy machine");
-    world
-        .append(&store, &[(key(0), "ec", 10), (key(1), "e", 10)])
-        .await;
+    world.append(&store, &[(key(0), "ec", 10), (key(1), "e", 10)]).await;
     world.model.check(&store).await.expect("readable");
     assert!(world.model.acknowledged() >= 2);
     world.hits
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a failing seed is run again by this variable"
-)]
+#[expect(clippy::disallowed_methods, reason = "a failing seed is run again by this variable")]
 fn seeds() -> Vec<u64> {
     match std::env::var("AFTERBAY_SEED") {
         Ok(seed) => vec![seed.parse().expect("AFTERBAY_SEED is a number")],
@@ -165,21 +152,10 @@ async fn whatever_crashes_nothing_acknowledged_or_shown_is_lost_and_nothing_else
     println!("crashes (while opening, operation): {hits:?}");
     if seeds.len() > 1 {
         for operation in Operation::ALL {
-            assert!(
-                hits.0.contains_key(&(true, operation)),
-                "no opening died at {operation:?}"
-            );
+            assert!(hits.0.contains_key(&(true, operation)), "no opening died at {operation:?}");
         }
-        for operation in [
-            Operation::Create,
-            Operation::Write,
-            Operation::Sync,
-            Operation::Rename,
-        ] {
-            assert!(
-                hits.0.contains_key(&(false, operation)),
-                "no writer died at {operation:?}"
-            );
+        for operation in [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename] {
+            assert!(hits.0.contains_key(&(false, operation)), "no writer died at {operation:?}");
         }
     }
 }
@@ -192,10 +168,7 @@ async fn a_crash_at_every_operation_and_at_every_operation_of_the_recovery_is_su
     loop {
         let mut second = 0;
         loop {
-            let Ends {
-                died_first,
-                died_second,
-            } = die_twice(first, second).await;
+            let Ends { died_first, died_second } = die_twice(first, second).await;
             if !died_first {
                 assert!(first > 20, "the workload has {first} operations");
                 return;
@@ -216,10 +189,7 @@ struct Ends {
 }
 
 async fn die_twice(first: usize, second: usize) -> Ends {
-    let mut ends = Ends {
-        died_first: false,
-        died_second: false,
-    };
+    let mut ends = Ends { died_first: false, died_second: false };
     for (keep_cache, seed) in [(true, 1), (false, 2), (false, 3)] {
         println!("crash at {first}, then at {second}, page cache kept: {keep_cache}");
         let mut world = World::new((first * 1000 + second) as u64 * 10 + seed);
@@ -228,11 +198,7 @@ async fn die_twice(first: usize, second: usize) -> Ends {
                 if world.disk.is_off() {
                     break;
                 }
-                let batches = [
-                    (key(1), "ece", 300),
-                    (key(2), "ce", 600),
-                    (key(1), "c", 900),
-                ];
+                let batches = [(key(1), "ece", 300), (key(2), "ce", 600), (key(1), "c", 900)];
                 world.append(&store, &batches).await;
             }
         }

@@ -35,10 +35,7 @@ async fn show(log: &Log, after: u64, last: u64) -> Vec<Shown> {
                     };
                     match shown.last_mut() {
                         Some(Events { batch, seqs }) if *batch == entry.batch => seqs.push(seq),
-                        _ => shown.push(Events {
-                            batch: entry.batch,
-                            seqs: vec![seq],
-                        }),
+                        _ => shown.push(Events { batch: entry.batch, seqs: vec![seq] }),
                     }
                     if seq == last {
                         return shown;
@@ -54,11 +51,7 @@ async fn show(log: &Log, after: u64, last: u64) -> Vec<Shown> {
 async fn written() -> (FaultyDisk, String, Vec<GroupBytes>) {
     let disk = FaultyDisk::new(0);
     let (store, _) = open(disk.boot()).expect("open");
-    store
-        .log(key(3))
-        .append(batch(30, "e", 0))
-        .await
-        .expect("append");
+    store.log(key(3)).append(batch(30, "e", 0)).await.expect("append");
     for round in 1..=4 {
         let batches = [
             (store.log(key(4)), batch(40 + round, "e", 0)),
@@ -84,9 +77,7 @@ fn round(groups: &[GroupBytes], n: usize) -> &GroupBytes {
 }
 
 fn turn(disk: &FaultyDisk, name: &str, bytes: Range<usize>) {
-    disk.damage(name, |content| {
-        content[bytes].iter_mut().for_each(|byte| *byte ^= 0x40)
-    });
+    disk.damage(name, |content| content[bytes].iter_mut().for_each(|byte| *byte ^= 0x40));
 }
 
 /// Opens twice with a loss of power in between, as damage stays where it is.
@@ -103,17 +94,11 @@ fn opened(disk: Arc<dyn Disk>) -> (Store, u64) {
 }
 
 fn two(batch: u64, first: u64) -> Shown {
-    Events {
-        batch,
-        seqs: vec![first, first + 1],
-    }
+    Events { batch, seqs: vec![first, first + 1] }
 }
 
 fn one(batch: u64, seq: u64) -> Shown {
-    Events {
-        batch,
-        seqs: vec![seq],
-    }
+    Events { batch, seqs: vec![seq] }
 }
 
 #[tokio::test]
@@ -124,10 +109,7 @@ async fn a_damaged_batch_shows_as_an_exact_gap_and_the_rest_is_served() {
     let (store, damaged) = reopened(&disk);
     assert_eq!(damaged, hit.len() as u64);
     let log = store.log(key(1));
-    assert_eq!(
-        show(&log, 0, 8).await,
-        [two(11, 1), Gap(3, 4), two(13, 5), two(14, 7)]
-    );
+    assert_eq!(show(&log, 0, 8).await, [two(11, 1), Gap(3, 4), two(13, 5), two(14, 7)]);
     assert_eq!(show(&log, 2, 8).await, [Gap(3, 4), two(13, 5), two(14, 7)]);
     assert_eq!(show(&log, 3, 6).await, [Gap(4, 4), two(13, 5)]);
     assert_eq!(show(&log, 4, 6).await, [two(13, 5)]);
@@ -145,10 +127,7 @@ async fn an_unreadable_batch_header_costs_the_rest_of_its_group() {
     let (store, damaged) = reopened(&disk);
     assert_eq!(damaged, (hit.batches[1].end - hit.batches[0].start) as u64);
     let log = store.log(key(1));
-    assert_eq!(
-        show(&log, 0, 8).await,
-        [two(11, 1), two(12, 3), Gap(5, 6), two(14, 7)]
-    );
+    assert_eq!(show(&log, 0, 8).await, [two(11, 1), two(12, 3), Gap(5, 6), two(14, 7)]);
     let shown = show(&store.log(key(2)), 0, 4).await;
     assert_eq!(shown, [one(21, 1), one(22, 2), Gap(3, 3), one(24, 4)]);
 }
@@ -161,10 +140,7 @@ async fn an_unreadable_group_header_costs_its_group_and_the_next_one_is_found() 
     let (store, damaged) = reopened(&disk);
     assert_eq!(damaged, hit.all.len() as u64);
     let log = store.log(key(1));
-    assert_eq!(
-        show(&log, 0, 8).await,
-        [Gap(1, 2), two(12, 3), two(13, 5), two(14, 7)]
-    );
+    assert_eq!(show(&log, 0, 8).await, [Gap(1, 2), two(12, 3), two(13, 5), two(14, 7)]);
 }
 
 #[tokio::test]
@@ -175,30 +151,15 @@ async fn a_number_that_may_have_been_lost_is_never_given_again() {
     turn(&disk, &name, hit.header.clone());
     let (store, _) = reopened(&disk);
     let log = store.log(key(3));
-    let first = log
-        .append(batch(31, "e", 0))
-        .await
-        .expect("append")
-        .first_seq
-        .get();
+    let first = log.append(batch(31, "e", 0)).await.expect("append").first_seq.get();
     // No record is shorter than nine bytes.
     let at_most = hit.all.len() as u64 / 9 + 1;
     assert_eq!(first, 2 + at_most);
-    assert_eq!(
-        show(&log, 0, first).await,
-        [one(30, 1), Gap(2, first - 1), one(31, first)]
-    );
-    let certain = store
-        .log(key(4))
-        .append(batch(45, "e", 0))
-        .await
-        .expect("append");
+    assert_eq!(show(&log, 0, first).await, [one(30, 1), Gap(2, first - 1), one(31, first)]);
+    let certain = store.log(key(4)).append(batch(45, "e", 0)).await.expect("append");
     assert_eq!(certain.first_seq, Seq::new(5));
     let (store, _) = reopened(&disk);
-    assert_eq!(
-        show(&store.log(key(3)), 1, first).await,
-        [Gap(2, first - 1), one(31, first)]
-    );
+    assert_eq!(show(&store.log(key(3)), 1, first).await, [Gap(2, first - 1), one(31, first)]);
 }
 
 #[tokio::test]
@@ -218,16 +179,11 @@ async fn an_older_segment_that_lost_its_end_is_noticed() {
     let (disk, name, groups) = written().await;
     // A newer segment proves that the older one was whole.
     drop(opened(disk.boot()));
-    disk.damage(&name, |content| {
-        content.truncate(round(&groups, 3).all.start)
-    });
+    disk.damage(&name, |content| content.truncate(round(&groups, 3).all.start));
     let (store, damaged) = reopened(&disk);
     assert!(damaged > 0);
     let log = store.log(key(1));
-    assert_eq!(
-        show(&log, 0, 8).await,
-        [two(11, 1), two(12, 3), Gap(5, 6), two(14, 7)]
-    );
+    assert_eq!(show(&log, 0, 8).await, [two(11, 1), two(12, 3), Gap(5, 6), two(14, 7)]);
     assert!(disk.names().contains(&name), "a damaged segment is kept");
 }
 
@@ -242,10 +198,7 @@ async fn damage_since_opening_is_an_error_that_names_its_place() {
         let error = next(&mut cursor).await.expect_err("damaged");
         let text = error.to_string();
         assert!(matches!(error, Error::Read(_)));
-        assert!(
-            text.contains(&name) && text.contains(key(1).session_id().as_str()),
-            "{text}"
-        );
+        assert!(text.contains(&name) && text.contains(key(1).session_id().as_str()), "{text}");
     }
     turn(&disk, &name, hit.start..hit.start + 1);
     assert!(matches!(next(&mut cursor).await, Ok(Step::Records(_))));
@@ -263,10 +216,7 @@ async fn either_copy_of_a_segments_header_is_enough() {
     let (disk, name, _) = written().await;
     turn(&disk, &name, 0..DATA_START);
     let refused = open(disk.boot()).expect_err("damaged");
-    assert!(
-        matches!(&refused, OpenError::Damaged { file, .. } if *file == name),
-        "{refused}"
-    );
+    assert!(matches!(&refused, OpenError::Damaged { file, .. } if *file == name), "{refused}");
 }
 
 #[tokio::test]

@@ -24,9 +24,7 @@ fn opened(disk: &FaultyDisk) -> Store {
 
 /// The batch ids of a session, each once.
 async fn ids(store: &Store, n: u8) -> Vec<u64> {
-    let entries = read_all(&store.log(key(n)), Seq::START)
-        .await
-        .expect("read");
+    let entries = read_all(&store.log(key(n)), Seq::START).await.expect("read");
     let mut ids: Vec<u64> = entries.into_iter().map(|entry| entry.batch).collect();
     ids.dedup();
     ids
@@ -41,9 +39,7 @@ async fn a_reader_sees_nothing_before_it_is_synced() {
     let log = store.log(key(1));
     let before = log.append(batch(1, "ec", 0)).await.expect("append").tail;
     let mut cursor = log.cursor(before.next_seq.previous());
-    let Step::Records(_) = cursor.next().await.expect("read") else {
-        panic!("the control record")
-    };
+    let Step::Records(_) = cursor.next().await.expect("read") else { panic!("the control record") };
     disk.hold(&[Operation::Sync]);
     let mut append = Box::pin(log.append(batch(2, "ec", 0)));
     assert!((&mut append).now_or_never().is_none());
@@ -52,14 +48,10 @@ async fn a_reader_sees_nothing_before_it_is_synced() {
     let early = tokio::time::timeout(Duration::from_secs(1), cursor.next()).await;
     assert!(early.is_err(), "seen before the sync: {early:?}");
     let mut other = log.cursor(Seq::START);
-    let Step::Records(records) = other.next().await.expect("read") else {
-        panic!("records")
-    };
+    let Step::Records(records) = other.next().await.expect("read") else { panic!("records") };
     assert_eq!(records.len(), 2);
     disk.release();
-    let Step::Records(records) = cursor.next().await.expect("read") else {
-        panic!("records")
-    };
+    let Step::Records(records) = cursor.next().await.expect("read") else { panic!("records") };
     assert_eq!(entry(&records[0]).batch, 2);
     assert_eq!(append.await.expect("append").tail, log.tail());
 }
@@ -70,30 +62,20 @@ async fn a_full_disk_refuses_and_goes_on_with_the_same_numbers_when_there_is_roo
         for keep_cache in [true, false] {
             let disk = FaultyDisk::new(free as u64);
             let store = opened(&disk);
-            store
-                .log(key(1))
-                .append(batch(1, "ec", 0))
-                .await
-                .expect("append");
+            store.log(key(1)).append(batch(1, "ec", 0)).await.expect("append");
             disk.set_free(Some(free));
             let batches = [(1, 2, 0), (1, 3, 200), (2, 4, 200), (1, 5, 900)];
             let batches = batches.map(|(n, id, pad)| (store.log(key(n)), batch(id, "ece", pad)));
             let answers = append_grouped(&disk, batches.into()).await;
             let taken = answers.iter().filter(|answer| answer.is_ok()).count();
             assert!(taken < 4, "with {free} bytes free");
-            let refused = answers
-                .iter()
-                .filter(|answer| matches!(answer, Err(Error::Refused(_))));
+            let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Refused(_))));
             assert_eq!(refused.count(), 4 - taken, "with {free} bytes free");
             assert_eq!(store.health(), Health::Refusing);
             let tail = store.log(key(1)).tail();
             if free % 260 == 0 {
                 disk.set_free(None);
-                let appended = store
-                    .log(key(1))
-                    .append(batch(9, "e", 0))
-                    .await
-                    .expect("room");
+                let appended = store.log(key(1)).append(batch(9, "e", 0)).await.expect("room");
                 assert_eq!(
                     (appended.first_lsn, appended.first_seq),
                     (tail.next_lsn, tail.next_seq)
@@ -107,11 +89,7 @@ async fn a_full_disk_refuses_and_goes_on_with_the_same_numbers_when_there_is_roo
             }
             disk.set_free(None);
             let store = opened(&disk);
-            assert_eq!(
-                (ids(&store, 1).await, ids(&store, 2).await),
-                before,
-                "{free} bytes free"
-            );
+            assert_eq!((ids(&store, 1).await, ids(&store, 2).await), before, "{free} bytes free");
         }
     }
 }
@@ -126,9 +104,7 @@ async fn what_a_refused_group_left_behind_never_passes_for_part_of_a_later_one()
         let mut model = Model::default();
         let mut send = |pads: [usize; 4]| -> Vec<_> {
             let sessions = [3, 1, 2, 4].into_iter().zip(pads);
-            sessions
-                .map(|(n, pad)| (key(n), model.send(key(n)), pad))
-                .collect()
+            sessions.map(|(n, pad)| (key(n), model.send(key(n)), pad)).collect()
         };
         let refused = send([0, 450, 500, 700]);
         let torn = send([0, 450, 500, 0]);
@@ -136,9 +112,8 @@ async fn what_a_refused_group_left_behind_never_passes_for_part_of_a_later_one()
             // The batch before the group goes through: its 512 bytes fit. The refused group lands
             // but for its last sector.
             disk.set_free((attempt == 0).then_some(512 + 1536));
-            let batches = sent
-                .iter()
-                .map(|(key, id, pad)| (store.log(*key), batch(*id, "e", *pad)));
+            let batches =
+                sent.iter().map(|(key, id, pad)| (store.log(*key), batch(*id, "e", *pad)));
             if attempt == 1 {
                 // Its own group: write, sync; then the group that is torn: write, and then no sync.
                 disk.crash_at(3);
@@ -179,11 +154,7 @@ async fn a_failed_sync_poisons_until_restart_and_readers_keep_what_was_durable()
     let done = disk.done().len();
     let refused = log.append(batch(3, "e", 0)).await;
     assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
-    assert_eq!(
-        disk.done().len(),
-        done,
-        "a poisoned log leaves the disk alone"
-    );
+    assert_eq!(disk.done().len(), done, "a poisoned log leaves the disk alone");
     assert_eq!(ids(&store, 1).await, [1]);
     let mut late = log.cursor(Seq::START);
     assert!(matches!(next(&mut late).await, Ok(Step::Records(_))));
@@ -193,11 +164,7 @@ async fn a_failed_sync_poisons_until_restart_and_readers_keep_what_was_durable()
     disk.lose_power();
     let store = opened(&disk);
     assert!(ids(&store, 1).await.starts_with(&[1]));
-    store
-        .log(key(1))
-        .append(batch(4, "e", 0))
-        .await
-        .expect("a new start");
+    store.log(key(1)).append(batch(4, "e", 0)).await.expect("a new start");
 }
 
 #[tokio::test]
@@ -206,20 +173,10 @@ async fn a_write_that_fails_without_landing_is_refused_and_forgotten() {
         let disk = FaultyDisk::new(0);
         let store = opened(&disk);
         disk.fail(Operation::Write, 0, errno);
-        let refused = store
-            .log(key(1))
-            .append(batch(1, "e", 0))
-            .await
-            .expect_err("refused");
-        let Error::Refused(source) = refused else {
-            panic!("{refused}")
-        };
+        let refused = store.log(key(1)).append(batch(1, "e", 0)).await.expect_err("refused");
+        let Error::Refused(source) = refused else { panic!("{refused}") };
         assert_eq!(source.raw_os_error(), Some(errno));
-        store
-            .log(key(1))
-            .append(batch(2, "e", 0))
-            .await
-            .expect("append");
+        store.log(key(1)).append(batch(2, "e", 0)).await.expect("append");
         assert_eq!(ids(&store, 1).await, [2]);
     }
 }
@@ -239,11 +196,7 @@ async fn fill_segment(store: &Store, disk: &FaultyDisk) {
     let name = disk.names().pop().expect("a segment");
     let mut id = 100;
     while disk.content(&name).len() < super::support::log_model::SMALL.segment_bytes as usize {
-        store
-            .log(key(1))
-            .append(batch(id, "e", 900))
-            .await
-            .expect("append");
+        store.log(key(1)).append(batch(id, "e", 900)).await.expect("append");
         id += 1;
     }
 }
@@ -251,13 +204,9 @@ async fn fill_segment(store: &Store, disk: &FaultyDisk) {
 #[tokio::test]
 async fn a_segment_that_cannot_be_opened_refuses_and_one_in_doubt_poisons() {
     use Operation::{Create, Rename, Sync, SyncDir, Write};
-    for (operation, poisons) in [
-        (Create, false),
-        (Write, false),
-        (Sync, true),
-        (Rename, true),
-        (SyncDir, true),
-    ] {
+    for (operation, poisons) in
+        [(Create, false), (Write, false), (Sync, true), (Rename, true), (SyncDir, true)]
+    {
         let disk = FaultyDisk::new(0);
         let store = opened(&disk);
         fill_segment(&store, &disk).await;
@@ -265,20 +214,10 @@ async fn a_segment_that_cannot_be_opened_refuses_and_one_in_doubt_poisons() {
         disk.fail(operation, 0, EIO);
         let answer = store.log(key(1)).append(batch(1, "e", 0)).await;
         match poisons {
-            true => assert!(
-                matches!(answer, Err(Error::Poisoned)),
-                "{operation:?}: {answer:?}"
-            ),
+            true => assert!(matches!(answer, Err(Error::Poisoned)), "{operation:?}: {answer:?}"),
             false => {
-                assert!(
-                    matches!(answer, Err(Error::Refused(_))),
-                    "{operation:?}: {answer:?}"
-                );
-                store
-                    .log(key(1))
-                    .append(batch(2, "e", 0))
-                    .await
-                    .expect("append");
+                assert!(matches!(answer, Err(Error::Refused(_))), "{operation:?}: {answer:?}");
+                store.log(key(1)).append(batch(2, "e", 0)).await.expect("append");
                 assert_eq!(disk.names().len(), names + 1);
             }
         }
@@ -296,9 +235,8 @@ async fn closing_writes_what_is_queued_and_takes_nothing_more() {
     let store = opened(&disk);
     let log = store.log(key(1));
     disk.hold(&[Operation::Write]);
-    let mut appends: Vec<_> = (1..=40)
-        .map(|id| Box::pin(log.append(batch(id, "e", 200))))
-        .collect();
+    let mut appends: Vec<_> =
+        (1..=40).map(|id| Box::pin(log.append(batch(id, "e", 200)))).collect();
     for append in &mut appends {
         assert!(append.now_or_never().is_none());
     }
@@ -326,10 +264,7 @@ async fn an_append_that_nobody_waits_for_still_takes_its_numbers() {
     assert!(log.append(batch(1, "e", 0)).now_or_never().is_none());
     disk.release();
     let appended = log.append(batch(2, "e", 0)).await.expect("append");
-    assert_eq!(
-        (appended.first_lsn, appended.first_seq),
-        (Lsn::new(2), Seq::new(2))
-    );
+    assert_eq!((appended.first_lsn, appended.first_seq), (Lsn::new(2), Seq::new(2)));
 }
 
 #[tokio::test]
@@ -357,16 +292,11 @@ async fn a_batch_that_is_too_large_is_refused_and_an_empty_one_changes_nothing()
     let store = opened(&disk);
     let log = store.log(key(1));
     let bytes = Bytes::from(vec![0; limits::MAX_BATCH_BYTES + 1]);
-    let answer = log
-        .append(Batch::default().control(Control { kind: 1, bytes }))
-        .await;
+    let answer = log.append(Batch::default().control(Control { kind: 1, bytes })).await;
     assert!(matches!(answer, Err(Error::TooLarge(_))), "{answer:?}");
     let tail = log.tail();
     let appended = log.append(Batch::default()).await.expect("nothing to do");
-    assert_eq!(
-        (appended.first_lsn, appended.first_seq),
-        (Lsn::new(1), Seq::new(1))
-    );
+    assert_eq!((appended.first_lsn, appended.first_seq), (Lsn::new(1), Seq::new(1)));
     assert_eq!((appended.tail, log.tail()), (tail, tail));
 }
 

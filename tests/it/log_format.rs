@@ -20,26 +20,15 @@ fn crc(seed: u32, parts: &[&[u8]]) -> u32 {
 }
 
 fn golden() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/log-v0")
-        .join(GOLDEN_NAME)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/log-v0").join(GOLDEN_NAME)
 }
 
 /// Two sessions, three groups; the last with two batches.
 async fn write(store: &Store, disk: &FaultyDisk) {
-    store
-        .log(key(1))
-        .append(batch(1, "ec", 3))
-        .await
-        .expect("append");
+    store.log(key(1)).append(batch(1, "ec", 3)).await.expect("append");
     let batches = [(1, 2, "c"), (2, 3, "e"), (1, 4, "ece")];
     let batches = batches.map(|(n, id, shape)| (store.log(key(n)), batch(id, shape, 0)));
-    assert!(
-        append_grouped(disk, batches.into())
-            .await
-            .iter()
-            .all(Result::is_ok)
-    );
+    assert!(append_grouped(disk, batches.into()).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
@@ -56,13 +45,7 @@ async fn the_bytes_are_as_described() {
     assert!(bytes[40..512].iter().all(|byte| *byte == 0));
     let seed = crc(0, &[&bytes[12..20], &bytes[28..36]]);
     let groups = groups(&bytes);
-    assert_eq!(
-        groups
-            .iter()
-            .map(|group| group.batches.len())
-            .collect::<Vec<_>>(),
-        [1, 1, 2]
-    );
+    assert_eq!(groups.iter().map(|group| group.batches.len()).collect::<Vec<_>>(), [1, 1, 2]);
     for (number, group) in (1..).zip(&groups) {
         let header = &bytes[group.header.clone()];
         assert_eq!((u64_at(header, 8), u64_at(header, 16)), (1, number));
@@ -101,25 +84,11 @@ async fn a_segment_of_this_version_stays_readable() {
     let mut controls = 0;
     let store = Store::open(disk, metrics(), &mut |_| controls += 1).expect("open");
     assert_eq!(controls, 3);
-    let one = read_all(&store.log(key(1)), Seq::START)
-        .await
-        .expect("read");
-    let ids: Vec<_> = one
-        .iter()
-        .map(|entry| (entry.batch, entry.seq.map(Seq::get)))
-        .collect();
-    let expected = [
-        (1, Some(1)),
-        (1, None),
-        (2, None),
-        (4, Some(2)),
-        (4, None),
-        (4, Some(3)),
-    ];
+    let one = read_all(&store.log(key(1)), Seq::START).await.expect("read");
+    let ids: Vec<_> = one.iter().map(|entry| (entry.batch, entry.seq.map(Seq::get))).collect();
+    let expected = [(1, Some(1)), (1, None), (2, None), (4, Some(2)), (4, None), (4, Some(3))];
     assert_eq!(ids, expected);
-    let two = read_all(&store.log(key(2)), Seq::START)
-        .await
-        .expect("read");
+    let two = read_all(&store.log(key(2)), Seq::START).await.expect("read");
     assert_eq!(two.iter().map(|entry| entry.batch).collect::<Vec<_>>(), [3]);
 }
 

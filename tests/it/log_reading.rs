@@ -25,12 +25,7 @@ async fn events(log: Log, after: u64, last: u64) -> Vec<u64> {
             panic!("neither a gap nor the end")
         };
         assert!(!records.is_empty());
-        seen.extend(
-            records
-                .iter()
-                .filter_map(|record| entry(record).seq)
-                .map(Seq::get),
-        );
+        seen.extend(records.iter().filter_map(|record| entry(record).seq).map(Seq::get));
     }
     seen
 }
@@ -52,20 +47,12 @@ async fn cursors_from_any_number_see_each_event_once_while_it_is_appended() {
     for id in 0..last / 2 {
         let shape = ["ee", "cece", "eec"][id as usize % 3];
         let (one, two) = (store.log(key(1)), store.log(key(2)));
-        let (one, two) = tokio::join!(
-            one.append(batch(id, shape, 30)),
-            two.append(batch(id, shape, 300))
-        );
-        assert_eq!(
-            one.expect("append").first_seq,
-            two.expect("append").first_seq
-        );
+        let (one, two) =
+            tokio::join!(one.append(batch(id, shape, 30)), two.append(batch(id, shape, 300)));
+        assert_eq!(one.expect("append").first_seq, two.expect("append").first_seq);
     }
     for (after, reader) in readers {
-        assert_eq!(
-            reader.await.expect("read"),
-            (after + 1..=last).collect::<Vec<_>>()
-        );
+        assert_eq!(reader.await.expect("read"), (after + 1..=last).collect::<Vec<_>>());
     }
 }
 
@@ -78,33 +65,22 @@ async fn a_cursor_yields_the_control_records_between_the_events_that_follow_it()
     for (id, shape) in (0..).zip(shapes) {
         log.append(batch(id, shape, 0)).await.expect("append");
     }
-    let all: Vec<(u64, usize)> = (0..)
-        .zip(shapes)
-        .flat_map(|(id, s)| (0..s.len()).map(move |at| (id, at)))
-        .collect();
+    let all: Vec<(u64, usize)> =
+        (0..).zip(shapes).flat_map(|(id, s)| (0..s.len()).map(move |at| (id, at))).collect();
     let starts = [0, 2, 7, 10, 11];
     for reopened in [false, true] {
-        let store = if reopened {
-            opened(&disk)
-        } else {
-            store.clone()
-        };
+        let store = if reopened { opened(&disk) } else { store.clone() };
         let log = store.log(key(1));
         for (after, start) in (0..).zip(starts) {
             let mut cursor = log.cursor(Seq::new(after));
             let mut seen: Vec<(u64, usize)> = Vec::new();
             while seen.len() < all.len() - start {
                 let step = next(&mut cursor).await.expect("read");
-                let Step::Records(records) = step else {
-                    panic!("{step:?}")
-                };
+                let Step::Records(records) = step else { panic!("{step:?}") };
                 seen.extend(records.iter().map(entry).map(|e| (e.batch, e.at)));
             }
             assert_eq!(seen, all[start..], "after {after}");
-            assert!(
-                cursor.next().now_or_never().is_none(),
-                "it waits at the tail"
-            );
+            assert!(cursor.next().now_or_never().is_none(), "it waits at the tail");
         }
     }
 }
@@ -121,9 +97,7 @@ async fn a_cursor_beyond_the_tail_waits_for_what_it_asked_for() {
         }
     };
     let (step, ()) = tokio::join!(next(&mut cursor), appends);
-    let Step::Records(records) = step.expect("read") else {
-        panic!("records")
-    };
+    let Step::Records(records) = step.expect("read") else { panic!("records") };
     assert_eq!(entry(&records[0]).seq, Some(Seq::new(6)));
     let mut never = log.cursor(Seq::new(u64::MAX));
     assert!(never.next().now_or_never().is_none());
@@ -153,9 +127,7 @@ async fn a_cursor_whose_reads_are_dropped_at_any_moment_misses_nothing() {
         }
     }
     while seen.len() < 120 {
-        let Step::Records(records) = next(&mut cursor).await.expect("read") else {
-            panic!()
-        };
+        let Step::Records(records) = next(&mut cursor).await.expect("read") else { panic!() };
         seen.extend(records.iter().map(entry));
     }
     assert_eq!(seen, read_all(&log, Seq::START).await.expect("read"));
@@ -168,26 +140,18 @@ async fn a_step_is_bounded_however_long_the_backlog_is() {
     let log = store.log(key(1));
     let appends = (0..40).map(|id| log.append(batch(id, "eeee", 10 << 10)));
     assert!(join_all(appends).await.iter().all(Result::is_ok));
-    let one = log
-        .append(batch(40, "e", 2 * limits::CURSOR_STEP_BYTES))
-        .await
-        .expect("append");
+    let one = log.append(batch(40, "e", 2 * limits::CURSOR_STEP_BYTES)).await.expect("append");
     let mut cursor = log.cursor(Seq::START);
     let mut steps = 0;
     let mut upto = 1;
     while upto < one.tail.next_seq.get() {
-        let Step::Records(records) = next(&mut cursor).await.expect("read") else {
-            panic!()
-        };
+        let Step::Records(records) = next(&mut cursor).await.expect("read") else { panic!() };
         let bytes = |r: &Logged| match r {
             Logged::Event { event, .. } => event.len(),
             Logged::Control(control) => control.bytes.len(),
         };
         let total: usize = records.iter().map(bytes).sum();
-        assert!(
-            total <= limits::CURSOR_STEP_BYTES || records.len() == 1,
-            "{total} bytes"
-        );
+        assert!(total <= limits::CURSOR_STEP_BYTES || records.len() == 1, "{total} bytes");
         upto += records.len() as u64;
         steps += 1;
     }

@@ -12,11 +12,7 @@ async fn written() -> (FaultyDisk, String) {
     let disk = FaultyDisk::new(0);
     let (store, _) = open(disk.boot()).expect("open");
     for (n, id) in [(1, 1), (2, 2), (3, 3)] {
-        store
-            .log(key(n))
-            .append(batch(id, "ec", 0))
-            .await
-            .expect("append");
+        store.log(key(n)).append(batch(id, "ec", 0)).await.expect("append");
     }
     let batches = [(4, 4, "c"), (1, 5, "ece"), (2, 6, "cee"), (3, 7, "e")];
     let batches = batches.map(|(n, id, shape)| (store.log(key(n)), batch(id, shape, 0)));
@@ -42,42 +38,24 @@ async fn check(disk: &FaultyDisk, accepted: usize) {
     let sessions = [(1, 1, 5, "ece"), (2, 2, 6, "cee"), (3, 3, 7, "e")];
     let (store, _) = open(disk.boot()).expect("open");
     for (n, first, second, _) in sessions {
-        let found = read_all(&store.log(key(n)), Seq::START)
-            .await
-            .expect("read");
+        let found = read_all(&store.log(key(n)), Seq::START).await.expect("read");
         let mut ids: Vec<u64> = found.iter().map(|entry| entry.batch).collect();
         ids.dedup();
-        let expected = if accepted >= n.into() {
-            vec![first, second]
-        } else {
-            vec![first]
-        };
-        assert_eq!(
-            ids, expected,
-            "session {n} with {accepted} batches accepted"
-        );
-        store
-            .log(key(n))
-            .append(batch(10 + first, "ec", 0))
-            .await
-            .expect("append");
+        let expected = if accepted >= n.into() { vec![first, second] } else { vec![first] };
+        assert_eq!(ids, expected, "session {n} with {accepted} batches accepted");
+        store.log(key(n)).append(batch(10 + first, "ec", 0)).await.expect("append");
     }
     drop(store);
     disk.lose_power();
     let (store, _) = open(disk.boot()).expect("open again");
     for (n, first, second, shape) in sessions {
-        let found = read_all(&store.log(key(n)), Seq::START)
-            .await
-            .expect("read again");
+        let found = read_all(&store.log(key(n)), Seq::START).await.expect("read again");
         let mut expected = vec![first; 2];
         if accepted >= n.into() {
             expected.extend(std::iter::repeat_n(second, shape.len()));
         }
         expected.extend([10 + first; 2]);
-        assert_eq!(
-            found.iter().map(|entry| entry.batch).collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(found.iter().map(|entry| entry.batch).collect::<Vec<_>>(), expected);
     }
 }
 
@@ -102,10 +80,7 @@ async fn a_last_group_torn_at_any_byte_loses_what_is_behind_and_nothing_else() {
             check(&disk, accepted).await;
         }
     }
-    assert!(
-        seen.iter().all(|count| *count > 0),
-        "each number of batches was seen: {seen:?}"
-    );
+    assert!(seen.iter().all(|count| *count > 0), "each number of batches was seen: {seen:?}");
 }
 
 #[tokio::test]
@@ -120,20 +95,13 @@ async fn a_group_that_is_cut_does_not_come_back_when_it_turns_out_to_be_whole() 
     // The old segment is still there: earlier groups live in it.
     disk.damage(&name, |bytes| bytes[group.batches[1].start] ^= 1);
     let (store, _) = open(disk.boot()).expect("open");
-    let found = read_all(&store.log(key(2)), Seq::START)
-        .await
-        .expect("read");
+    let found = read_all(&store.log(key(2)), Seq::START).await.expect("read");
     assert!(found.iter().all(|entry| entry.batch == 2), "{found:?}");
-    let found = read_all(&store.log(key(1)), Seq::START)
-        .await
-        .expect("read");
+    let found = read_all(&store.log(key(1)), Seq::START).await.expect("read");
     assert_eq!(found.last().map(|entry| entry.batch), Some(5));
     let mut cursor = store.log(key(1)).cursor(Seq::new(2));
     let afterbay::log::Step::Records(records) = next(&mut cursor).await.expect("read") else {
         panic!("records follow");
     };
-    assert_eq!(
-        records.iter().map(|r| entry(r).at).collect::<Vec<_>>(),
-        [1, 2]
-    );
+    assert_eq!(records.iter().map(|r| entry(r).at).collect::<Vec<_>>(), [1, 2]);
 }

@@ -14,8 +14,6 @@ use crate::upstream::{Answer, Ending};
 const NO_NAME: &str = "AGENT_FAILED";
 /// The name of the error that an abort leaves.
 const ABORTED: &str = "MessageAbortedError";
-/// Longest code made from a name of the box's.
-const MAX_CODE_BYTES: usize = 64;
 
 /// How the turn ended, if its last message and an idle session say so.
 pub(super) fn ending(last: &Message<'_>, idle: bool) -> Option<Ending> {
@@ -62,7 +60,7 @@ fn code(name: &str) -> String {
     let letters = name.as_bytes();
     let usable = name.starts_with(|first: char| first.is_ascii_alphabetic())
         && letters.iter().all(|letter| letter.is_ascii_alphanumeric() || *letter == b'_')
-        && letters.len() <= MAX_CODE_BYTES;
+        && letters.len() <= limits::MAX_CODE_BYTES;
     if !usable {
         return NO_NAME.to_owned();
     }

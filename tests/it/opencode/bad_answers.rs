@@ -99,7 +99,8 @@ async fn trap_11_a_call_that_a_starting_box_never_answers_costs_one_poll() {
     turn.scripted.fail_next(Route::Status, Fault::Silence);
     let asked = turn.scripted.seen(Route::Status).len();
     {
-        let mut poll = std::pin::pin!(turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Status));
+        let mut poll =
+            std::pin::pin!(turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Status));
         let arrived = async {
             while turn.scripted.seen(Route::Status).len() == asked {
                 tokio::task::yield_now().await;

@@ -68,7 +68,9 @@ async fn a_box_that_nobody_reaches_was_sent_nothing() {
     let body = prompt(r#"{"message":"x"}"#);
     let sent = adapter.dispatch(Some(&who()), &ids, &prepared, &body).await;
     assert!(matches!(sent, Dispatch::NotSent(_)), "{sent:?}");
-    assert!(matches!(adapter.prepare(None, &ids).await, Prepare::Failed(error) if error.class() == "connect"));
+    assert!(
+        matches!(adapter.prepare(None, &ids).await, Prepare::Failed(error) if error.class() == "connect")
+    );
 }
 
 #[tokio::test]
@@ -95,7 +97,10 @@ async fn a_box_that_says_nothing_is_unanswered_within_a_bound() {
     }
     tokio::time::pause();
     let sent = tokio::time::timeout(Duration::from_secs(120), send).await.expect("bounded");
-    assert!(matches!(&sent, Dispatch::Unanswered(error) if error.class() == "no_answer"), "{sent:?}");
+    assert!(
+        matches!(&sent, Dispatch::Unanswered(error) if error.class() == "no_answer"),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
@@ -124,10 +129,18 @@ async fn the_prompt_carries_our_message_id_and_the_clients_end_to_end_headers() 
     let prepared = prepared(&adapter, &ids).await;
     let mut headers = HeaderMap::new();
     for (name, value) in [
-        ("content-length", "9999"), ("content-type", "text/plain"), ("content-encoding", "gzip"),
-        ("accept-encoding", "br"), ("host", "evil"), ("authorization", "Bearer stale"),
-        ("connection", "x-hop"), ("x-hop", "1"), ("digest", "sha-256=x"), ("expect", "100-continue"),
-        ("x-trace", "t-1"), ("x-execution-id", "client-says-other"),
+        ("content-length", "9999"),
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+        ("accept-encoding", "br"),
+        ("host", "evil"),
+        ("authorization", "Bearer stale"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("digest", "sha-256=x"),
+        ("expect", "100-continue"),
+        ("x-trace", "t-1"),
+        ("x-execution-id", "client-says-other"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -148,7 +161,7 @@ async fn the_prompt_carries_our_message_id_and_the_clients_end_to_end_headers() 
         assert_eq!(header(gone), None, "{gone}");
     }
     assert!(header("host").is_some_and(|host| host.starts_with("127.0.0.1")));
-    let notes: Value = serde_json::from_slice(&prepared.notes).expect("JSON");
+    let notes: Value = serde_json::from_str(&prepared.notes).expect("JSON");
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     let expected = json!({"messageID": notes["messageID"], "agent": "plan",
         "parts": [{"type": "text", "text": "a"}]});
@@ -177,7 +190,13 @@ async fn a_refusal_is_the_boxs_answer_cut_at_its_bound() {
 async fn a_bad_prompt_is_told_before_anything_is_sent() {
     let scripted = ScriptedBox::start().await;
     let adapter = adapter(&scripted);
-    for body in ["[]", "{", "{}", r#"{"message":7}"#, &format!("{{\"message\":\"x\",\"a\":{}", "[".repeat(1 << 20))] {
+    for body in [
+        "[]",
+        "{",
+        "{}",
+        r#"{"message":7}"#,
+        &format!("{{\"message\":\"x\",\"a\":{}", "[".repeat(1 << 20)),
+    ] {
         assert!(adapter.check_prompt(&prompt(body)).is_err(), "{}", &body[..body.len().min(40)]);
     }
     adapter.check_prompt(&prompt(r#"{"message":"x"}"#)).expect("a good one");

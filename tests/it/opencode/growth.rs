@@ -45,18 +45,22 @@ async fn parts_come_in_the_order_of_messages_and_parts_with_the_boxs_own_bytes()
           {{"id":"p3","type":"new-kind","deep":[[[{{"x":null}}]]]}}]}}]"#
     );
     turn.scripted.fail_next(Route::Messages, Fault::answer(200, "application/json", raw));
-    let page = turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Messages).await.expect("a page");
+    let page =
+        turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Messages).await.expect("a page");
     let data: Vec<String> = page
         .steps
         .iter()
         .flat_map(|step| &step.events)
         .map(|event| String::from_utf8(event.data.as_bytes().to_vec()).expect("UTF-8"))
         .collect();
-    assert_eq!(data, [
-        r#"{"part":{"id":"p1","type":"text","text":"half \ud83d","n":1.0e2,"u":"\u00e9"},"delta":"half \ud83d"}"#,
-        r#"{"part":{"id":"p2","type":"step-start"}}"#,
-        r#"{"part":{"id":"p3","type":"new-kind","deep":[[[{"x":null}]]]}}"#,
-    ]);
+    assert_eq!(
+        data,
+        [
+            r#"{"part":{"id":"p1","type":"text","text":"half \ud83d","n":1.0e2,"u":"\u00e9"},"delta":"half \ud83d"}"#,
+            r#"{"part":{"id":"p2","type":"step-start"}}"#,
+            r#"{"part":{"id":"p3","type":"new-kind","deep":[[[{"x":null}]]]}}"#,
+        ]
+    );
 }
 
 #[tokio::test]
@@ -86,11 +90,9 @@ async fn a_large_part_is_sent_again_when_its_state_changes_it_closes_or_grew_by_
         let text = "x".repeat(size);
         turn.with(|state, session, _| state.text(session, &message, "prt_1", &text, closed));
     };
-    for (size, closed, delta) in [
-        (10_000, false, Some(10_000)),
-        (10_100, false, None),
-        (10_200, true, Some(200)),
-    ] {
+    for (size, closed, delta) in
+        [(10_000, false, Some(10_000)), (10_100, false, None), (10_200, true, Some(200))]
+    {
         text(&turn, size, closed);
         let polled = turn.poll().await;
         let told = parts(&polled).first().and_then(|(_, delta)| delta.map(str::len));
@@ -139,7 +141,8 @@ async fn a_tool_output_that_grows_to_10_mb_costs_at_most_12_times_that() {
     sent += last.bytes;
     println!("10 MB of output cost {:.1} times that", sent as f64 / SIZE as f64);
     assert!(sent <= 12 * SIZE, "{sent} bytes");
-    let marks: usize = turn.cursor.with_prefix("").map(|(name, value)| name.len() + value.len()).sum();
+    let marks: usize =
+        turn.cursor.with_prefix("").map(|(name, value)| name.len() + value.len()).sum();
     assert!(marks < 1000, "the cursor holds {marks} bytes");
 }
 
@@ -172,7 +175,8 @@ async fn a_page_of_many_parts_comes_in_short_steps() {
         }
         state.tool(session, &message, "prt_big", "running", &"x".repeat(3_000_000));
     });
-    let page = turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Messages).await.expect("a page");
+    let page =
+        turn.adapter.poll(None, &turn.bound, &turn.cursor, Depth::Messages).await.expect("a page");
     assert_eq!(page.steps.iter().map(|step| step.events.len()).sum::<usize>(), 1001);
     for step in &page.steps {
         let bytes: usize = step.events.iter().map(afterbay::event::Event::len).sum();
@@ -186,12 +190,16 @@ async fn parts_that_cannot_be_read_are_one_warning_each() {
     let mut turn = Turn::start().await;
     turn.with(|state, session, prompt| {
         let message = state.begin(session, prompt);
-        let bad = [json!(null), json!("text"), json!({"type": "text"}), json!({"id": 7, "type": "text"})];
+        let bad =
+            [json!(null), json!("text"), json!({"type": "text"}), json!({"id": 7, "type": "text"})];
         state.message(session, &message)["parts"] = json!(bad);
         state.text(session, &message, "prt_1", "good", false);
     });
     let polled = turn.poll().await;
-    assert_eq!(polled.names(), ["warning", "warning", "warning", "warning", "message.part.updated"]);
+    assert_eq!(
+        polled.names(),
+        ["warning", "warning", "warning", "warning", "message.part.updated"]
+    );
     assert_eq!(polled.events[0].1["code"], "UPSTREAM_GAP");
     assert!(turn.poll().await.events.is_empty());
 }

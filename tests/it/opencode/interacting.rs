@@ -19,7 +19,8 @@ async fn a_request_is_told_once_and_taken_back_once_also_over_a_restart() {
     assert_eq!(opened.names(), ["interaction", "interaction"]);
     let (_, data) = &opened.events[0];
     let raw = turn.with(|state, _, _| state.permissions[0].clone());
-    let expected = json!({"id": permission, "kind": "permission", "sessionId": turn.session, "request": raw});
+    let expected =
+        json!({"id": permission, "kind": "permission", "sessionId": turn.session, "request": raw});
     assert_eq!(data, &expected);
     assert_eq!(opened.events[1].1["kind"], "question");
 
@@ -28,7 +29,10 @@ async fn a_request_is_told_once_and_taken_back_once_also_over_a_restart() {
     turn.with(|state, _, _| state.answer(&permission));
     let answered = turn.poll().await;
     assert_eq!(answered.view.activity, Activity::Waiting, "the question is still open");
-    assert_eq!(answered.only("interaction.cancel"), &json!({"id": permission, "kind": "permission"}));
+    assert_eq!(
+        answered.only("interaction.cancel"),
+        &json!({"id": permission, "kind": "permission"})
+    );
     turn.with(|state, _, _| state.answer(&question));
     assert_eq!(turn.poll().await.names(), ["interaction.cancel"]);
     turn.restart();
@@ -96,7 +100,8 @@ async fn an_id_with_line_breaks_stays_inside_its_json() {
 async fn a_box_without_questions_is_polled_all_the_same() {
     let mut turn = Turn::start().await;
     turn.with(|state, session, prompt| state.begin(session, prompt));
-    let missing = super::super::support::scripted_box::Fault::json(404, &json!({"name": "NotFound"}));
+    let missing =
+        super::super::support::scripted_box::Fault::json(404, &json!({"name": "NotFound"}));
     turn.scripted.fail_always(Route::Questions, Some(missing));
     assert_eq!(turn.poll().await.view.activity, Activity::Busy);
 }

@@ -71,7 +71,14 @@ async fn trap_3_everything_is_asked_for_in_the_sessions_own_directory() {
     polled.only("interaction");
     turn.adapter.cancel(Some(&who()), &turn.bound.session).await.expect("asked");
     turn.with(|state, session, _| assert_eq!(state.session(session).status, None));
-    for route in [Route::Prompt, Route::Status, Route::Messages, Route::Permissions, Route::Questions, Route::Abort] {
+    for route in [
+        Route::Prompt,
+        Route::Status,
+        Route::Messages,
+        Route::Permissions,
+        Route::Questions,
+        Route::Abort,
+    ] {
         let seen = turn.scripted.seen(route).pop().expect("asked");
         assert_eq!(seen.directory.as_deref(), Some(elsewhere), "{route:?}");
     }
@@ -313,7 +320,8 @@ async fn a_long_turn_reads_only_what_is_not_settled() {
     let answer = turn.poll().await.view.answer.expect("read");
     assert_eq!((answer.final_text.as_str(), answer.total_cost_usd), ("answer", Some(101.0 * 0.25)));
     assert_eq!(
-        serde_json::from_slice::<Value>(answer.token_usage.expect("told").as_bytes()).expect("JSON"),
+        serde_json::from_slice::<Value>(answer.token_usage.expect("told").as_bytes())
+            .expect("JSON"),
         json!({"total": 18, "input": 11, "output": 7})
     );
 }
@@ -352,8 +360,11 @@ async fn preparing_twice_leaves_no_prompt_and_orders_ids_by_the_boxs_clock() {
     scripted.with(|state| {
         assert_eq!(state.sessions.len(), 2);
         assert!(state.sessions.values().all(|session| session.messages.is_empty()));
-        let notes: Value = serde_json::from_slice(&prepared.notes).expect("JSON");
-        let later = { state.now += 2; state.new_id("msg") };
+        let notes: Value = serde_json::from_str(&prepared.notes).expect("JSON");
+        let later = {
+            state.now += 2;
+            state.new_id("msg")
+        };
         assert!(notes["messageID"].as_str().expect("an id") < later.as_str());
     });
 }

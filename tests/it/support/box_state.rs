@@ -4,7 +4,6 @@
 //! happens by itself: after a prompt the session stays idle until the test makes it busy, as the
 //! real one does for 40 ms to over a second.
 
-#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
 
 use std::collections::BTreeMap;
 
@@ -150,7 +149,14 @@ impl BoxState {
     }
 
     /// Adds or changes a text part; `closed` text has its end.
-    pub(crate) fn text(&mut self, session: &str, message: &str, id: &str, text: &str, closed: bool) {
+    pub(crate) fn text(
+        &mut self,
+        session: &str,
+        message: &str,
+        id: &str,
+        text: &str,
+        closed: bool,
+    ) {
         let mut part = json!({"id": id, "type": "text", "text": text, "time": {"start": 1}});
         if closed {
             part["time"]["end"] = json!(2);
@@ -227,8 +233,8 @@ impl BoxState {
     pub(crate) fn abort(&mut self, session: &str) {
         let in_retry = self.session(session).status.as_ref().is_some_and(|s| s["type"] == "retry");
         let last = self.session(session).messages.last().cloned().unwrap_or_default();
-        let runs = last["info"]["role"] == "assistant"
-            && last["info"]["time"]["completed"].is_null();
+        let runs =
+            last["info"]["role"] == "assistant" && last["info"]["time"]["completed"].is_null();
         if let Some(id) = last["info"]["id"].as_str().filter(|_| runs) {
             if in_retry {
                 self.complete(session, id, None);

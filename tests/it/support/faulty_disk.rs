@@ -31,14 +31,8 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Create,
-        Self::Write,
-        Self::Sync,
-        Self::Rename,
-        Self::Remove,
-        Self::SyncDir,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Create, Self::Write, Self::Sync, Self::Rename, Self::Remove, Self::SyncDir];
 }
 
 /// The machine. Clones are the same machine.
@@ -124,10 +118,7 @@ impl FaultyDisk {
             standing: 0,
             rng: StdRng::seed_from_u64(seed),
         };
-        Self(Arc::new(Machine {
-            state: Mutex::new(state),
-            moved: Condvar::new(),
-        }))
+        Self(Arc::new(Machine { state: Mutex::new(state), moved: Condvar::new() }))
     }
 
     /// A new process: the one before is dead (`kill -9`), what it wrote is still in the page cache.
@@ -139,24 +130,14 @@ impl FaultyDisk {
         state.failures.clear();
         state.held.clear();
         self.0.moved.notify_all();
-        Arc::new(Handle {
-            machine: Arc::clone(&self.0),
-            boot: state.boot,
-        })
+        Arc::new(Handle { machine: Arc::clone(&self.0), boot: state.boot })
     }
 
     /// The page cache is gone; what was not synced is kept or not, as it comes.
     pub(crate) fn lose_power(&self) {
         let mut state = self.state();
         state.boot += 1;
-        let State {
-            files,
-            names,
-            durable_names,
-            name_changes,
-            rng,
-            ..
-        } = &mut *state;
+        let State { files, names, durable_names, name_changes, rng, .. } = &mut *state;
         let mut after = durable_names.clone();
         let fate = Fate::pick(rng);
         for change in name_changes.drain(..) {
@@ -189,11 +170,7 @@ impl FaultyDisk {
 
     /// After `skip` more of its kind, one `operation` fails with `errno`.
     pub(crate) fn fail(&self, operation: Operation, skip: usize, errno: i32) {
-        self.state().failures.push(Failure {
-            operation,
-            skip,
-            errno,
-        });
+        self.state().failures.push(Failure { operation, skip, errno });
     }
 
     /// How much files may still grow; `None`: as they like.
@@ -209,16 +186,9 @@ impl FaultyDisk {
     /// Waits until an operation stands still.
     pub(crate) fn wait_until_held(&self) {
         let state = self.state();
-        let (state, waited) = self
-            .0
-            .moved
-            .wait_timeout_while(state, PATIENCE, |s| s.standing == 0)
-            .expect("lock");
-        assert!(
-            !waited.timed_out(),
-            "nothing was held, done so far: {:?}",
-            state.done
-        );
+        let (state, waited) =
+            self.0.moved.wait_timeout_while(state, PATIENCE, |s| s.standing == 0).expect("lock");
+        assert!(!waited.timed_out(), "nothing was held, done so far: {:?}", state.done);
     }
 
     pub(crate) fn release(&self) {
@@ -253,11 +223,7 @@ impl FaultyDisk {
         let mut other = copy.state();
         other.names.clone_from(&state.names);
         other.durable_names.clone_from(&state.names);
-        other.files = state
-            .files
-            .iter()
-            .map(|file| Content::durable(&file.now))
-            .collect();
+        other.files = state.files.iter().map(|file| Content::durable(&file.now)).collect();
         drop(other);
         copy
     }
@@ -295,11 +261,7 @@ impl Fate {
 
 impl Content {
     fn durable(bytes: &[u8]) -> Self {
-        Self {
-            now: bytes.to_vec(),
-            durable: bytes.to_vec(),
-            ..Self::default()
-        }
+        Self { now: bytes.to_vec(), durable: bytes.to_vec(), ..Self::default() }
     }
 
     fn write(&mut self, bytes: &[u8], at: usize) {
@@ -309,10 +271,7 @@ impl Content {
         }
         self.now[at..end].copy_from_slice(bytes);
         for sector in at / SECTOR..end.div_ceil(SECTOR) {
-            self.unsynced
-                .entry(sector)
-                .or_default()
-                .push(sector_of(&self.now, sector));
+            self.unsynced.entry(sector).or_default().push(sector_of(&self.now, sector));
             self.forsaken.remove(&sector);
         }
     }
@@ -337,10 +296,7 @@ impl Content {
         let kept = match fate {
             Fate::All => grown,
             Fate::Nothing => 0,
-            Fate::EachAsItComes => rng
-                .random_range(0..=grown)
-                .next_multiple_of(SECTOR)
-                .min(grown),
+            Fate::EachAsItComes => rng.random_range(0..=grown).next_multiple_of(SECTOR).min(grown),
         };
         self.durable.resize(self.durable.len() + kept, 0);
         for (sector, versions) in std::mem::take(&mut self.unsynced) {
@@ -416,11 +372,7 @@ impl Handle {
     /// The machine, if this process lives and the power is on.
     fn state(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.machine.state.lock().expect("lock");
-        if state.is_off || state.boot != self.boot {
-            Err(power_is_off())
-        } else {
-            Ok(state)
-        }
+        if state.is_off || state.boot != self.boot { Err(power_is_off()) } else { Ok(state) }
     }
 
     /// Begins an operation: it may have to stand still, and may be the one in whose middle the
@@ -478,28 +430,19 @@ impl Disk for Handle {
         let id = state.files.len();
         state.files.push(Content::default());
         state.change(NameChange::Put(name.to_owned(), id), crashes)?;
-        Ok(Arc::new(File {
-            handle: self.clone(),
-            id,
-        }))
+        Ok(Arc::new(File { handle: self.clone(), id }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let id = *self.state()?.names.get(name).ok_or_else(not_found)?;
-        Ok(Arc::new(File {
-            handle: self.clone(),
-            id,
-        }))
+        Ok(Arc::new(File { handle: self.clone(), id }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (mut state, crashes) = self.begin(Operation::Rename)?;
         state.failure(Operation::Rename)?;
         let id = *state.names.get(from).ok_or_else(not_found)?;
-        state.change(
-            NameChange::Move(from.to_owned(), to.to_owned(), id),
-            crashes,
-        )
+        state.change(NameChange::Move(from.to_owned(), to.to_owned(), id), crashes)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -526,10 +469,7 @@ impl Disk for Handle {
 impl DiskFile for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.handle.state()?;
-        let rest = state.files[self.id]
-            .now
-            .get(offset as usize..)
-            .unwrap_or_default();
+        let rest = state.files[self.id].now.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -552,11 +492,7 @@ impl DiskFile for File {
             fits = state.rng.random_range(0..=fits);
         }
         state.files[self.id].write(&bytes[..fits], at);
-        if crashes {
-            Err(power_is_off())
-        } else {
-            Ok(fits)
-        }
+        if crashes { Err(power_is_off()) } else { Ok(fits) }
     }
 
     fn sync_data(&self) -> io::Result<()> {

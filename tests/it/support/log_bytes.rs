@@ -44,12 +44,7 @@ pub(crate) fn groups(segment: &[u8]) -> Vec<GroupBytes> {
         }
         assert_eq!(next, header.end + body);
         let end = next.next_multiple_of(SECTOR);
-        groups.push(GroupBytes {
-            number: u64_at(segment, at + 16),
-            header,
-            batches,
-            all: at..end,
-        });
+        groups.push(GroupBytes { number: u64_at(segment, at + 16), header, batches, all: at..end });
         at = end;
     }
     groups

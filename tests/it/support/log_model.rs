@@ -22,10 +22,7 @@ use futures_util::future::join_all;
 use super::faulty_disk::{FaultyDisk, Operation};
 
 /// Small enough that a few batches fill a group and a few groups a segment.
-pub(crate) const SMALL: Sizes = Sizes {
-    segment_bytes: 6 << 10,
-    group_bytes: 2 << 10,
-};
+pub(crate) const SMALL: Sizes = Sizes { segment_bytes: 6 << 10, group_bytes: 2 << 10 };
 
 /// How long a step of a cursor may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -75,25 +72,17 @@ pub(crate) fn key(n: u8) -> SessionKey {
 /// A batch of `shape`: `e` is an event, `c` a control record; each with `padding` bytes more.
 pub(crate) fn batch(id: u64, shape: &str, padding: usize) -> Batch {
     let of = shape.len();
-    shape
-        .chars()
-        .enumerate()
-        .fold(Batch::default(), |batch, (at, kind)| {
-            let text = format!(
-                r#"{{"batch":{id},"at":{at},"of":{of},"pad":"{}"}}"#,
-                "x".repeat(padding)
-            );
-            match kind {
-                'e' => batch.event(Event {
-                    name: EventName::from_static(EVENT_NAME),
-                    data: WireJson::from_json(text.as_bytes()).expect("an object"),
-                }),
-                _ => batch.control(Control {
-                    kind: CONTROL_KIND,
-                    bytes: Bytes::from(text),
-                }),
-            }
-        })
+    shape.chars().enumerate().fold(Batch::default(), |batch, (at, kind)| {
+        let text =
+            format!(r#"{{"batch":{id},"at":{at},"of":{of},"pad":"{}"}}"#, "x".repeat(padding));
+        match kind {
+            'e' => batch.event(Event {
+                name: EventName::from_static(EVENT_NAME),
+                data: WireJson::from_json(text.as_bytes()).expect("an object"),
+            }),
+            _ => batch.control(Control { kind: CONTROL_KIND, bytes: Bytes::from(text) }),
+        }
+    })
 }
 
 /// The entry that a record was made from.
@@ -110,12 +99,7 @@ pub(crate) fn entry(logged: &Logged) -> Entry {
     };
     let json: serde_json::Value = serde_json::from_slice(bytes).expect("JSON of ours");
     let number = |name: &str| json[name].as_u64().expect("a number");
-    Entry {
-        batch: number("batch"),
-        at: number("at") as usize,
-        of: number("of") as usize,
-        seq,
-    }
+    Entry { batch: number("batch"), at: number("at") as usize, of: number("of") as usize, seq }
 }
 
 pub(crate) fn metrics() -> afterbay::metrics::log::Metrics {
@@ -153,9 +137,7 @@ pub(crate) async fn append_grouped(
 
 /// The next step, which must come in time: a test fails rather than hangs.
 pub(crate) async fn next(cursor: &mut Cursor) -> Result<Step, Error> {
-    tokio::time::timeout(PATIENCE, cursor.next())
-        .await
-        .expect("a step in time")
+    tokio::time::timeout(PATIENCE, cursor.next()).await.expect("a step in time")
 }
 
 /// Everything up to the tail as it is now. Panics at a gap.
@@ -238,45 +220,24 @@ impl Model {
     pub(crate) fn check_fold(&self, folded: &[Recovered]) {
         let mut by_session: BTreeMap<SessionKey, Vec<Entry>> = BTreeMap::new();
         let mut last = BTreeMap::new();
-        for Recovered {
-            key,
-            lsn,
-            next_seq,
-            control,
-        } in folded
-        {
+        for Recovered { key, lsn, next_seq, control } in folded {
             let before = last.insert(*key, (*lsn, *next_seq));
-            assert!(
-                before.is_none_or(|(l, s)| l < *lsn && s <= *next_seq),
-                "folded out of order"
-            );
+            assert!(before.is_none_or(|(l, s)| l < *lsn && s <= *next_seq), "folded out of order");
             let control = entry(&Logged::Control(control.clone()));
             by_session.entry(*key).or_default().push(control);
         }
         for (key, session) in &self.sessions {
             let read = session.shown.iter().filter(|entry| entry.seq.is_none());
             let folded = by_session.remove(key).unwrap_or_default();
-            assert_eq!(
-                folded,
-                read.cloned().collect::<Vec<_>>(),
-                "folded and read differ"
-            );
+            assert_eq!(folded, read.cloned().collect::<Vec<_>>(), "folded and read differ");
         }
-        assert!(
-            by_session.is_empty(),
-            "folded a session that nobody appended to"
-        );
+        assert!(by_session.is_empty(), "folded a session that nobody appended to");
     }
 
     /// How many batches were acknowledged in all.
     pub(crate) fn acknowledged(&self) -> usize {
-        let fates = self
-            .sessions
-            .values()
-            .flat_map(|session| session.sent.values());
-        fates
-            .filter(|fate| matches!(fate, Fate::Acknowledged(_)))
-            .count()
+        let fates = self.sessions.values().flat_map(|session| session.sent.values());
+        fates.filter(|fate| matches!(fate, Fate::Acknowledged(_))).count()
     }
 }
 
@@ -293,34 +254,16 @@ impl Session {
 
     fn check(&mut self, entries: Vec<Entry>, tail: Tail) {
         let seqs: Vec<u64> = entries.iter().filter_map(|e| e.seq).map(Seq::get).collect();
-        assert_eq!(
-            seqs,
-            (1..tail.next_seq.get()).collect::<Vec<_>>(),
-            "numbers are not dense"
-        );
-        assert!(
-            entries.len() >= self.shown.len(),
-            "what was shown is gone: {:?}",
-            self.shown
-        );
-        assert_eq!(
-            entries[..self.shown.len()],
-            self.shown,
-            "what was shown has changed"
-        );
+        assert_eq!(seqs, (1..tail.next_seq.get()).collect::<Vec<_>>(), "numbers are not dense");
+        assert!(entries.len() >= self.shown.len(), "what was shown is gone: {:?}", self.shown);
+        assert_eq!(entries[..self.shown.len()], self.shown, "what was shown has changed");
         let read = whole_batches(&entries);
-        assert!(
-            read.is_sorted_by(|a, b| a.0 < b.0),
-            "batches out of order or twice: {read:?}"
-        );
+        assert!(read.is_sorted_by(|a, b| a.0 < b.0), "batches out of order or twice: {read:?}");
         let read: BTreeMap<u64, Option<Seq>> = read.into_iter().collect();
         for (id, fate) in &mut self.sent {
             match (&fate, read.get(id)) {
                 (Fate::Acknowledged(appended), Some(first)) => {
-                    assert!(
-                        first.is_none_or(|seq| seq == appended.first_seq),
-                        "numbered anew"
-                    );
+                    assert!(first.is_none_or(|seq| seq == appended.first_seq), "numbered anew");
                 }
                 (Fate::Acknowledged(_), None) => panic!("acknowledged batch {id} is gone"),
                 (Fate::InDoubt, Some(_)) | (Fate::Gone, None) => {}
@@ -339,18 +282,10 @@ fn whole_batches(entries: &[Entry]) -> Vec<(u64, Option<Seq>)> {
     let mut batches = Vec::new();
     let mut rest = entries;
     while let Some(first) = rest.first() {
-        assert!(
-            rest.len() >= first.of,
-            "batch {} is there in part",
-            first.batch
-        );
+        assert!(rest.len() >= first.of, "batch {} is there in part", first.batch);
         let (batch, behind) = rest.split_at(first.of);
         for (at, entry) in batch.iter().enumerate() {
-            assert_eq!(
-                (entry.batch, entry.at),
-                (first.batch, at),
-                "a batch is there in part"
-            );
+            assert_eq!((entry.batch, entry.at), (first.batch, at), "a batch is there in part");
         }
         batches.push((first.batch, batch.iter().find_map(|entry| entry.seq)));
         rest = behind;

@@ -10,7 +10,6 @@
 //! It shares no type and no constant with the adapter, so that one misunderstanding cannot sit on
 //! both sides.
 
-#![expect(clippy::indexing_slicing, reason = "a test may panic, and says where")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -203,8 +202,8 @@ async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>, tasks: Tasks) 
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         tasks.spawn("scripted box connection", async move {
             let service = service_fn(|request| answer(Arc::clone(&shared), request));
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service);
             tokio::select! {
                 () = stop.cancelled() => {}
                 // A fault ends the connection with an error; that is its purpose.
