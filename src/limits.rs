@@ -107,7 +107,6 @@ pub const MAX_LOCK_BYTES: u64 = 256;
 /// Longest code made from the name of a box's error. Names are words, not texts.
 pub const MAX_CODE_BYTES: usize = 64;
 
-
 /// Largest answer read from a box. A session of 10 MB tool outputs fits; an endless body does not.
 pub const MAX_BOX_BODY_BYTES: usize = 64 << 20;
 

@@ -273,9 +273,29 @@ fn root_cause(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
 
-    fn base_of(base: &str) -> Result<String, BadBase> {
+    fn client_for(base: &str) -> Result<BoxClient, BadBase> {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-        BoxClient::new(base, metrics).map(|client| client.base)
+        BoxClient::new(base, metrics)
+    }
+
+    fn base_of(base: &str) -> Result<String, BadBase> {
+        client_for(base).map(|client| client.base)
+    }
+
+    #[test]
+    fn only_the_callers_credential_is_sent_and_it_is_marked_as_a_secret() {
+        let client = client_for("http://box").expect("a good base");
+        let stale = || HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("stale"))]);
+        let sent = |who: Option<&Credential>| {
+            let request = client.request(Method::POST, who, "/x", stale(), Bytes::new());
+            request.expect("a request").headers().get(AUTHORIZATION).cloned()
+        };
+        assert_eq!(sent(None), None);
+        let value = sent(Some(&Credential::new("Bearer own"))).expect("sent");
+        assert!(value == "Bearer own" && value.is_sensitive());
+        let broken = Credential::new("Bearer \n");
+        let refused = client.request(Method::GET, Some(&broken), "/x", stale(), Bytes::new());
+        assert!(matches!(refused, Err(Error::Unauthorized(_))));
     }
 
     #[test]

@@ -59,7 +59,8 @@ fn prepared_session(prepared: &Prepared) -> Result<SessionId, Error> {
     prepared.session.clone().ok_or_else(unknown)
 }
 
-/// The client's end-to-end headers, without those that describe a body that was rewritten.
+/// The client's end-to-end headers, without those that describe a body that was rewritten. The
+/// credential is the caller's business.
 fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
     let mut headers = sent.clone();
     drop_hop_by_hop(&mut headers);
@@ -71,7 +72,6 @@ fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
         header::ACCEPT,
         header::ACCEPT_ENCODING,
         header::EXPECT,
-        header::AUTHORIZATION,
     ] {
         headers.remove(name);
     }

@@ -26,11 +26,10 @@ async fn trap_1_idle_before_busy_is_not_started_and_not_ended() {
 async fn trap_2_an_end_that_comes_between_two_reads_is_seen_in_either_order() {
     // Done before idle.
     let mut turn = Turn::start().await;
-    let message = turn.with(|state, session, prompt| {
+    turn.with(|state, session, prompt| {
         let message = state.begin(session, prompt);
         state.text(session, &message, "prt_1", "hello", true);
         state.complete(session, &message, Some("stop"));
-        message
     });
     let done = turn.poll().await;
     assert_eq!((done.view.activity, done.view.ending), (Activity::Busy, Some(Ending::Completed)));
@@ -51,7 +50,17 @@ async fn trap_2_an_end_that_comes_between_two_reads_is_seen_in_either_order() {
     assert_eq!(last.only("message.part.updated")["part"]["text"], "late");
     assert_eq!(last.view.ending, Some(Ending::Completed));
     assert_eq!(last.view.answer.expect("read").final_text, "late");
-    drop(message);
+
+    // The end comes after the poll that saw it idle.
+    let mut turn = Turn::start().await;
+    let message = turn.with(|state, session, prompt| {
+        let message = state.begin(session, prompt);
+        state.idle(session);
+        message
+    });
+    assert_eq!(turn.poll_at(Depth::Status).await.view.ending, None);
+    turn.with(|state, session, _| state.complete(session, &message, Some("stop")));
+    assert_eq!(turn.poll_at(Depth::Status).await.view.ending, Some(Ending::Completed));
 }
 
 #[tokio::test]
@@ -133,8 +142,10 @@ async fn trap_6_a_retry_is_told_once_for_each_attempt() {
     // A later failure counts from one again.
     turn.with(|state, session, _| state.session(session).status = Some(json!({"type": "busy"})));
     assert_eq!(turn.poll().await.names(), Vec::<&str>::new());
-    turn.with(|state, session, _| state.retrying(session, 1, 9000, "slow down"));
-    assert_eq!(turn.poll().await.only("warning")["attempt"], 1);
+    for next in [9000, 20_000] {
+        turn.with(|state, session, _| state.retrying(session, 1, next, "slow down"));
+        assert_eq!(turn.poll().await.only("warning")["attempt"], 1);
+    }
 }
 
 #[tokio::test]

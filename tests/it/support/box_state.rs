@@ -4,7 +4,6 @@
 //! happens by itself: after a prompt the session stays idle until the test makes it busy, as the
 //! real one does for 40 ms to over a second.
 
-
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

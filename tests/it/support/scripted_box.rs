@@ -10,7 +10,6 @@
 //! It shares no type and no constant with the adapter, so that one misunderstanding cannot sit on
 //! both sides.
 
-
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -104,6 +103,8 @@ pub(crate) struct Seen {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Which of the connections it came on, counted from 0.
+    pub(crate) connection: usize,
 }
 
 type Script = Box<dyn Fn(&mut BoxState, &str, &str) + Send>;
@@ -192,16 +193,16 @@ impl Drop for ScriptedBox {
 
 async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>, tasks: Tasks) {
     let stop = tasks.stop_token().clone();
-    loop {
+    for connection in 0.. {
         // Both arms are cancel-safe: nothing is accepted in a dropped accept.
-        let connection = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let Ok((socket, _)) = connection else { continue };
+        let Ok((socket, _)) = accepted else { continue };
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         tasks.spawn("scripted box connection", async move {
-            let service = service_fn(|request| answer(Arc::clone(&shared), request));
+            let service = service_fn(|request| answer(Arc::clone(&shared), connection, request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service);
             tokio::select! {
@@ -220,12 +221,16 @@ struct Close;
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-async fn answer(shared: Arc<Mutex<Shared>>, request: Request<Incoming>) -> Result<Answer, Close> {
+async fn answer(
+    shared: Arc<Mutex<Shared>>,
+    connection: usize,
+    request: Request<Incoming>,
+) -> Result<Answer, Close> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Close)?.to_bytes();
     let (fault, effect) = {
         let mut shared = shared.lock().expect("no test panics while it holds the state");
-        let seen = Seen::new(&head, body);
+        let seen = Seen::new(&head, body, connection);
         shared.seen.push(seen.clone());
         let queued = shared.next.get_mut(&seen.route).and_then(VecDeque::pop_front);
         let fault = queued.or_else(|| shared.always.get(&seen.route).cloned());
@@ -280,12 +285,12 @@ fn error(status: StatusCode, name: &str, message: &str) -> Answer {
 }
 
 impl Seen {
-    fn new(head: &http::request::Parts, body: Bytes) -> Self {
+    fn new(head: &http::request::Parts, body: Bytes, connection: usize) -> Self {
         let path = head.uri.path().to_owned();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let route = route(&head.method, &path);
         let directory = value_of(&query, "directory").map(|value| percent_decoded(&value));
-        Self { route, path, directory, query, headers: head.headers.clone(), body }
+        Self { route, path, directory, query, headers: head.headers.clone(), body, connection }
     }
 
     /// The second segment of the path: a session's or a request's id.
