@@ -6,6 +6,7 @@ mod it {
         pub(crate) mod box_state;
         pub(super) mod daemon;
         pub(crate) mod faulty_disk;
+        pub(super) mod hall;
         pub(crate) mod log_bytes;
         pub(crate) mod log_model;
         pub(crate) mod scripted_box;
@@ -28,4 +29,5 @@ mod it {
     mod shortage;
     mod shutdown;
     mod tidy;
+    mod turns_at_the_doors;
 }

@@ -9,7 +9,7 @@ use crate::mode::Mode;
 /// Who answers for the events of a session that we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionBus {
-    /// The log, with all its turns. [assumed] A box's own bus may carry more than the turns.
+    /// The log, with all its turns. Assumed: a box's own bus may carry more than the turns.
     #[default]
     Log,
     /// The box.
