@@ -131,6 +131,12 @@ impl Client {
         Self { turn, address, seen, execution, session: None, streams: 0, ways }
     }
 
+    /// Makes it come back in this one way. Only [`Way::SamePost`] brings a prompt back that the
+    /// daemon lost before it was sent.
+    pub(crate) fn only(&mut self, way: Way) {
+        self.ways = vec![way];
+    }
+
     /// The last id it has seen; 0 before the first.
     pub(crate) fn last_id(&self) -> u64 {
         self.seen.last().map_or(0, |frame| frame.id)

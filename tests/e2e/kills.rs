@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::box_hop::At;
-use super::client::{Client, Turn};
+use super::client::{Client, Turn, Way};
 use super::client_hop::Plan;
 use super::kill_at_sync::KillAtSync;
 use super::oracle::Verdict;
@@ -69,6 +69,9 @@ impl KillStage {
     pub(crate) async fn run(&mut self, turn: Turn, point: Point, plans: &[Plan]) -> Client {
         let plans = if point == Point::BetweenDoneAndClient { &[Plan::HoldDone] } else { plans };
         let (mut client, hop) = self.stage.behind(turn, plans.iter().copied()).await;
+        if point == Point::BeforeDispatch {
+            client.only(Way::SamePost);
+        }
         let marker = client.turn.marker.clone();
         let Self { stage, killer, hits } = self;
         let Stage { daemon, hop: box_hop, model, .. } = stage;
