@@ -209,6 +209,12 @@ mod tests {
         }
     }
 
+    // A crash may take back a segment's name, so that the next one gets the same epoch.
+    #[test]
+    fn two_segments_of_one_epoch_have_different_seeds() {
+        assert_ne!(Draft::new(3, 17).id().seed, Draft::new(3, 17).id().seed);
+    }
+
     #[test]
     fn another_version_is_named_whatever_follows_it() {
         let mut other = Draft::new(3, 17).encode();

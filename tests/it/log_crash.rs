@@ -12,8 +12,8 @@ use rand::{Rng, SeedableRng};
 use super::support::faulty_disk::{FaultyDisk, Operation};
 use super::support::log_model::{Model, append_grouped, batch, key, open};
 
-/// About ten seconds in a dev build on two cores.
-const SEEDS: u64 = 1500;
+/// About fifteen seconds in a dev build on two cores.
+const SEEDS: u64 = 3000;
 
 /// How many crashes hit each operation, while opening and while running.
 #[derive(Debug, Default)]

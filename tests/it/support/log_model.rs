@@ -123,7 +123,9 @@ pub(crate) async fn append_grouped(
     let mut appends = Vec::new();
     disk.hold(&Operation::ALL);
     for (log, batch) in batches {
-        let mut append = async move { log.append(batch).await }.boxed_local();
+        // Unconstrained: else the runtime may make it yield before it is in the queue.
+        let append = tokio::task::unconstrained(async move { log.append(batch).await });
+        let mut append = append.boxed_local();
         let early = (&mut append).now_or_never();
         assert!(early.is_none(), "answered before it was written: {early:?}");
         if appends.is_empty() && !was_off {
