@@ -201,10 +201,7 @@ mod tests {
     fn syncing_asks_the_kernel() {
         let home = tempfile::tempdir().expect("tempdir");
         let nothing = || File::open("/dev/null").expect("open");
-        let disk = RealDisk {
-            folder: nothing(),
-            ..RealDisk::open(home.path()).expect("open")
-        };
+        let disk = RealDisk { folder: nothing(), ..RealDisk::open(home.path()).expect("open") };
         assert!(disk.sync_dir().is_err());
         assert!(RealFile(nothing()).sync_data().is_err());
     }

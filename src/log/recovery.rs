@@ -275,9 +275,7 @@ impl Recovery<'_> {
 
     fn count_damage(&self, bytes: &Range<u64>) {
         // At least one: of an end that is missing there are no bytes, and it must show all the same.
-        self.metrics
-            .damaged_bytes
-            .inc_by((bytes.end - bytes.start).max(1));
+        self.metrics.damaged_bytes.inc_by((bytes.end - bytes.start).max(1));
     }
 
     /// Numbers that a lost record may have had are never given again: the sessions that may have

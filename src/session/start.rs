@@ -168,10 +168,10 @@ impl Sessions {
             return Err(StartError::Draining);
         }
         match self.health() {
-            Health::Open => {}
-            Health::Refusing | Health::Poisoned | Health::Closed => {
-                return Err(StartError::LogUnavailable);
-            }
+            // A log that refused lately may have room again; whether it has, only an append tells,
+            // and the turn's first one comes before anything is sent.
+            Health::Open | Health::Refusing => {}
+            Health::Poisoned | Health::Closed => return Err(StartError::LogUnavailable),
         }
         let overloaded = |_| StartError::Overloaded;
         let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);

@@ -286,10 +286,8 @@ async fn a_full_queue_makes_appending_wait_and_loses_nothing() {
     }
     disk.release();
     let answers = join_all(appends).await;
-    let mut lsns: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answer.expect("append").first_lsn.get())
-        .collect();
+    let mut lsns: Vec<_> =
+        answers.into_iter().map(|answer| answer.expect("append").first_lsn.get()).collect();
     // Those that waited for room came in as the runtime woke them.
     lsns.sort_unstable();
     assert_eq!(lsns, (1..=count).collect::<Vec<_>>());
