@@ -4,11 +4,6 @@ use std::process::ExitCode;
 
 use afterbay::config::Environment;
 
-/// Many small events a second, most of them short-lived: less memory and time than with the
-/// system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     afterbay::cli::main(std::env::args_os(), &Environment::of_process())
 }

@@ -163,7 +163,8 @@ async fn growing_output() {
     let mut output = String::with_capacity(OUTPUT);
     let mut sent = 0;
     for step in 1..=OUTPUT / STEP {
-        output.push_str(&format!("{step:->width$}", width = STEP));
+        output.push_str(&"-".repeat(STEP - step.to_string().len()));
+        output.push_str(&step.to_string());
         turn.scripted.with(|state| {
             state.tool(&turn.session, &turn.message, "prt_tool", "running", &output);
         });
