@@ -3,6 +3,13 @@
 use super::client::{Turn, Way};
 use super::oracle::Verdict;
 use super::stage::Stage;
+use super::{daemon, opencode};
+
+async fn hasty_stage() -> Stage {
+    let patience = daemon::Patience::Hasty;
+    let daemon = daemon::Settings { patience, ..daemon::Settings::default() };
+    Stage::with(opencode::Settings::default(), daemon).await
+}
 
 #[tokio::test]
 async fn a_model_that_the_box_does_not_know_is_a_turn_that_never_started() {
@@ -37,7 +44,7 @@ async fn a_model_that_fails_for_a_while_is_a_warning_and_the_turn_completes() {
 
 #[tokio::test]
 async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
-    let mut stage = Stage::start().await;
+    let mut stage = hasty_stage().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
     let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
@@ -49,7 +56,7 @@ async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
 
 #[tokio::test]
 async fn a_box_killed_and_started_again_has_lost_the_turn() {
-    let mut stage = Stage::start().await;
+    let mut stage = hasty_stage().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
     let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
