@@ -1,5 +1,6 @@
 //! Boxes that fail: each ends in a verdict with its own code, never in a stream that spins.
 
+use super::box_hop::At;
 use super::client::{Turn, Way};
 use super::oracle::Verdict;
 use super::stage::Stage;
@@ -40,6 +41,26 @@ async fn a_model_that_fails_for_a_while_is_a_warning_and_the_turn_completes() {
         .iter()
         .any(|frame| frame.event == "warning" && frame.data["code"] == "BOX_RETRYING");
     assert!(warned, "the retry is shown");
+}
+
+#[tokio::test]
+async fn a_prompt_lost_on_its_way_is_looked_for_and_never_sent_again() {
+    let stage = Stage::start().await;
+    let mut client = stage.client(Turn::new("turn-1", "[words=3]"));
+    let lost = stage.hop.cut_at(At::PromptRequest);
+    tokio::join!(client.run(), lost.wait(At::PromptRequest));
+    stage.check_ended(&client, Verdict::Failed(&["DISPATCH_UNCONFIRMED"])).await;
+    assert_eq!(stage.hop.prompts_sent("turn-1"), 1);
+    assert_eq!(stage.model.runs("turn-1"), 0);
+}
+
+#[tokio::test]
+async fn a_prompt_whose_answer_is_lost_is_found_at_the_box_and_the_turn_completes() {
+    let stage = Stage::start().await;
+    let mut client = stage.client(Turn::new("turn-1", "[tool=bash:echo hi] [words=3]"));
+    let lost = stage.hop.cut_at(At::PromptAnswer);
+    tokio::join!(client.run(), lost.wait(At::PromptAnswer));
+    stage.check_completed(&client).await;
 }
 
 #[tokio::test]
