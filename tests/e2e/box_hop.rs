@@ -1,6 +1,6 @@
 //! The hop between the daemon and the box: it forwards whole requests, counts the prompts that
-//! pass, and can stop one at an aimed point for good, so that the test kills the daemon exactly
-//! there.
+//! pass, and can stop one at an aimed point for good: held, so that the test kills the daemon
+//! exactly there, or cut, so that the daemon must find out what became of it.
 //!
 //! A request that was stopped is never forwarded or answered later, whatever happens.
 
@@ -47,9 +47,26 @@ pub(crate) struct BoxHop {
 struct Shared {
     target: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
-    armed: Mutex<Option<(At, oneshot::Sender<()>)>>,
+    armed: Mutex<Option<Armed>>,
     prompts: Mutex<Vec<String>>,
     authorized: AtomicUsize,
+}
+
+/// What happens to the next request that comes to a point.
+#[derive(Debug)]
+struct Armed {
+    at: At,
+    then: Then,
+    reached: oneshot::Sender<()>,
+}
+
+/// How a request is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Its connection stays open and silent.
+    Hold,
+    /// Its connection is closed without an answer.
+    Cut,
 }
 
 /// Resolves when the armed point is reached.
@@ -86,10 +103,20 @@ impl BoxHop {
         format!("http://{}", self.address)
     }
 
-    /// Stops the next request that comes to `at`.
+    /// Holds the next request that comes to `at`.
     pub(crate) fn stop_at(&self, at: At) -> Reached {
+        self.arm(at, Then::Hold)
+    }
+
+    /// Cuts the connection of the next request that comes to `at`.
+    pub(crate) fn cut_at(&self, at: At) -> Reached {
+        self.arm(at, Then::Cut)
+    }
+
+    fn arm(&self, at: At, then: Then) -> Reached {
         let (reached, hit) = oneshot::channel();
-        *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, reached));
+        let armed = Armed { at, then, reached };
+        *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some(armed);
         Reached(hit)
     }
 
@@ -111,12 +138,15 @@ impl Shared {
     async fn pass(&self, at: At) {
         let armed = {
             let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
-            armed.take_if(|(armed, _)| *armed == at)
+            armed.take_if(|armed| armed.at == at)
         };
-        if let Some((_, reached)) = armed {
-            // The test may have given up; the request stays stopped all the same.
-            let _gone = reached.send(());
-            std::future::pending::<()>().await;
+        let Some(Armed { at: _, then, reached }) = armed else { return };
+        // The test may have given up; the request stays stopped all the same.
+        let _gone = reached.send(());
+        match then {
+            Then::Hold => std::future::pending().await,
+            // Ends the connection's task, and the connection with it; no panic is reported.
+            Then::Cut => std::panic::resume_unwind(Box::new("cut as told")),
         }
     }
 }

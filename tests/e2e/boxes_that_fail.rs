@@ -1,8 +1,16 @@
 //! Boxes that fail: each ends in a verdict with its own code, never in a stream that spins.
 
+use super::box_hop::At;
 use super::client::{Turn, Way};
 use super::oracle::Verdict;
 use super::stage::Stage;
+use super::{daemon, opencode};
+
+async fn hasty_stage() -> Stage {
+    let patience = daemon::Patience::Hasty;
+    let daemon = daemon::Settings { patience, ..daemon::Settings::default() };
+    Stage::with(opencode::Settings::default(), daemon).await
+}
 
 #[tokio::test]
 async fn a_model_that_the_box_does_not_know_is_a_turn_that_never_started() {
@@ -36,8 +44,28 @@ async fn a_model_that_fails_for_a_while_is_a_warning_and_the_turn_completes() {
 }
 
 #[tokio::test]
+async fn a_prompt_lost_on_its_way_is_looked_for_and_never_sent_again() {
+    let stage = Stage::start().await;
+    let mut client = stage.client(Turn::new("turn-1", "[words=3]"));
+    let lost = stage.hop.cut_at(At::PromptRequest);
+    tokio::join!(client.run(), lost.wait(At::PromptRequest));
+    stage.check_ended(&client, Verdict::Failed(&["DISPATCH_UNCONFIRMED"])).await;
+    assert_eq!(stage.hop.prompts_sent("turn-1"), 1);
+    assert_eq!(stage.model.runs("turn-1"), 0);
+}
+
+#[tokio::test]
+async fn a_prompt_whose_answer_is_lost_is_found_at_the_box_and_the_turn_completes() {
+    let stage = Stage::start().await;
+    let mut client = stage.client(Turn::new("turn-1", "[tool=bash:echo hi] [words=3]"));
+    let lost = stage.hop.cut_at(At::PromptAnswer);
+    tokio::join!(client.run(), lost.wait(At::PromptAnswer));
+    stage.check_completed(&client).await;
+}
+
+#[tokio::test]
 async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
-    let mut stage = Stage::start().await;
+    let mut stage = hasty_stage().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
     let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
@@ -49,7 +77,7 @@ async fn a_box_killed_for_good_in_mid_turn_is_unreachable_in_the_end() {
 
 #[tokio::test]
 async fn a_box_killed_and_started_again_has_lost_the_turn() {
-    let mut stage = Stage::start().await;
+    let mut stage = hasty_stage().await;
     let turn = Turn::new("turn-1", "[tool=bash:echo hi] [gate=never] [words=3]");
     let mut client = stage.client(turn);
     let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();

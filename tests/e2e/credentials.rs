@@ -24,6 +24,7 @@ async fn locked_stage(configured: bool) -> (Stage, String) {
         flags: vec!["--log-level", "debug"],
         environment: configured.into_iter().collect(),
         canaries: vec![PASSWORD.to_owned(), encoded],
+        ..daemon::Settings::default()
     };
     (Stage::with(opencode, daemon).await, owner)
 }

@@ -19,10 +19,35 @@ use super::wait;
 /// It opens its log and binds two ports: far below this even while the machine is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How soon the daemon gives up on a box.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Patience {
+    /// Late enough for a box on a busy machine; a prompt that never arrives is waited for in full.
+    #[default]
+    Patient,
+    /// Soon, for boxes that are gone.
+    Hasty,
+}
+
+impl Patience {
+    fn flags(self) -> [&'static str; 6] {
+        let (start, unreachable, idle) = match self {
+            Self::Patient => ("15s", "90s", "15s"),
+            Self::Hasty => ("15s", "5s", "4s"),
+        };
+        ["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
+    }
+}
+
+/// Polls as fast as a test can use.
+const PACE: [&str; 4] = ["--poll-fast", "50ms", "--poll-slow", "200ms"];
+
 /// What the daemon is told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// Flags beyond those that every test gives, as `["--start-deadline", "5s"]`.
+    /// How soon it gives up on a box.
+    pub(crate) patience: Patience,
+    /// Further flags, as `["--heartbeat", "1s"]`.
     pub(crate) flags: Vec<&'static str>,
     /// Variables.
     pub(crate) environment: Vec<(&'static str, PathBuf)>,
@@ -134,7 +159,7 @@ impl Daemon {
         command.args(["--listen", &self.clients.to_string()]);
         command.args(["--admin", &self.admin.to_string()]);
         command.arg("--data-dir").arg(self.path("data"));
-        command.args(&self.settings.flags);
+        command.args(PACE).args(self.settings.patience.flags()).args(&self.settings.flags);
         command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
         command.env("RUST_BACKTRACE", "1");
         command.envs(self.settings.environment.iter().map(|(name, value)| (name, value)));

@@ -18,35 +18,18 @@ pub(crate) struct Stage {
     pub(crate) model: FakeModel,
 }
 
-/// Deadlines and pauses short enough for a test and long enough for a busy machine.
-pub(crate) const FLAGS: [&str; 10] = [
-    "--start-deadline",
-    "8s",
-    "--unreachable-deadline",
-    "4s",
-    "--idle-grace",
-    "3s",
-    "--poll-fast",
-    "50ms",
-    "--poll-slow",
-    "200ms",
-];
-
 impl Stage {
     /// Puts everything up as most scenarios want it.
     pub(crate) async fn start() -> Self {
         Self::with(opencode::Settings::default(), daemon::Settings::default()).await
     }
 
-    /// Puts everything up; the flags of [`FLAGS`] come before those of `daemon`.
+    /// Puts everything up.
     pub(crate) async fn with(opencode: opencode::Settings, daemon: daemon::Settings) -> Self {
         let model = FakeModel::start().await;
         let opencode = Opencode::start(&model.base_url(), opencode).await;
         let hop = BoxHop::start(opencode.address()).await;
-        let daemon::Settings { flags, environment, canaries } = daemon;
-        let flags = FLAGS.into_iter().chain(flags).collect();
-        let settings = daemon::Settings { flags, environment, canaries };
-        let daemon = Daemon::start(hop.url(), settings).await;
+        let daemon = Daemon::start(hop.url(), daemon).await;
         Self { daemon, hop, opencode, model }
     }
 
