@@ -302,10 +302,6 @@ pub const MAX_REPLAY_SEGMENTS: usize = 16;
 /// What an overloaded or draining afterbay asks clients to wait.
 pub const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
-/// How often a session's stream with `until=idle` looks whether the session became idle: the log
-/// tells when a turn is over, only the session knows that no other has begun.
-pub const IDLE_CHECK: Duration = Duration::from_millis(250);
-
 /// The grace of a shutdown, as the doors share it out: GET streams end within its first 40 %,
 /// POST streams between 50 and 70 %, the rest is for the socket to drain. (Default.)
 pub const DRAIN_GRACE: Duration = Duration::from_secs(20);

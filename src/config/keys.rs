@@ -58,6 +58,8 @@ pub(super) enum Key {
     HeadWait,
     /// Pause before a heartbeat.
     Heartbeat,
+    /// Who answers for a session's events.
+    SessionBus,
     /// What becomes of a turn that nobody reads.
     OnAbandon,
     /// How log lines look.
@@ -139,7 +141,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 26] = [
+pub(super) const ROWS: [Row; 27] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -186,6 +188,8 @@ pub(super) const ROWS: [Row; 26] = [
         "how long a new turn's answer waits for the box, so that its refusal is the HTTP status"),
     row(Key::Heartbeat, "heartbeat", "streams.heartbeat", One("DURATION"), Text(|| show(limits::HEARTBEAT)),
         "a quiet stream gets a comment after this; at least 1s"),
+    row(Key::SessionBus, "session-bus", "streams.session_bus", One("WHO"), Text(|| "log".to_owned()),
+        "who answers for the events of a session: `log` (all its turns, replayable) or `pass` (the box)"),
     row(Key::OnAbandon, "on-abandon", "streams.on_abandon", One("ACTION"), Text(|| "finish".to_owned()),
         "what becomes of a turn that nobody reads any more: `finish`"),
     row(Key::LogFormat, "log-format", "telemetry.log_format", One("FORMAT"), Text(|| "human".to_owned()),

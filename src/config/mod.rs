@@ -26,8 +26,8 @@ use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use parts::{
-    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Streams,
-    Telemetry, Upstream,
+    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, SessionBus,
+    Streams, Telemetry, Upstream,
 };
 use sources::Sources;
 
@@ -206,7 +206,12 @@ fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
 fn read_streams(sources: &mut Sources<'_>) -> Option<Streams> {
     let head_wait = sources.read(Key::HeadWait, duration::parse);
     let heartbeat = sources.read(Key::Heartbeat, heartbeat);
-    Some(Streams { head_wait: head_wait?, heartbeat: heartbeat? })
+    let session_bus = sources.read(Key::SessionBus, |text| match text {
+        "log" => Ok(SessionBus::Log),
+        "pass" => Ok(SessionBus::Pass),
+        other => Err(format!("`{other}` is neither `log` nor `pass`")),
+    });
+    Some(Streams { head_wait: head_wait?, heartbeat: heartbeat?, session_bus: session_bus? })
 }
 
 fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {

@@ -119,6 +119,17 @@ pub struct Streams {
     pub head_wait: Duration,
     /// A quiet stream gets a comment after this.
     pub heartbeat: Duration,
+    /// Who answers for the events of a session.
+    pub session_bus: SessionBus,
+}
+
+/// Who answers for the events of a session that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionBus {
+    /// The log.
+    Log,
+    /// The box.
+    Pass,
 }
 
 /// What is logged, and how.

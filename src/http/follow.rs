@@ -87,6 +87,7 @@ pub(crate) async fn turn(
         scope: Scope::Turn(first),
         unanswered: unanswered.map(|answer| (answer, words)),
         last: Box::new(move || turn.last()),
+        idle: None,
     };
     Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place))))
 }
@@ -100,9 +101,12 @@ pub(crate) fn session(
     place: OwnedSemaphorePermit,
 ) -> Response {
     let watched = Arc::clone(session);
-    let (scope, last): (Scope, stream::Last) = match until_idle {
-        UntilIdle::Yes => (Scope::SessionUntilIdle, Box::new(move || idle_at(&watched))),
-        UntilIdle::No => (Scope::Session, Box::new(|| None)),
+    let (scope, last, idle): (Scope, stream::Last, Option<stream::Idle>) = match until_idle {
+        UntilIdle::Yes => {
+            let (scope, idle) = (Scope::SessionUntilIdle, until_idle_of(session));
+            (scope, Box::new(move || idle_at(&watched)), Some(idle))
+        }
+        UntilIdle::No => (Scope::Session, Box::new(|| None), None),
     };
     let next = session.tail().next_seq;
     let first = Seq::START.next();
@@ -113,7 +117,7 @@ pub(crate) fn session(
         Start::AtEnd => return head.no_content(),
     };
     let source = Source::Log(session.cursor(after));
-    let feed = Feed { source, after, next_at_open: next, scope, last, unanswered: None };
+    let feed = Feed { source, after, next_at_open: next, scope, last, idle, unanswered: None };
     shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place)))
 }
 
@@ -144,9 +148,17 @@ pub(crate) fn turned_away(
 }
 
 /// The last event of a session in which nothing runs. Asked in this order: a turn's last event is
-/// in the log before the session is idle.
+/// in the log before the session is idle. A session whose only turn was refused has none.
 fn idle_at(session: &Session) -> Option<Seq> {
-    (!session.is_busy()).then(|| session.tail().next_seq.previous()).filter(|seq| *seq > Seq::START)
+    (!session.is_busy()).then(|| session.tail().next_seq.previous())
+}
+
+fn until_idle_of(session: &Arc<Session>) -> stream::Idle {
+    let session = Arc::clone(session);
+    Box::new(move || {
+        let session = Arc::clone(&session);
+        Box::pin(async move { session.idle().await })
+    })
 }
 
 fn at_end(head: &Head, by: By) -> Response {

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::last_words;
 use super::leave::Leave;
@@ -71,12 +71,16 @@ pub(crate) enum Scope {
     Turn(Seq),
     /// A session's log, for as long as the client stays.
     Session,
-    /// A session's log, until it is idle.
+    /// A session's log, until it is idle: the log tells when a turn is over, only the session
+    /// knows that no other has begun.
     SessionUntilIdle,
 }
 
 /// The last event of what is shown, once it is known that nothing follows it.
 pub(crate) type Last = Box<dyn Fn() -> Option<Seq> + Send + Sync>;
+
+/// Waits until a session is idle.
+pub(crate) type Idle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The answer to a dispatch that is still open.
 pub(crate) type Unanswered = Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -90,6 +94,8 @@ pub(crate) struct Feed {
     pub(crate) next_at_open: Seq,
     pub(crate) scope: Scope,
     pub(crate) last: Last,
+    /// For [`Scope::SessionUntilIdle`].
+    pub(crate) idle: Option<Idle>,
     /// Set while the turn's dispatch may still be refused, with what is then said.
     pub(crate) unanswered: Option<(Unanswered, Names)>,
 }
@@ -155,6 +161,8 @@ struct EventStream {
     /// The last event that was sent or told as lost.
     position: Seq,
     last_sent: Instant,
+    /// The session is idle and its log holds more: what ends the stream is in the log.
+    reads_the_rest: bool,
     ended: EndCounter,
 }
 
@@ -164,7 +172,8 @@ impl EventStream {
         let ended = EndCounter { metrics: manner.metrics.clone(), why: Ended::Gone };
         let (position, last_sent) = (feed.after, Instant::now());
         let (state, held) = (State::Opening, VecDeque::new());
-        Self { feed, manner, state, held, position, last_sent, ended }
+        let reads_the_rest = false;
+        Self { feed, manner, state, held, position, last_sent, reads_the_rest, ended }
     }
 
     /// The next piece; `None` is a clean end.
@@ -245,7 +254,7 @@ impl EventStream {
     /// Whether nothing will follow what was sent.
     fn is_at_last(&self) -> bool {
         let last = (self.feed.last)();
-        last.is_some_and(|last| last > Seq::START && self.position >= last)
+        last.is_some_and(|last| self.position >= last)
     }
 
     fn complete(&mut self) {
@@ -256,7 +265,13 @@ impl EventStream {
     /// Waits for whatever comes first; a piece that is no event is given back.
     async fn wait(&mut self) -> Option<Bytes> {
         let heartbeat = self.last_sent + self.manner.heartbeat.max(limits::MIN_HEARTBEAT);
-        let until_idle = self.feed.scope == Scope::SessionUntilIdle;
+        let idle = self.feed.idle.as_ref().filter(|_| !self.reads_the_rest).map(|idle| idle());
+        let idle = async {
+            match idle {
+                Some(idle) => idle.await,
+                None => std::future::pending().await,
+            }
+        };
         let answered = async {
             match &mut self.feed.unanswered {
                 Some((answered, _)) => answered.await,
@@ -274,10 +289,8 @@ impl EventStream {
             }
             answer = answered => self.take_answer(answer),
             step = self.feed.source.next() => self.take_step(step),
-            () = sleep(limits::IDLE_CHECK), if until_idle => {
-                if self.is_at_last() {
-                    self.complete();
-                }
+            () = idle => {
+                self.take_idle();
                 None
             }
             () = sleep_until(heartbeat) => {
@@ -297,7 +310,18 @@ impl EventStream {
         Some(said)
     }
 
+    /// The session is idle, or was a moment ago.
+    fn take_idle(&mut self) {
+        match (self.feed.last)() {
+            Some(last) if self.position >= last => self.complete(),
+            Some(_) => self.reads_the_rest = true,
+            // Another turn has begun meanwhile.
+            None => {}
+        }
+    }
+
     fn take_step(&mut self, step: Result<Step, log::Error>) -> Option<Bytes> {
+        self.reads_the_rest = false;
         // A refused turn leaves its numbers to the next one. That one's events are in the log
         // only after the refusal was told, so asking once more here keeps the two apart.
         if let Some((answered, _)) = &mut self.feed.unanswered

@@ -4,12 +4,11 @@
 //! and every piece has its exact moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use prometheus::Registry;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -26,8 +25,8 @@ struct Play {
     body: Body,
     steps: mpsc::Sender<Result<Step, log::Error>>,
     drain: CancellationToken,
-    /// The last event, 0 for not known.
-    last: Arc<AtomicU64>,
+    /// The last event, once nothing runs any more.
+    last: watch::Sender<Option<u64>>,
     registry: Registry,
 }
 
@@ -36,8 +35,8 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
     let metrics = Metrics::new(&registry).expect("names are free");
     let (steps, script) = mpsc::channel(64);
     let drain = CancellationToken::new();
-    let last = Arc::new(AtomicU64::new(0));
-    let known = Arc::clone(&last);
+    let last = watch::Sender::new(None);
+    let (known, idle) = (last.subscribe(), last.subscribe());
     let words = Names {
         session: SessionId::parse("s").expect("an id"),
         execution: ExecutionId::parse("e").expect("an id"),
@@ -47,10 +46,9 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         after: Seq::new(after),
         next_at_open: Seq::new(after + 2),
         scope,
-        last: Box::new(move || match known.load(Ordering::SeqCst) {
-            0 => None,
-            n => Some(Seq::new(n)),
-        }),
+        last: Box::new(move || known.borrow().map(Seq::new)),
+        idle: (scope == Scope::SessionUntilIdle)
+            .then(|| -> Idle { Box::new(move || until_some(idle.clone())) }),
         unanswered: answer.map(|answer| (answer, words)),
     };
     let places = Arc::new(Semaphore::new(1));
@@ -63,6 +61,12 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         metrics,
     };
     Play { body: body(feed, manner), steps, drain, last, registry }
+}
+
+fn until_some(mut last: watch::Receiver<Option<u64>>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        last.wait_for(Option::is_some).await.expect("the test holds the sender");
+    })
 }
 
 fn turn_after(after: u64) -> Play {
@@ -217,7 +221,7 @@ async fn a_gap_is_told_with_its_bounds_and_its_last_id() {
 #[tokio::test(start_paused = true)]
 async fn a_gap_stays_within_the_turn_and_within_what_the_client_has_not_seen() {
     let mut play = turn_after(6).opened().await;
-    play.last.store(8, Ordering::SeqCst);
+    play.last.send_replace(Some(8));
     play.log(Step::Gap { from: Seq::new(1), to: Seq::new(20) }).await;
     let warning =
         "id: 8\nevent: warning\ndata: {\"code\":\"EVENTS_EXPIRED\",\"from\":7,\"to\":8}\n\n";
@@ -346,7 +350,7 @@ async fn a_refusal_between_two_looks_still_comes_before_the_next_turns_events() 
 #[tokio::test(start_paused = true)]
 async fn a_sessions_stream_goes_on_over_the_ends_of_turns() {
     let mut play = play_with(Scope::Session, 0, None, None).opened().await;
-    play.last.store(2, Ordering::SeqCst);
+    play.last.send_replace(Some(2));
     play.log(Step::Records(vec![event(1), event(2), finish()])).await;
     assert_eq!(play.text().await, [frame_of(1), frame_of(2)].concat());
     play.log(Step::Records(vec![event(3), finish()])).await;
@@ -359,7 +363,7 @@ async fn until_idle_ends_at_an_end_of_a_turn_that_no_other_follows() {
     let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
     play.log(Step::Records(vec![event(1), finish(), event(2)])).await;
     assert_eq!(play.text().await, [frame_of(1), frame_of(2)].concat());
-    play.last.store(3, Ordering::SeqCst);
+    play.last.send_replace(Some(3));
     play.log(Step::Records(vec![event(3), finish()])).await;
     assert_eq!(play.text().await, frame_of(3));
     assert!(play.piece().await.is_none());
@@ -370,12 +374,34 @@ async fn until_idle_ends_also_when_the_session_says_so_after_the_log() {
     let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
     play.log(Step::Records(vec![event(1), finish()])).await;
     assert_eq!(play.text().await, frame_of(1));
-    let idle = Arc::clone(&play.last);
-    let (told, _) = tokio::join!(play.piece(), async move {
-        tokio::time::advance(Duration::from_secs(1)).await;
-        idle.store(1, Ordering::SeqCst);
+    let begun = Instant::now();
+    let last = play.last.clone();
+    let (told, ()) = tokio::join!(play.piece(), async move {
+        tokio::task::yield_now().await;
+        last.send_replace(Some(1));
     });
     assert!(told.is_none());
+    assert_eq!(begun.elapsed(), Duration::ZERO, "the session says so itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_idle_reads_the_rest_of_the_log_before_it_ends() {
+    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
+    play.last.send_replace(Some(2));
+    // Idle, and two events are still to be read: silence until they come.
+    assert_eq!(play.text().await, ": keepalive\n\n");
+    play.log(Step::Records(vec![event(1)])).await;
+    assert_eq!(play.text().await, frame_of(1));
+    play.log(Step::Records(vec![event(2), finish()])).await;
+    assert_eq!(play.text().await, frame_of(2));
+    assert!(play.piece().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_idle_ends_on_a_session_whose_only_turn_never_was() {
+    let mut play = play_with(Scope::SessionUntilIdle, 0, None, None).opened().await;
+    play.last.send_replace(Some(0));
+    assert!(play.piece().await.is_none());
 }
 
 #[tokio::test]

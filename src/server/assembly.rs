@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Callers, Deadlines, OnAbandon, Poll, Streams, Upstream};
+use crate::config::{Callers, Deadlines, OnAbandon, Poll, SessionBus, Streams, Upstream};
 use crate::credential::HashKey;
 use crate::http::admin::{self, Admin, Latch};
 use crate::http::guard::Allowed;
@@ -190,8 +190,13 @@ fn door_settings(
     bound: SocketAddr,
 ) -> http::Settings {
     let Callers { mut hosts, public_url: _, origins } = callers;
-    let Streams { head_wait, heartbeat } = streams;
+    let Streams { head_wait, heartbeat, session_bus } = streams;
+    let session_bus = match session_bus {
+        SessionBus::Log => http::SessionBus::Log,
+        SessionBus::Pass => http::SessionBus::Pass,
+    };
     hosts.push(bound.ip().to_string());
     let allowed = Allowed { hosts, origins };
-    http::Settings { mode, head_wait, heartbeat, allowed, grace, ..http::Settings::default() }
+    let usual = http::Settings::default();
+    http::Settings { mode, session_bus, head_wait, heartbeat, allowed, grace, ..usual }
 }

@@ -40,7 +40,7 @@ impl Sessions {
         self.may_read(session, who).await?;
         let (handle, id) = {
             let state = session.state();
-            let Some(running) = &state.running else {
+            let Some(running) = state.running.turn() else {
                 return Ok(Abort::NothingRuns);
             };
             (running.handle.clone(), state.box_session.clone())

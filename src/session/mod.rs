@@ -1,19 +1,20 @@
 //! One log and at most one running turn: sessions, their names, and who may read and act.
 //!
-//! [`registry`] holds them all and finds them by any of their names; [`start`] starts turns,
-//! attaches to them, and takes them up after a restart; [`abort`] stops them. [`names`] keeps the aliases, [`readers`] the
-//! rights, [`run`] keeps a session in step with its running turn, [`recovered`] rebuilds all of
-//! it from the log's control records. A session's events are in the log and nowhere else.
+//! `registry` holds them all and finds them by any of their names; `start` starts turns, attaches
+//! to them, and takes them up after a restart; `abort` stops them. `names` keeps the aliases,
+//! `readers` the rights, `run` keeps a session in step with its running turn, `running` says
+//! whether there is one, [`recovered`] rebuilds all of it from the log's control records. A
+//! session's events are in the log and nowhere else.
 
 mod abort;
 pub mod boxes;
-
 mod names;
 mod readers;
 pub mod readers_key;
 pub mod recovered;
 mod registry;
 mod run;
+mod running;
 mod start;
 
 use std::collections::HashSet;
@@ -29,6 +30,7 @@ use crate::turn::handle::Handle;
 pub use abort::{Abort, AbortError};
 pub use readers::Denied;
 pub use registry::{Config, Sessions};
+use running::{Running, RunningTurn};
 pub use start::{StartError, Started, TurnRequest};
 
 /// One session.
@@ -50,7 +52,7 @@ struct State {
     owner: Owner,
     readers: HashSet<CredentialHash>,
     past: Vec<PastTurn>,
-    running: Option<RunningTurn>,
+    running: Running,
 }
 
 /// Whose session it is.
@@ -71,16 +73,6 @@ struct PastTurn {
     turn: Option<TurnId>,
     from: Seq,
     last: Seq,
-}
-
-#[derive(Debug)]
-struct RunningTurn {
-    execution: ExecutionId,
-    turn: Option<TurnId>,
-    from: Seq,
-    starter: Option<CredentialHash>,
-    body_digest: [u8; 32],
-    handle: Handle,
 }
 
 /// One turn of a session, running or finished, as a reader sees it.
@@ -130,13 +122,21 @@ impl Session {
     /// Whether a turn runs now.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.state().running.is_some()
+        self.state().running.turn().is_some()
+    }
+
+    /// Resolves when no turn runs; at once if none does. Another one may have begun by the time
+    /// that this is heard.
+    // Cancel-safe: it only waits.
+    pub async fn idle(&self) {
+        let idle = self.state().running.idle();
+        idle.await;
     }
 
     /// Where the running turn is, if there is one.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
-        self.state().running.as_ref().map(|turn| turn.handle.status().phase)
+        self.state().running.turn().map(|turn| turn.handle.status().phase)
     }
 
     /// The turn with this execution id.
@@ -154,7 +154,7 @@ impl Session {
         matches: impl Fn(&ExecutionId, Option<&TurnId>) -> bool,
     ) -> Option<TurnRef> {
         let state = self.state();
-        let running = state.running.as_ref();
+        let running = state.running.turn();
         let running = running.filter(|turn| matches(&turn.execution, turn.turn.as_ref()));
         if let Some(RunningTurn { execution, from, handle, .. }) = running {
             return Some(self.turn_ref(execution.clone(), *from, Some(handle.clone())));

@@ -64,7 +64,7 @@ impl Sessions {
 
     fn known(&self, session: &Session, who: Option<&Credential>) -> Known {
         let state = session.state();
-        let starter = state.running.as_ref().map(|turn| turn.starter);
+        let starter = state.running.turn().map(|turn| turn.starter);
         let owner = match (state.owner, starter) {
             (Owner::Undecided, Some(Some(hash))) => Owner::Holder(hash),
             (Owner::Undecided, Some(None)) => Owner::Everyone,
@@ -131,7 +131,7 @@ impl Sessions {
     /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
     /// another's once the box accepts it.
     fn offer_credential(&self, session: &Session, who: &Credential) {
-        let waiting = session.state().running.as_ref().and_then(|turn| {
+        let waiting = session.state().running.turn().and_then(|turn| {
             let waits = turn.handle.status().needs_credential;
             waits.then(|| (turn.handle.clone(), turn.starter))
         });

@@ -11,6 +11,7 @@ use crate::turn::resume::{FinishedTurn, History};
 
 use super::names::Execution;
 use super::registry::Sessions;
+use super::running::Running;
 use super::{Owner, PastTurn, Session, State};
 
 /// The histories of all sessions, folded while the log opens.
@@ -65,7 +66,7 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
         owner: if decided { holder } else { Owner::Undecided },
         readers: readers.into_iter().collect(),
         past: finished.iter().map(past_turn).collect(),
-        running: None,
+        running: Running::default(),
     };
     let box_name = first.box_name.clone();
     let session = Arc::new(Session::new(key, box_name.clone(), sessions.log(key), state));

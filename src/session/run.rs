@@ -24,7 +24,7 @@ pub(super) async fn run(
     handle: Handle,
     admitted: Admitted,
 ) {
-    let execution = session.state().running.as_ref().map(|turn| turn.execution.clone());
+    let execution = session.state().running.turn().map(|turn| turn.execution.clone());
     let span = tracing::info_span!("turn", session = %session.id(), execution = ?execution);
     drive(sessions, session, driver, handle, admitted).instrument(span).await;
 }
@@ -82,7 +82,7 @@ fn bind(sessions: &Sessions, session: &Session, bound: &Bound) {
 
 /// The first turn that the box took, or may have taken, decides whose session it is.
 fn decide_owner(state: &mut State) {
-    if let (Owner::Undecided, Some(running)) = (state.owner, &state.running) {
+    if let (Owner::Undecided, Some(running)) = (state.owner, state.running.turn()) {
         state.owner = running.starter.map_or(Owner::Everyone, Owner::Holder);
     }
 }
@@ -92,7 +92,7 @@ fn release(sessions: &Sessions, session: &Session) {
     let Session { key, box_name, .. } = session;
     // Under the lock to the end, so that no turn starts on a session that is being forgotten.
     let mut state = session.state();
-    if let Some(turn) = state.running.take() {
+    if let Some(turn) = state.running.end() {
         sessions.names().release_execution(box_name, &turn.execution, *key);
     }
     if state.owner == Owner::Undecided {
@@ -105,7 +105,7 @@ fn release(sessions: &Sessions, session: &Session) {
 fn file(session: &Session, last: crate::event::Seq) {
     let mut state = session.state();
     decide_owner(&mut state);
-    if let Some(RunningTurn { execution, turn, from, .. }) = state.running.take() {
+    if let Some(RunningTurn { execution, turn, from, .. }) = state.running.end() {
         state.past.push(PastTurn { execution, turn, from, last });
     }
 }

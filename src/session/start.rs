@@ -125,7 +125,7 @@ impl Sessions {
     /// A session with a running turn takes no other one; but a client that has just read `done`
     /// is not told that the turn still runs.
     async fn wait_for_close_out(&self, session: &Session) -> Result<(), StartError> {
-        let handle = session.state().running.as_ref().map(|turn| turn.handle.clone());
+        let handle = session.state().running.turn().map(|turn| turn.handle.clone());
         let Some(handle) = handle else { return Ok(()) };
         let status = handle.status();
         let ended = tokio::time::timeout(limits::CLOSING_WAIT, handle.ended());
@@ -150,7 +150,7 @@ impl Sessions {
         let digest = digest(&request.body);
         let waiting = {
             let state = turn.session.state();
-            let running = state.running.as_ref();
+            let running = state.running.turn();
             let same = running.filter(|t| t.execution == turn.execution && t.body_digest == digest);
             same.map(|turn| turn.handle.clone()).filter(|handle| handle.status().needs_body)
         };
@@ -218,7 +218,7 @@ impl Sessions {
         let mut state = session.state();
         let name = Execution { key: session.key, execution: execution.clone() };
         // A session whose only turn was just withdrawn is on its way out and starts no more.
-        let free = state.running.is_none()
+        let free = state.running.turn().is_none()
             && self.is_registered(session)
             && self.inner.names.claim_execution(&session.box_name, &execution, name);
         if !free {
@@ -242,7 +242,7 @@ impl Sessions {
         let orders = Orders { cancel: false, credential: who.clone(), body: Some(body.clone()) };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
-        state.running = Some(running_turn(&accept, from, &handle));
+        state.running.begin(running_turn(&accept, from, &handle));
         drop(state);
         let fresh = Fresh { ids, accept: Some(accept), inside };
         let driver = Driver::new(self.parts(entry, session, fresh));
@@ -266,7 +266,7 @@ impl Sessions {
         let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
         let ids = turn.ids(session.state().box_session.clone());
         let (prepared, bound) = (turn.prepared(), turn.bound(&ids));
-        session.state().running = Some(running_turn(&turn.accepted, turn.from, &handle));
+        session.state().running.begin(running_turn(&turn.accepted, turn.from, &handle));
         let fresh = Fresh { ids, accept: None, inside };
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();

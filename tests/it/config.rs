@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use afterbay::config::{self, AdminAddress, Environment, Flags, Loaded, Mistakes, Origin};
+use afterbay::config::{
+    self, AdminAddress, Environment, Flags, Loaded, Mistakes, Origin, SessionBus,
+};
 use afterbay::mode::Mode;
 use clap::Parser as _;
 use tempfile::NamedTempFile;
@@ -88,6 +90,15 @@ fn box_and_kind_are_enough_and_the_rest_has_its_defaults() {
     assert_eq!(config.poll.waiting, Duration::from_secs(10));
     assert_eq!(config.streams.head_wait, Duration::from_secs(2));
     assert_eq!(config.streams.heartbeat, Duration::from_secs(10));
+    assert_eq!(config.streams.session_bus, SessionBus::Log);
+}
+
+#[test]
+fn a_sessions_events_are_the_logs_or_the_boxs() {
+    let bus = |word: &str| with(&["--session-bus", word], []);
+    assert_eq!(bus("log").unwrap().config.streams.session_bus, SessionBus::Log);
+    assert_eq!(bus("pass").unwrap().config.streams.session_bus, SessionBus::Pass);
+    check_only_mistake(bus("box"), &["--session-bus", "`log`", "`pass`"]);
 }
 
 #[test]

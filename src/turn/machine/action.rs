@@ -19,14 +19,14 @@ pub enum Action {
     Poll(Depth),
     /// Ask the box to stop, then go on with a poll, whatever it says.
     CancelAtBox,
-    /// Wait for the pace's time, but not beyond `until`; then [`Input::Tick`].
+    /// Wait for the pace's time, but not beyond `until`; then [`Input::Tick`](super::Input::Tick).
     Pause {
         /// How soon to go on.
         pace: Pace,
         /// The next deadline.
         until: Instant,
     },
-    /// Wait for something to arrive, but not beyond this; then [`Input::Tick`].
+    /// Wait for something to arrive, but not beyond this; then [`Input::Tick`](super::Input::Tick).
     Await(Instant),
     /// Write the close-out. `stop_box`: first ask the box to stop.
     Finish {
