@@ -146,15 +146,6 @@ pub enum Found {
     Absent,
 }
 
-/// Whether a prompt may be sent again after it went unanswered and was not found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redispatch {
-    /// The box runs the same ids once, as long as it has not restarted.
-    Deduped,
-    /// The box would run it twice.
-    Never,
-}
-
 /// How much of the box one poll reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -257,9 +248,6 @@ pub enum Vouched {
 pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Which kind.
     fn kind(&self) -> BoxKind;
-
-    /// Whether an unanswered dispatch may be repeated.
-    fn redispatch(&self) -> Redispatch;
 
     /// Whether `body` holds a prompt that this box can take; asked before anything is logged.
     ///

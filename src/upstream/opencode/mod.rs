@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use super::client::BoxClient;
 use super::{
     BadPrompt, Body, Bound, Depth, Dispatch, Error, Found, Page, PollCursor, Prepare, Prepared,
-    Redispatch, TurnIds, Upstream, Vouched,
+    TurnIds, Upstream, Vouched,
 };
 use crate::credential::Credential;
 use crate::ids::SessionId;
@@ -54,10 +54,6 @@ impl Upstream for Opencode {
     }
 
     /// The same message id twice puts the prompt's parts in twice.
-    fn redispatch(&self) -> Redispatch {
-        Redispatch::Never
-    }
-
     fn check_prompt(&self, body: &Body) -> Result<(), BadPrompt> {
         prompt::translate(&body.bytes, "msg_").map(drop)
     }

@@ -93,7 +93,7 @@ impl Daemon {
         self.child.stderr = Some(lines.into_inner().into_inner());
     }
 
-    /// Its process id.
+    /// Its process id, for what the kernel tells about it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it has not been waited for")
     }

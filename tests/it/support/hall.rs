@@ -25,8 +25,8 @@ use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
     Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
-    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TurnIds,
-    Upstream, View, Vouched,
+    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Refusal, TurnIds, Upstream, View,
+    Vouched,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
@@ -179,10 +179,6 @@ fn box_session() -> SessionId {
 impl Upstream for Script {
     fn kind(&self) -> BoxKind {
         BoxKind::Opencode
-    }
-
-    fn redispatch(&self) -> Redispatch {
-        Redispatch::Never
     }
 
     fn check_prompt(&self, body: &Body) -> Result<(), BadPrompt> {
