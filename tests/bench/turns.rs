@@ -47,7 +47,7 @@ fn main() {
 /// A turn at the box and its stream at the client.
 struct Turn {
     scripted: ScriptedBox,
-    daemon: Daemon,
+    _daemon: Daemon,
     stream: reqwest::Response,
     session: String,
     message: String,
@@ -97,7 +97,7 @@ impl Turn {
             (session, message)
         });
         let waiting = String::new();
-        Self { scripted, daemon, stream, session, message, data, waiting }
+        Self { scripted, _daemon: daemon, stream, session, message, data, waiting }
     }
 
     /// Reads the stream up to and with `text`.
@@ -157,7 +157,7 @@ async fn change_to_frame() {
 
 async fn growing_output() {
     let mut turn = Turn::start(Duration::from_millis(50)).await;
-    let pid = turn.daemon.id();
+    let pid = holder(&turn.data.path().join("log"));
     println!("a tool output that grows to {} MiB in steps of {} KiB", OUTPUT >> 20, STEP >> 10);
     println!("  output MiB   log MiB   log/output   RSS MiB");
     let mut output = String::with_capacity(OUTPUT);
@@ -197,6 +197,12 @@ fn row(output: &str, data: &Path, pid: u32) {
 fn log_bytes(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).expect("the log's folder");
     files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |meta| meta.len())).sum()
+}
+
+/// The process that holds the log's folder, as the lock file names it.
+fn holder(folder: &Path) -> u32 {
+    let lock = std::fs::read_to_string(folder.join("lock")).expect("a lock file");
+    lock.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a process id")
 }
 
 /// A line of `/proc/{pid}/status`, in MiB.

@@ -93,11 +93,6 @@ impl Daemon {
         self.child.stderr = Some(lines.into_inner().into_inner());
     }
 
-    /// Its process id, for what the kernel tells about it.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id().expect("it has not been waited for")
-    }
-
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().expect("still running")).unwrap();
