@@ -41,12 +41,21 @@ async fn left_alone(stage: &mut Stage, owner: &str) -> Client {
     drop(frames);
     stage.daemon.kill();
     stage.daemon.restart().await;
+    tokio::time::sleep(away()).await;
     stage.model.open("later");
     wait::until(Duration::from_secs(30), "the box has finished the turn", || async {
         (stage.opencode.final_text("turn-1").await? == "w1.0 w1.1 w1.2 w1.3 w1.4 ").then_some(())
     })
     .await;
     client
+}
+
+/// How long nobody is connected: `AFTERBAY_AWAY` in seconds for a long look, else not at all,
+/// since what matters is that nobody is.
+#[expect(clippy::disallowed_methods, reason = "a switch of this test alone")]
+fn away() -> Duration {
+    let seconds = std::env::var("AFTERBAY_AWAY").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
 }
 
 #[tokio::test]

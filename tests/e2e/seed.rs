@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// A generator from `AFTERBAY_SEED`, or from a fresh seed; the seed is printed.
-#[expect(clippy::disallowed_methods, reason = "the one variable that tests read")]
+#[expect(clippy::disallowed_methods, reason = "a variable of the tests' own")]
 pub(crate) fn generator() -> StdRng {
     let given = std::env::var("AFTERBAY_SEED").ok();
     let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number as seed"));
