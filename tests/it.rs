@@ -9,6 +9,8 @@ mod it {
         pub(super) mod hall;
         pub(crate) mod log_bytes;
         pub(crate) mod log_model;
+        pub(crate) mod puppet;
+        pub(crate) mod rig;
         pub(crate) mod scripted_box;
         pub(super) mod sessions;
     }
@@ -27,8 +29,10 @@ mod it {
     mod machine;
     mod opencode;
     mod raw;
+    mod resume;
     mod shortage;
     mod shutdown;
     mod tidy;
+    mod turn_races;
     mod turns_at_the_doors;
 }

@@ -2,6 +2,8 @@
 //! driver is told, so that its verdict is looked for at once.
 
 use crate::credential::Credential;
+use crate::mode::Phase;
+use crate::turn::handle::Stop;
 
 use super::Session;
 use super::readers::Denied;
@@ -10,7 +12,7 @@ use super::registry::Sessions;
 /// What an abort came to.
 #[derive(Debug)]
 pub enum Abort {
-    /// The box was asked to stop and the turn was told.
+    /// The turn was told, and the box was asked to stop if it has the turn.
     Asked,
     /// No turn of ours runs on the session: the request is the box's business.
     NothingRuns,
@@ -45,10 +47,23 @@ impl Sessions {
             };
             (running.handle.clone(), state.box_session.clone())
         };
-        if let (Some(id), Some(entry)) = (id, self.boxes().get(&session.box_name)) {
-            entry.upstream.cancel(who, &id).await?;
-        }
-        handle.cancel();
+        let entry = self.boxes().get(&session.box_name);
+        let (Some(id), Some(entry), true) = (id, entry, is_at_box(handle.status().phase)) else {
+            // A box that has nothing yet need not be asked, and may be down: the turn does not
+            // send its prompt, or stops the box as soon as it knows that the box has it.
+            handle.cancel(Stop::TurnOnly);
+            return Ok(Abort::Asked);
+        };
+        entry.upstream.cancel(who, &id).await?;
+        handle.cancel(Stop::AtBox);
         Ok(Abort::Asked)
+    }
+}
+
+/// Whether the box is known to have a turn in this phase.
+const fn is_at_box(phase: Phase) -> bool {
+    match phase {
+        Phase::Accepted | Phase::Prepared | Phase::Dispatching | Phase::Resolving => false,
+        Phase::Running | Phase::Waiting | Phase::Draining | Phase::Finished => true,
     }
 }

@@ -55,6 +55,16 @@ struct State {
     running: Running,
 }
 
+impl State {
+    /// Whether a turn that has its verdict was known under either of these ids.
+    fn has_had(&self, execution: &ExecutionId, turn: Option<&TurnId>) -> bool {
+        let same = |past: &PastTurn| {
+            past.execution == *execution || (turn.is_some() && past.turn.as_ref() == turn)
+        };
+        self.past.iter().any(same)
+    }
+}
+
 /// Whose session it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Owner {

@@ -57,7 +57,8 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
     };
     let dispatched = finished.iter().filter_map(|turn| turn.dispatched.as_ref());
     let dispatched = dispatched.chain(unfinished.as_ref().and_then(|t| t.dispatched.as_ref()));
-    let box_session = dispatched.last().map(|dispatched| dispatched.session.clone());
+    let assigned: Vec<_> = dispatched.map(|dispatched| dispatched.session.clone()).collect();
+    let box_session = assigned.last().cloned();
     let decided = !finished.is_empty() || box_session.is_some();
     let holder = first.starter.map_or(Owner::Everyone, Owner::Holder);
     let state = State {
@@ -73,7 +74,7 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
     sessions.insert(Arc::clone(&session));
 
     let name = first.client_session.unwrap_or_else(|| key.session_id());
-    for id in box_session.into_iter().chain([name]) {
+    for id in assigned.into_iter().chain([name]) {
         sessions.names().claim_session(&box_name, &id, key);
     }
     for turn in &finished {

@@ -16,7 +16,7 @@ use crate::log::Health;
 use crate::mode::Phase;
 use crate::turn::control::{Accepted, wall_ms};
 use crate::turn::driver::{Driver, Parts};
-use crate::turn::handle::{self, Handle, Inside, Orders};
+use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
 use crate::turn::resume::Unfinished;
 use crate::upstream::schedule::Schedule;
@@ -100,18 +100,36 @@ impl Sessions {
     ) -> Result<Started, StartError> {
         let entry = self.boxes().get(box_name).ok_or(StartError::UnknownBox)?;
         for _ in 0..limits::START_TRIES {
-            if let Some(turn) = self.known_turn(box_name, &request) {
-                return self.attach(turn, &request).await;
-            }
-            let session = request.session.as_ref().and_then(|id| self.session(box_name, id));
+            let known = self.known_turn(box_name, &request);
+            let named = request.session.as_ref().and_then(|id| self.session(box_name, id));
+            let session = known.as_ref().map(|turn| Arc::clone(&turn.session)).or(named);
             if let Some(session) = &session {
-                self.may_read(session, request.who.as_ref()).await?;
-                self.wait_for_close_out(session).await?;
+                match self.may_read(session, request.who.as_ref()).await {
+                    Ok(()) => {}
+                    // Its only turn was withdrawn meanwhile: there is nobody's session any more.
+                    Err(_) if !self.is_registered(session) => continue,
+                    Err(denied) => return Err(denied.into()),
+                }
+            }
+            if let Some(turn) = known {
+                return Ok(self.attach(turn, &request));
+            }
+            if let Some(session) = &session
+                && let Err(busy) = self.wait_for_close_out(session).await
+            {
+                // It may be this very turn that runs, begun by a twin of the request.
+                if self.known_turn(box_name, &request).is_some() {
+                    continue;
+                }
+                return Err(busy);
             }
             entry.upstream.check_prompt(&request.body)?;
             let admitted = self.admit(&request.body)?;
             let begun = match session {
-                Some(session) => self.begin(entry, &session, &request, admitted),
+                Some(session) => {
+                    let mut state = session.state();
+                    self.begin(entry, &session, &mut state, &request, admitted)
+                }
                 None => self.begin_session(entry, box_name, &request, admitted),
             };
             // Whoever lost a race for a name finds the winner's turn when it looks again.
@@ -145,8 +163,7 @@ impl Sessions {
     }
 
     /// A repeated request: no second dispatch, but a body that a restart lost may come back so.
-    async fn attach(&self, turn: TurnRef, request: &TurnRequest) -> Result<Started, StartError> {
-        self.may_read(&turn.session, request.who.as_ref()).await?;
+    fn attach(&self, turn: TurnRef, request: &TurnRequest) -> Started {
         let digest = digest(&request.body);
         let waiting = {
             let state = turn.session.state();
@@ -160,7 +177,7 @@ impl Sessions {
             }
             handle.supply(request.body.clone());
         }
-        Ok(Started { new: false, turn })
+        Started { new: false, turn }
     }
 
     fn admit(&self, body: &Body) -> Result<Admitted, StartError> {
@@ -168,10 +185,12 @@ impl Sessions {
             return Err(StartError::Draining);
         }
         match self.health() {
-            // A log that refused lately may have room again; whether it has, only an append tells,
-            // and the turn's first one comes before anything is sent.
+            // Only the next record tells whether a disk that was full has room again, and this
+            // turn's may be the only one to come.
             Health::Open | Health::Refusing => {}
-            Health::Poisoned | Health::Closed => return Err(StartError::LogUnavailable),
+            Health::Poisoned | Health::Closed => {
+                return Err(StartError::LogUnavailable);
+            }
         }
         let overloaded = |_| StartError::Overloaded;
         let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
@@ -192,12 +211,14 @@ impl Sessions {
         let state = State { client_session: request.session.clone(), ..State::default() };
         let session = Arc::new(Session::new(key, box_name.clone(), self.log(key), state));
         let name = request.session.clone().unwrap_or_else(|| key.session_id());
+        // Locked until its turn stands in it: that tells whoever finds it by its name whose it is.
+        let mut state = session.state();
         self.insert(Arc::clone(&session));
         if !self.inner.names.claim_session(box_name, &name, key) {
             self.remove(key);
             return None;
         }
-        let begun = self.begin(entry, &session, request, admitted);
+        let begun = self.begin(entry, &session, &mut state, request, admitted);
         if begun.is_none() {
             self.inner.names.release_session(box_name, &name, key);
             self.remove(key);
@@ -205,20 +226,22 @@ impl Sessions {
         begun
     }
 
-    /// Starts a turn on a session, unless one runs or its name is taken.
+    /// Starts a turn on a session, unless one runs or its name is taken. `state` is the session's.
     fn begin(
         &self,
         entry: &BoxEntry,
         session: &Arc<Session>,
+        state: &mut State,
         request: &TurnRequest,
         admitted: Admitted,
     ) -> Option<TurnRef> {
         let TurnRequest { execution, turn, who, body, session: named } = request;
         let execution = execution.clone().unwrap_or_else(ExecutionId::mint);
-        let mut state = session.state();
         let name = Execution { key: session.key, execution: execution.clone() };
         // A session whose only turn was just withdrawn is on its way out and starts no more.
+        // A turn of the same ids may have come and gone since they were last looked for.
         let free = state.running.turn().is_none()
+            && !state.has_had(&execution, turn.as_ref())
             && self.is_registered(session)
             && self.inner.names.claim_execution(&session.box_name, &execution, name);
         if !free {
@@ -239,11 +262,10 @@ impl Sessions {
             execution: execution.clone(),
             turn: turn.clone(),
         };
-        let orders = Orders { cancel: false, credential: who.clone(), body: Some(body.clone()) };
+        let orders = Orders { cancel: None, credential: who.clone(), body: Some(body.clone()) };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
         state.running.begin(running_turn(&accept, from, &handle));
-        drop(state);
         let fresh = Fresh { ids, accept: Some(accept), inside };
         let driver = Driver::new(self.parts(entry, session, fresh));
         self.spawn(session, driver, handle.clone(), admitted);
@@ -252,6 +274,10 @@ impl Sessions {
 
     /// Goes on with a turn that the log remembers without a verdict.
     pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished) {
+        let cancel = turn.cancel_asked.then_some(Stop::TurnOnly);
+        let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
+        // Also if it cannot go on now: its ids stay taken and its session busy.
+        session.state().running.begin(running_turn(&turn.accepted, turn.from, &handle));
         let Some(entry) = self.boxes().get(&session.box_name) else {
             tracing::warn!(box_name = %session.box_name, "a turn waits for a box that is not configured");
             return;
@@ -262,11 +288,8 @@ impl Sessions {
             );
             return;
         };
-        let cancel = turn.cancel_asked;
-        let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
         let ids = turn.ids(session.state().box_session.clone());
         let (prepared, bound) = (turn.prepared(), turn.bound(&ids));
-        session.state().running.begin(running_turn(&turn.accepted, turn.from, &handle));
         let fresh = Fresh { ids, accept: None, inside };
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();

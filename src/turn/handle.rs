@@ -14,11 +14,20 @@ use super::verdict::Withdrawal;
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
     /// Somebody asked for a stop.
-    pub cancel: bool,
+    pub cancel: Option<Stop>,
     /// The credential to use, unless the turn was started without one.
     pub credential: Option<Credential>,
     /// The body, until it is dispatched.
     pub body: Option<Body>,
+}
+
+/// A stop that somebody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The box was asked, too.
+    AtBox,
+    /// Only the turn was told: the box may have had nothing to stop yet.
+    TurnOnly,
 }
 
 /// What a turn tells.
@@ -80,8 +89,8 @@ pub fn pair(orders: Orders) -> (Handle, Inside) {
 
 impl Handle {
     /// Asks for a stop.
-    pub fn cancel(&self) {
-        self.orders.send_modify(|orders| orders.cancel = true);
+    pub fn cancel(&self, stop: Stop) {
+        self.orders.send_modify(|orders| orders.cancel = Some(stop));
     }
 
     /// Hands over a credential that the box has accepted.

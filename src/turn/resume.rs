@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::credential::CredentialHash;
 use crate::event::Seq;
+use crate::mode::Outcome;
 use crate::upstream::{Bound, PollCursor, Prepared, TurnIds};
 
 use super::control::{self, Accepted, Dispatched, Finished, TurnRecord};
@@ -60,6 +61,7 @@ impl History {
     pub fn fold(&mut self, record: TurnRecord, next_seq: Seq) {
         match record {
             TurnRecord::Accepted(accepted) => {
+                self.end_of_turn_is_missing(next_seq);
                 self.unfinished = Some(Unfinished::new(accepted, next_seq));
             }
             TurnRecord::Prepared(prepared) => self.on_turn(|turn| turn.prepared = Some(prepared)),
@@ -75,6 +77,17 @@ impl History {
                     self.finished.push(turn.finish(finished, next_seq.previous()));
                 }
             }
+        }
+    }
+
+    /// A turn that another one follows is over, whatever damage took the record that said so. If
+    /// its prompt may have left, its ids stay taken: it must not run again.
+    fn end_of_turn_is_missing(&mut self, next_seq: Seq) {
+        let may_have_run = |turn: &Unfinished| turn.prepared.is_some() || turn.dispatched.is_some();
+        if let Some(turn) = self.unfinished.take().filter(may_have_run) {
+            let outcome = Outcome::Failed.as_str().to_owned();
+            let finished = Finished { at_ms: turn.accepted.at_ms, outcome, code: None };
+            self.finished.push(turn.finish(finished, next_seq.previous()));
         }
     }
 
@@ -195,6 +208,18 @@ mod tests {
     fn a_withdrawn_turn_leaves_nothing() {
         let got = history([(accepted(0), 1), (prepared(0), 1), (TurnRecord::Withdrawn, 1)]);
         assert!(got.finished.is_empty() && got.unfinished.is_none());
+    }
+
+    #[test]
+    fn a_turn_whose_end_was_damaged_away_stays_known_and_is_over() {
+        for sent in [prepared(0), dispatched(0)] {
+            let got = history([(accepted(0), 1), (sent, 1), (accepted(9), 4), (finished(), 6)]);
+            let [one, two] = got.finished.as_slice() else { panic!("two turns") };
+            assert_eq!((one.from, one.last), (Seq::new(1), Seq::new(3)));
+            assert_eq!((two.from, two.last), (Seq::new(4), Seq::new(5)));
+        }
+        let got = history([(accepted(0), 1), (accepted(9), 1), (finished(), 3)]);
+        assert_eq!(got.finished.len(), 1);
     }
 
     #[test]

@@ -464,8 +464,43 @@ fn a_resumed_turn_has_what_remains_of_its_deadlines() {
     let absent = [(19, Input::Absent), (20, Input::Absent)];
     let said = ["find", "pause Active", "finish failed DISPATCH_UNCONFIRMED"];
     check_resumed(&point(Stage::Prepared, 40), &absent, &said);
-    let said = ["finish failed TURN_DEADLINE and stop box"];
-    check_resumed(&point(Stage::Dispatched, 100_000), &[], &said);
+}
+
+#[test]
+fn a_resumed_turn_whose_time_ran_out_is_looked_at_once() {
+    let busy = [(0, seen(Activity::Busy, true))];
+    let said = ["poll", "finish failed TURN_DEADLINE and stop box"];
+    check_resumed(&point(Stage::Dispatched, 100_000), &busy, &said);
+    let over = || ended(Activity::Idle, Ending::Completed);
+    let said = ["poll", "poll", "finish completed none"];
+    check_resumed(&point(Stage::Dispatched, 100_000), &[(0, over()), (0, over())], &said);
+    let unseen = [(0, Input::Failed(Failure::Unreachable))];
+    let said = ["poll", "finish failed TURN_DEADLINE and stop box"];
+    check_resumed(&point(Stage::Dispatched, 100_000), &unseen, &said);
+    let said = ["find", "finish failed DISPATCH_UNCONFIRMED"];
+    check_resumed(&point(Stage::Prepared, 100_000), &[(0, Input::Absent)], &said);
+}
+
+#[test]
+fn a_verdict_that_the_box_gave_survives_the_box() {
+    let unreachable = || Input::Failed(Failure::Unreachable);
+    for activity in [Activity::Idle, Activity::Busy] {
+        let first = ended(activity, Ending::Completed);
+        let next = if activity == Activity::Idle { "poll" } else { "pause Active" };
+        let lines =
+            after([(1, first), (2, unreachable()), (301, unreachable()), (302, unreachable())]);
+        let said = ["prepare", "dispatch", "poll", next, "pause Failing", "pause Failing"];
+        check(&lines, &[&said[..], &["finish completed none"]].concat());
+    }
+    // One that a later look did not confirm does not count.
+    let lines = after([
+        (1, ended(Activity::Busy, Ending::Completed)),
+        (2, seen(Activity::Busy, true)),
+        (3, unreachable()),
+        (303, unreachable()),
+    ]);
+    let said = ["prepare", "dispatch", "poll", "pause Active", "pause Quiet", "pause Failing"];
+    check(&lines, &[&said[..], &["finish failed BOX_UNREACHABLE"]].concat());
 }
 
 #[test]

@@ -139,6 +139,11 @@ impl Driver {
         failed(Failure::Unauthorized)
     }
 
+    pub(super) fn tell_whether_authorized(&self) {
+        let nobody = self.who().is_none();
+        self.parts.inside.tell(|status| status.needs_credential = nobody);
+    }
+
     pub(super) fn authorized(&self) {
         self.parts.inside.tell(|status| status.needs_credential = false);
     }

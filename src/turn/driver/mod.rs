@@ -27,7 +27,7 @@ use crate::upstream::schedule::Schedule;
 use crate::upstream::{Answer, Bound, Depth, PollCursor, Prepared, Refusal, TurnIds, Upstream};
 
 use super::control;
-use super::handle::{Answered, Inside};
+use super::handle::{Answered, Inside, Stop};
 use super::machine::{Action, Input, Machine};
 
 /// What a driver is built from.
@@ -119,8 +119,10 @@ impl Driver {
             refusal: None,
             use_box_credential: false,
         };
-        // A turn that begins by waiting for its body must say so before anyone asks.
+        // A turn that begins by waiting for its body or a credential must say so before anyone
+        // asks: whoever could bring them may be the first to come back, and come only once.
         driver.tell_phase();
+        driver.tell_whether_authorized();
         driver
     }
 
@@ -174,7 +176,11 @@ impl Driver {
     async fn act(&mut self, action: Action) -> Done {
         match action {
             Action::Prepare => self.prepare().await,
-            Action::Dispatch => self.dispatch().await,
+            // The last moment at which a stop means that nothing is sent.
+            Action::Dispatch => match self.ordered_stop() {
+                Some(_) => self.take_stop().await,
+                None => self.dispatch().await,
+            },
             Action::Find => self.find().await,
             Action::Poll(depth) => self.poll(depth).await,
             Action::CancelAtBox => {
@@ -211,17 +217,26 @@ impl Driver {
         let orders = self.parts.inside.take_orders();
         self.use_box_credential = false;
         let waits_for_body = matches!(self.action, Action::Await(_));
-        Done::Input(if orders.cancel && !self.cancel_known() {
-            self.remember_cancel().await;
-            Input::CancelAsked
-        } else if waits_for_body && orders.body.is_some() {
-            Input::BodyArrived
-        } else {
-            Input::CredentialArrived
-        })
+        match self.ordered_stop() {
+            Some(Stop::AtBox) => self.take_stop().await,
+            Some(Stop::TurnOnly) => {
+                // Asked for while the prompt was on its way: the box has it by now.
+                self.stop_box().await;
+                self.take_stop().await
+            }
+            None if waits_for_body && orders.body.is_some() => Done::Input(Input::BodyArrived),
+            None => Done::Input(Input::CredentialArrived),
+        }
     }
 
-    fn cancel_known(&self) -> bool {
-        self.parts.machine.is_cancel_asked()
+    /// The stop that the machine does not know of yet.
+    fn ordered_stop(&self) -> Option<Stop> {
+        let known = self.parts.machine.is_cancel_asked();
+        self.parts.inside.orders().cancel.filter(|_| !known)
+    }
+
+    async fn take_stop(&self) -> Done {
+        self.remember_cancel().await;
+        Done::Input(Input::CancelAsked)
     }
 }

@@ -18,9 +18,12 @@ impl Machine {
             let late = now >= self.start_ends;
             return late.then(|| Action::Withdraw(self.unsent_reason()));
         }
+        // What the box had said before it could not be seen any more is the verdict.
+        let ended = self.ending.clone().map(|ending| self.judge(ending));
         if now >= self.turn_ends {
-            let verdict = Verdict::ours(Code::TurnDeadline);
-            return Some(Action::Finish { verdict, stop_box: true });
+            let stop_box = ended.is_none();
+            let verdict = ended.unwrap_or_else(|| Verdict::ours(Code::TurnDeadline));
+            return Some(Action::Finish { verdict, stop_box });
         }
         let code = match self.failing {
             Some((since, failure)) => {
@@ -33,7 +36,8 @@ impl Machine {
                 (late && self.phase == Phase::Running).then_some(Code::QuietDeadline)?
             }
         };
-        Some(Action::Finish { verdict: Verdict::ours(code), stop_box: false })
+        let verdict = ended.unwrap_or_else(|| Verdict::ours(code));
+        Some(Action::Finish { verdict, stop_box: false })
     }
 
     const fn allowed_failing(&self, failure: Failure) -> Option<Duration> {

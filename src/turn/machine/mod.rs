@@ -46,6 +46,8 @@ pub struct Machine {
     unfinished_since: Option<Instant>,
     /// Since when the answer is complete while the box says busy.
     lingering_since: Option<Instant>,
+    /// The box's verdict, as long as the last sight of it showed one.
+    ending: Option<Ending>,
     /// When the box was last asked to stop.
     stop_sent: Option<Instant>,
     /// The verdict, while its close-out is not durable yet; a withdrawal likewise.
@@ -67,6 +69,7 @@ impl Machine {
             quiet_since: now,
             unfinished_since: None,
             lingering_since: None,
+            ending: None,
             stop_sent: None,
             closing: None,
         }
@@ -101,9 +104,19 @@ impl Machine {
         self.cancel_asked
     }
 
-    /// What to do first.
+    /// What to do first. A resumed turn whose time ran out meanwhile is looked at once all the
+    /// same: the box may have finished it long ago.
     pub fn begin(&mut self, now: Instant) -> Action {
-        self.next(now)
+        match self.phase {
+            Phase::Resolving => Action::Find,
+            Phase::Running => Action::Poll(Depth::Messages),
+            Phase::Accepted
+            | Phase::Prepared
+            | Phase::Dispatching
+            | Phase::Waiting
+            | Phase::Draining
+            | Phase::Finished => self.next(now),
+        }
     }
 
     /// Takes in what happened and says what to do next.
@@ -283,6 +296,7 @@ impl Machine {
             self.start_ends = self.turn_ends;
         }
         let over = matches!(seen.activity, Activity::Idle | Activity::Gone);
+        self.ending.clone_from(&seen.ending);
         match (&seen.ending, over) {
             (Some(ending), true) => self.drained(ending.clone()),
             (Some(ending), false) => self.lingering(now, ending.clone()),

@@ -1,0 +1,348 @@
+//! A box on strings: what it accepts, takes, says and refuses is pulled by the test, and each of
+//! its calls can be held in mid-air.
+//!
+//! It keeps every promise of an adapter: a poll with the same cursor gives the same events. It
+//! counts which prompts arrived, so that a test can tell a lost one from a doubled one.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use afterbay::credential::Credential;
+use afterbay::event::Event;
+use afterbay::ids::SessionId;
+use afterbay::mode::BoxKind;
+use afterbay::upstream::{
+    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
+    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Refusal, TurnIds, Upstream, View,
+    Vouched,
+};
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use tokio::sync::watch;
+
+/// The credential that every new box accepts.
+pub(crate) const GOOD: &str = "Bearer good";
+
+/// What is asked of the box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    Prepare,
+    Dispatch,
+    Find,
+    Poll,
+    Cancel,
+    Vouch,
+}
+
+/// What becomes of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Taken,
+    /// It arrives, and its answer is lost.
+    TakenInSilence,
+    /// It is lost on the way, after it left.
+    LostOnTheWay,
+    NotSent,
+    Refused,
+    Later,
+}
+
+/// How a call that reads fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Connect,
+    NoAnswer,
+    Status,
+    Unauthorized,
+    Gone,
+    Later,
+    Nonsense,
+}
+
+#[derive(Debug)]
+pub(crate) struct Puppet {
+    state: Mutex<State>,
+    held: watch::Sender<BTreeSet<Call>>,
+    standing: watch::Sender<BTreeMap<Call, usize>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The credentials that it accepts; none at all: it asks for none.
+    credentials: BTreeSet<String>,
+    deliveries: VecDeque<Delivery>,
+    faults: Vec<(Call, Fault)>,
+    prompts: BTreeMap<String, Prompt>,
+    arrivals: Vec<String>,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Default)]
+struct Prompt {
+    said: Vec<String>,
+    ending: Option<Ending>,
+}
+
+impl Puppet {
+    pub(crate) fn new() -> Arc<Self> {
+        let credentials = BTreeSet::from([GOOD.to_owned()]);
+        let state = Mutex::new(State { credentials, ..State::default() });
+        let (held, standing) = (watch::Sender::default(), watch::Sender::default());
+        Arc::new(Self { state, held, standing })
+    }
+
+    /// What becomes of the next prompts, one after the other; without a word they are taken.
+    pub(crate) fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
+        self.state().deliveries.extend(deliveries);
+    }
+
+    /// The next call of this kind fails so.
+    pub(crate) fn fail(&self, call: Call, fault: Fault) {
+        self.state().faults.push((call, fault));
+    }
+
+    pub(crate) fn mend(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.deliveries.clear();
+    }
+
+    pub(crate) fn accept(&self, credential: &str) {
+        self.state().credentials.insert(credential.to_owned());
+    }
+
+    pub(crate) fn revoke(&self, credential: &str) {
+        self.state().credentials.remove(credential);
+    }
+
+    /// The agent says something in this execution.
+    pub(crate) fn says(&self, execution: &str, text: &str) {
+        self.state().prompts.entry(execution.to_owned()).or_default().said.push(text.to_owned());
+    }
+
+    pub(crate) fn ends(&self, execution: &str, ending: Ending) {
+        self.state().prompts.entry(execution.to_owned()).or_default().ending = Some(ending);
+    }
+
+    /// What the agent said in this execution.
+    pub(crate) fn said(&self, execution: &str) -> Vec<String> {
+        self.state().prompts.get(execution).map(|prompt| prompt.said.clone()).unwrap_or_default()
+    }
+
+    /// How many prompts of this execution have arrived.
+    pub(crate) fn arrivals(&self, execution: &str) -> usize {
+        self.state().arrivals.iter().filter(|arrived| *arrived == execution).count()
+    }
+
+    /// How often this was asked of the box.
+    pub(crate) fn calls(&self, call: Call) -> usize {
+        self.state().calls.iter().filter(|made| **made == call).count()
+    }
+
+    /// From here on such calls stand still.
+    pub(crate) fn hold(&self, call: Call) {
+        self.held.send_modify(|held| held.extend([call]));
+    }
+
+    pub(crate) fn release_all(&self) {
+        self.held.send_replace(BTreeSet::new());
+    }
+
+    pub(crate) fn release(&self, call: Call) {
+        self.held.send_modify(|held| held.retain(|other| *other != call));
+    }
+
+    /// Resolves when such a call stands still.
+    pub(crate) async fn stands(&self, call: Call) {
+        let mut standing = self.standing.subscribe();
+        let stands = |standing: &BTreeMap<Call, usize>| standing.get(&call).is_some_and(|n| *n > 0);
+        standing.wait_for(stands).await.expect("the box lives");
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    /// A call comes in: it may have to stand still, may be refused, may fail.
+    async fn enter(&self, call: Call, who: Option<&Credential>) -> Result<(), Error> {
+        self.state().calls.push(call);
+        let mut held = self.held.subscribe();
+        if held.borrow_and_update().contains(&call) {
+            let _stands = Stands::new(self, call);
+            held.wait_for(|held| !held.contains(&call)).await.expect("the box lives");
+        }
+        let mut state = self.state();
+        if let Some(at) = state.faults.iter().position(|(faulty, _)| *faulty == call) {
+            return Err(state.faults.remove(at).1.error());
+        }
+        let known = who.is_some_and(|who| state.credentials.contains(who.expose()));
+        let free = state.credentials.is_empty();
+        if known || free { Ok(()) } else { Err(Error::Unauthorized(StatusCode::UNAUTHORIZED)) }
+    }
+}
+
+/// Counts a call that stands still, also if it is dropped meanwhile.
+struct Stands<'a>(&'a Puppet, Call);
+
+impl<'a> Stands<'a> {
+    fn new(puppet: &'a Puppet, call: Call) -> Self {
+        puppet.standing.send_modify(|standing| *standing.entry(call).or_default() += 1);
+        Self(puppet, call)
+    }
+}
+
+impl Drop for Stands<'_> {
+    fn drop(&mut self) {
+        self.0.standing.send_modify(|standing| *standing.entry(self.1).or_default() -= 1);
+    }
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::NoAnswer,
+        Self::Status,
+        Self::Unauthorized,
+        Self::Gone,
+        Self::Later,
+        Self::Nonsense,
+    ];
+
+    fn error(self) -> Error {
+        match self {
+            Self::Connect => Error::Connect("refused".into()),
+            Self::NoAnswer => Error::NoAnswer("reset".into()),
+            Self::Status => Error::Status(StatusCode::BAD_GATEWAY),
+            Self::Unauthorized => Error::Unauthorized(StatusCode::UNAUTHORIZED),
+            Self::Gone => Error::Gone,
+            Self::Later => {
+                Error::Later { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: None }
+            }
+            Self::Nonsense => Error::Nonsense("html".into()),
+        }
+    }
+}
+
+/// What the box calls a session: one for each name, so that turns of a session stay together.
+fn assigned(ids: &TurnIds) -> SessionId {
+    let name = ids.client_session.as_ref().map_or(ids.execution.as_str(), |id| id.as_str());
+    let fresh = || SessionId::parse(&format!("box-{name}")).expect("an id");
+    ids.box_session.clone().unwrap_or_else(fresh)
+}
+
+fn refusal(status: StatusCode) -> Refusal {
+    Refusal { status, headers: HeaderMap::new(), body: bytes::Bytes::from_static(b"{}") }
+}
+
+fn taken(ids: &TurnIds) -> Accepted {
+    Accepted { session: assigned(ids), execution: None, frames: Vec::new() }
+}
+
+#[async_trait::async_trait]
+impl Upstream for Puppet {
+    fn kind(&self) -> BoxKind {
+        BoxKind::Opencode
+    }
+
+    fn check_prompt(&self, _body: &Body) -> Result<(), BadPrompt> {
+        Ok(())
+    }
+
+    async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare {
+        match self.enter(Call::Prepare, who).await {
+            Ok(()) => Prepare::Ready(Prepared { session: Some(assigned(ids)), notes: "n".into() }),
+            Err(Error::Unauthorized(status)) => Prepare::Refused(refusal(status)),
+            Err(Error::Later { status, .. }) => Prepare::Later(refusal(status), None),
+            Err(error) => Prepare::Failed(error),
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        who: Option<&Credential>,
+        ids: &TurnIds,
+        _prepared: &Prepared,
+        _body: &Body,
+    ) -> Dispatch {
+        if let Err(error) = self.enter(Call::Dispatch, who).await {
+            let asked = refusal(StatusCode::UNAUTHORIZED);
+            return if let Error::Unauthorized(_) = error {
+                Dispatch::Refused(asked)
+            } else {
+                Dispatch::NotSent(error)
+            };
+        }
+        let mut state = self.state();
+        let delivery = state.deliveries.pop_front().unwrap_or(Delivery::Taken);
+        if matches!(delivery, Delivery::Taken | Delivery::TakenInSilence) {
+            let execution = ids.execution.to_string();
+            state.arrivals.push(execution.clone());
+            state.prompts.entry(execution).or_default();
+        }
+        let silence = || Error::NoAnswer("reset".into());
+        match delivery {
+            Delivery::Taken => Dispatch::Accepted(taken(ids)),
+            Delivery::TakenInSilence | Delivery::LostOnTheWay => Dispatch::Unanswered(silence()),
+            Delivery::NotSent => Dispatch::NotSent(Error::Connect("refused".into())),
+            Delivery::Refused => Dispatch::Refused(refusal(StatusCode::CONFLICT)),
+            Delivery::Later => Dispatch::Later(refusal(StatusCode::SERVICE_UNAVAILABLE), None),
+        }
+    }
+
+    async fn find(
+        &self,
+        who: Option<&Credential>,
+        ids: &TurnIds,
+        _prepared: &Prepared,
+    ) -> Result<Found, Error> {
+        self.enter(Call::Find, who).await?;
+        let arrived = self.arrivals(ids.execution.as_str()) > 0;
+        Ok(if arrived { Found::Arrived(taken(ids)) } else { Found::Absent })
+    }
+
+    async fn poll(
+        &self,
+        who: Option<&Credential>,
+        turn: &Bound,
+        cursor: &PollCursor,
+        _depth: Depth,
+    ) -> Result<Page, Error> {
+        self.enter(Call::Poll, who).await?;
+        let state = self.state();
+        let Some(prompt) = state.prompts.get(turn.ids.execution.as_str()) else {
+            return Err(Error::Gone);
+        };
+        let at = cursor.get("at").map_or(0, |at| at.parse().expect("own mark"));
+        let new = prompt.said.iter().enumerate().skip(at);
+        let steps = new.map(|(index, text)| {
+            let mut delta = CursorDelta::default();
+            delta.set("at", (index + 1).to_string());
+            let event = Event::ours("message.part.updated", &json!({ "part": { "text": text } }));
+            PageStep { events: vec![event], delta }
+        });
+        let (final_text, ending) = (prompt.said.concat(), prompt.ending.clone());
+        let activity = if ending.is_some() { Activity::Idle } else { Activity::Busy };
+        let answer = Some(Answer { final_text, ..Answer::default() });
+        let view = View { activity, started: true, ending, answer };
+        Ok(Page { steps: steps.collect(), view, messages_took: None })
+    }
+
+    async fn cancel(&self, who: Option<&Credential>, session: &SessionId) -> Result<(), Error> {
+        self.enter(Call::Cancel, who).await?;
+        tracing::debug!(%session, "the box is asked to stop");
+        let mut state = self.state();
+        for prompt in state.prompts.values_mut() {
+            prompt.ending.get_or_insert(Ending::Cancelled);
+        }
+        Ok(())
+    }
+
+    async fn vouch(&self, who: &Credential, _session: &SessionId) -> Result<Vouched, Error> {
+        match self.enter(Call::Vouch, Some(who)).await {
+            Ok(()) => Ok(Vouched::Yes),
+            Err(Error::Unauthorized(status)) => Ok(Vouched::No(status)),
+            Err(Error::Gone) => Ok(Vouched::UnknownSession),
+            Err(error) => Err(error),
+        }
+    }
+}

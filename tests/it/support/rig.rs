@@ -1,0 +1,215 @@
+//! The real sessions, turns and log over a faulty disk and a box on strings; stopped, killed and
+//! started again as often as the test likes, in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use afterbay::credential::{Credential, HashKey};
+use afterbay::event::Seq;
+use afterbay::ids::{BoxName, ExecutionId, SessionId, TurnId};
+use afterbay::log::{Logged, Sizes, Step, Store};
+use afterbay::metrics::Metrics;
+use afterbay::session::boxes::{BoxEntry, Boxes};
+use afterbay::session::recovered::Recovered;
+use afterbay::session::{Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest};
+use afterbay::tasks::Tasks;
+use afterbay::turn::Deadlines;
+use afterbay::upstream::Body;
+use afterbay::upstream::budget::ProxyBudget;
+use afterbay::upstream::schedule::Intervals;
+use http::HeaderMap;
+use std::num::NonZeroU32;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::faulty_disk::FaultyDisk;
+use super::puppet::{GOOD, Puppet};
+
+/// Longest wait for a fact.
+const PATIENCE: Duration = Duration::from_secs(20);
+const OFTEN: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
+
+/// An event as a reader sees it: number, name, data.
+pub(crate) type Line = (u64, String, String);
+
+pub(crate) struct Rig {
+    pub(crate) disk: FaultyDisk,
+    pub(crate) puppet: Arc<Puppet>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) box_credential: Option<&'static str>,
+    live: Option<Live>,
+}
+
+/// What dies with the process.
+struct Live {
+    sessions: Sessions,
+    store: Store,
+    tasks: Tasks,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::with(Deadlines::default(), None)
+    }
+
+    pub(crate) fn with(deadlines: Deadlines, box_credential: Option<&'static str>) -> Self {
+        let (disk, puppet) = (FaultyDisk::new(1), Puppet::new());
+        let mut rig = Self { disk, puppet, deadlines, box_credential, live: None };
+        rig.start();
+        rig
+    }
+
+    fn start(&mut self) {
+        let metrics = Metrics::new().expect("names are free");
+        let mut recovered = Recovered::default();
+        let sizes = Sizes { segment_bytes: 32 << 10, group_bytes: 8 << 10 };
+        let store = Store::open_sized(self.disk.boot(), sizes, metrics.log.clone(), &mut |found| {
+            recovered.fold(found);
+        });
+        let (store, tasks) = (store.expect("the log opens"), Tasks::new());
+        let soon = Duration::from_millis(2);
+        let entry = BoxEntry {
+            upstream: Arc::clone(&self.puppet) as _,
+            budget: ProxyBudget::new(OFTEN).for_box(OFTEN),
+            credential: self.box_credential.map(Credential::new),
+        };
+        let config = Config {
+            store: store.clone(),
+            boxes: Boxes::default().with(BoxName::default_box(), entry),
+            hash_key: HashKey::from_bytes([7; 32]),
+            deadlines: self.deadlines.clone(),
+            intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
+            tasks: tasks.clone(),
+            drain: CancellationToken::new(),
+            metrics: metrics.turn.clone(),
+        };
+        self.live = Some(Live { sessions: Sessions::open(config, recovered), store, tasks });
+    }
+
+    /// Stops as the program does, and starts again on what is in the log.
+    pub(crate) async fn restart(&mut self) {
+        let Live { sessions, store, tasks } = self.live.take().expect("running");
+        tasks.stop();
+        within("the tasks end", tasks.wait()).await;
+        within("the log closes", store.close()).await;
+        drop(sessions);
+        self.start();
+    }
+
+    /// The process is killed: nothing that it does from here on reaches the disk.
+    pub(crate) async fn kill(&mut self) {
+        let Live { sessions, store, tasks } = self.live.take().expect("running");
+        drop(self.disk.boot());
+        tasks.stop();
+        // A prompt that was about to leave may still arrive; nobody hears the answer.
+        self.puppet.release_all();
+        within("the tasks end", tasks.wait()).await;
+        drop((sessions, store));
+        self.start();
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.live.as_ref().expect("running").sessions
+    }
+
+    /// Posts a turn on session `s` as its owner.
+    pub(crate) async fn post(&self, execution: &str) -> Result<Started, StartError> {
+        self.post_as(Some(GOOD), Some("s"), Some(execution), None).await
+    }
+
+    pub(crate) async fn post_as(
+        &self,
+        who: Option<&str>,
+        session: Option<&str>,
+        execution: Option<&str>,
+        turn: Option<&str>,
+    ) -> Result<Started, StartError> {
+        let request = request(who, session, execution, turn);
+        self.sessions().start_turn(&BoxName::default_box(), request).await
+    }
+
+    pub(crate) fn session(&self, id: &str) -> Option<Arc<Session>> {
+        let id = SessionId::parse(id).expect("an id");
+        self.sessions().session(&BoxName::default_box(), &id)
+    }
+
+    pub(crate) fn turn(&self, execution: &str) -> Option<TurnRef> {
+        let id = ExecutionId::parse(execution).expect("an id");
+        self.sessions().turn(&BoxName::default_box(), &id)
+    }
+
+    /// Reads as this credential would, and so offers it.
+    pub(crate) async fn look(&self, session: &str, who: Option<&str>) -> Result<(), u16> {
+        let session = self.session(session).expect("a session");
+        let who = who.map(Credential::new);
+        let may = self.sessions().may_read(&session, who.as_ref()).await;
+        may.map_err(|denied| denied.status.as_u16())
+    }
+
+    /// Waits until this turn has its verdict, and gives its events.
+    pub(crate) async fn finished(&self, execution: &str) -> Vec<Line> {
+        let turn = self.turn(execution).expect("a turn");
+        until("the turn ends", || turn.last().is_some()).await;
+        let (from, last) = (turn.from.get(), turn.last().expect("just seen").get());
+        let all = events(&turn.session).await;
+        all.into_iter().filter(|(seq, ..)| (from..=last).contains(seq)).collect()
+    }
+}
+
+/// What a client posts.
+pub(crate) fn request(
+    who: Option<&str>,
+    session: Option<&str>,
+    execution: Option<&str>,
+    turn: Option<&str>,
+) -> TurnRequest {
+    TurnRequest {
+        session: session.map(|id| SessionId::parse(id).expect("an id")),
+        execution: execution.map(|id| ExecutionId::parse(id).expect("an id")),
+        turn: turn.map(|id| TurnId::parse(id).expect("an id")),
+        who: who.map(Credential::new),
+        body: Body {
+            headers: HeaderMap::new(),
+            bytes: bytes::Bytes::from_static(b"{\"message\":\"hi\"}"),
+        },
+    }
+}
+
+/// Everything that a session's log shows now; numbers are checked to be without holes.
+pub(crate) async fn events(session: &Session) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let last = session.tail().next_seq.previous();
+    let mut cursor = session.cursor(Seq::START);
+    let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
+    while lines.len() < usize::try_from(last.get()).expect("few") {
+        let step = within("the log is read", cursor.next()).await.expect("readable");
+        let Step::Records(records) = step else { panic!("not records but {step:?}") };
+        for logged in records {
+            if let Logged::Event { seq, event } = logged {
+                assert_eq!(seq.get(), lines.len() as u64 + 1, "numbers have a hole");
+                lines.push((seq.get(), text(event.name.as_bytes()), text(event.data.as_bytes())));
+            }
+        }
+    }
+    lines
+}
+
+/// The names of events.
+pub(crate) fn names(lines: &[Line]) -> Vec<&str> {
+    lines.iter().map(|(_, name, _)| name.as_str()).collect()
+}
+
+/// Waits for a fact that has no channel of its own.
+pub(crate) async fn until(what: &str, fact: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        ticks.tick().await;
+    }
+}
+
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, future).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+}
