@@ -129,16 +129,16 @@ impl Sessions {
     }
 
     /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
-    /// another's once the box accepts it.
+    /// another's once the box accepts it. One that does not wait keeps it for later.
     fn offer_credential(&self, session: &Session, who: &Credential) {
-        let waiting = session.state().running.as_ref().and_then(|turn| {
-            let waits = turn.handle.status().needs_credential;
-            waits.then(|| (turn.handle.clone(), turn.starter))
-        });
-        let Some((handle, starter)) = waiting else {
+        let running = session.state().running.as_ref().map(|t| (t.handle.clone(), t.starter));
+        let Some((handle, starter)) = running else {
             return;
         };
         let who = who.clone();
+        if !handle.status().needs_credential {
+            return handle.keep(who);
+        }
         if starter == Some(self.hash(&who)) {
             return handle.adopt(who);
         }

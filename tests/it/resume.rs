@@ -261,6 +261,19 @@ async fn a_turn_without_its_credential_waits_and_takes_only_one_that_the_box_acc
 }
 
 #[tokio::test]
+async fn a_credential_that_was_shown_before_the_old_one_expired_is_taken_then() {
+    let rig = Rig::new();
+    rig.puppet.accept(OTHER);
+    rig.post("e-1").await.expect("started");
+    until("it runs", || rig.session("s").is_some_and(|s| s.phase() == Some(Phase::Running))).await;
+    // Its client comes back once, with a new credential, and stays.
+    rig.look("s", Some(OTHER)).await.expect("vouched for");
+    rig.puppet.revoke(GOOD);
+    rig.puppet.says("e-1", "a");
+    ends_well(&rig, "e-1").await;
+}
+
+#[tokio::test]
 async fn the_configured_credential_drives_what_its_starter_cannot() {
     let mut rig = Rig::with(Deadlines::default(), Some(GOOD));
     rig.puppet.accept(OTHER);
