@@ -191,7 +191,6 @@ async fn a_page_that_was_half_taken_is_completed_after_the_restart() {
         }
         // The first step of the page is taken, the second is not.
         rig.disk.fail(Operation::Write, 1, 28);
-        rig.puppet.hold(Call::Prepare);
         rig.puppet.release(Call::Poll);
         until("one part is told", || turn.session.tail().next_seq.get() >= 3).await;
         again(&mut rig, end).await;
@@ -333,8 +332,7 @@ async fn a_stop_that_the_turn_took_outlives_the_restart() {
         let who = Credential::new(GOOD);
         let abort = rig.sessions().abort(&turn.session, Some(&who)).await;
         assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
-        let lsn = turn.session.tail().next_lsn;
-        until("it is noted", || turn.session.tail().next_lsn >= lsn).await;
+        // Two more calls, and it has waited, and so has heard of it.
         let finds = rig.puppet.calls(Call::Find);
         until("it goes on", || rig.puppet.calls(Call::Find) > finds + 2).await;
         again(&mut rig, end).await;
