@@ -69,9 +69,10 @@ pub const LOG_CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 // ---- log ----
 
-/// Largest batch. Above the largest event that a box can cause ([`MAX_BOX_BODY_BYTES`] bounds the
-/// answer it comes from), so that no page is refused for its size alone.
-pub const MAX_BATCH_BYTES: usize = 80 << 20;
+/// Largest batch. Above the largest event that a box can cause, so that no page is refused for its
+/// size alone: an answer of [`MAX_BOX_BODY_BYTES`] may hold one text, which an event carries twice
+/// (the part, and all of it as `delta`), and whose line separators double when they are escaped.
+pub const MAX_BATCH_BYTES: usize = 4 * MAX_BOX_BODY_BYTES + (1 << 20);
 
 /// Where a segment is full: the next group opens another one. Small enough to be copied or dropped
 /// as a whole, large enough that creating one (two syncs) is rare.

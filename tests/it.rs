@@ -34,5 +34,6 @@ mod it {
     mod shutdown;
     mod tidy;
     mod turn_races;
+    mod turn_storm;
     mod turns_at_the_doors;
 }

@@ -10,7 +10,6 @@ use http::StatusCode;
 use crate::credential::{Credential, CredentialHash};
 use crate::log::Batch;
 use crate::turn::control::TurnRecord;
-use crate::turn::handle::Handle;
 use crate::upstream::Vouched;
 
 use super::registry::Sessions;
@@ -129,16 +128,16 @@ impl Sessions {
     }
 
     /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
-    /// another's once the box accepts it.
+    /// another's once the box accepts it. One that does not wait keeps it for later.
     fn offer_credential(&self, session: &Session, who: &Credential) {
-        let waiting = session.state().running.turn().and_then(|turn| {
-            let waits = turn.handle.status().needs_credential;
-            waits.then(|| (turn.handle.clone(), turn.starter))
-        });
-        let Some((handle, starter)) = waiting else {
+        let running = session.state().running.turn().map(|t| (t.handle.clone(), t.starter));
+        let Some((handle, starter)) = running else {
             return;
         };
         let who = who.clone();
+        if !handle.status().needs_credential {
+            return handle.keep(who);
+        }
         if starter == Some(self.hash(&who)) {
             return handle.adopt(who);
         }
@@ -149,21 +148,13 @@ impl Sessions {
         };
         self.tasks().spawn("adopt credential", async move {
             entry.budget.turn().await;
-            adopt_if_accepted(&handle, who.clone(), entry.upstream.vouch(&who, &id).await);
+            match entry.upstream.vouch(&who, &id).await {
+                Ok(Vouched::Yes) => handle.adopt(who),
+                Ok(Vouched::No(_) | Vouched::UnknownSession) => {
+                    tracing::info!("the box does not accept the credential of a reader");
+                }
+                Err(error) => tracing::info!(%error, "the box cannot be asked about a credential"),
+            }
         });
-    }
-}
-
-fn adopt_if_accepted(
-    handle: &Handle,
-    who: Credential,
-    vouched: Result<Vouched, crate::upstream::Error>,
-) {
-    match vouched {
-        Ok(Vouched::Yes) => handle.adopt(who),
-        Ok(Vouched::No(_) | Vouched::UnknownSession) => {
-            tracing::info!("the box does not accept the credential of a reader");
-        }
-        Err(error) => tracing::info!(%error, "the box cannot be asked about a credential"),
     }
 }

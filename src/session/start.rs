@@ -262,7 +262,8 @@ impl Sessions {
             execution: execution.clone(),
             turn: turn.clone(),
         };
-        let orders = Orders { cancel: None, credential: who.clone(), body: Some(body.clone()) };
+        let (credential, body) = (who.clone(), Some(body.clone()));
+        let orders = Orders { credential, body, ..Orders::default() };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
         state.running.begin(running_turn(&accept, from, &handle));

@@ -17,6 +17,8 @@ pub struct Orders {
     pub cancel: Option<Stop>,
     /// The credential to use, unless the turn was started without one.
     pub credential: Option<Credential>,
+    /// The last one that a reader showed while none was needed: for when that one expires.
+    pub spare: Option<Credential>,
     /// The body, until it is dispatched.
     pub body: Option<Body>,
 }
@@ -96,6 +98,14 @@ impl Handle {
     /// Hands over a credential that the box has accepted.
     pub fn adopt(&self, credential: Credential) {
         self.orders.send_modify(|orders| orders.credential = Some(credential));
+    }
+
+    /// Keeps a reader's credential for the time when the turn's own expires.
+    pub fn keep(&self, credential: Credential) {
+        self.orders.send_if_modified(|orders| {
+            orders.spare = Some(credential);
+            false
+        });
     }
 
     /// Hands over the body of a turn that lost it.

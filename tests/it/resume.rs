@@ -191,7 +191,6 @@ async fn a_page_that_was_half_taken_is_completed_after_the_restart() {
         }
         // The first step of the page is taken, the second is not.
         rig.disk.fail(Operation::Write, 1, 28);
-        rig.puppet.hold(Call::Prepare);
         rig.puppet.release(Call::Poll);
         until("one part is told", || turn.session.tail().next_seq.get() >= 3).await;
         again(&mut rig, end).await;
@@ -261,6 +260,19 @@ async fn a_turn_without_its_credential_waits_and_takes_only_one_that_the_box_acc
 }
 
 #[tokio::test]
+async fn a_credential_that_was_shown_before_the_old_one_expired_is_taken_then() {
+    let rig = Rig::new();
+    rig.puppet.accept(OTHER);
+    rig.post("e-1").await.expect("started");
+    until("it runs", || rig.session("s").is_some_and(|s| s.phase() == Some(Phase::Running))).await;
+    // Its client comes back once, with a new credential, and stays.
+    rig.look("s", Some(OTHER)).await.expect("vouched for");
+    rig.puppet.revoke(GOOD);
+    rig.puppet.says("e-1", "a");
+    ends_well(&rig, "e-1").await;
+}
+
+#[tokio::test]
 async fn the_configured_credential_drives_what_its_starter_cannot() {
     let mut rig = Rig::with(Deadlines::default(), Some(GOOD));
     rig.puppet.accept(OTHER);
@@ -320,8 +332,7 @@ async fn a_stop_that_the_turn_took_outlives_the_restart() {
         let who = Credential::new(GOOD);
         let abort = rig.sessions().abort(&turn.session, Some(&who)).await;
         assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
-        let lsn = turn.session.tail().next_lsn;
-        until("it is noted", || turn.session.tail().next_lsn >= lsn).await;
+        // Two more calls, and it has waited, and so has heard of it.
         let finds = rig.puppet.calls(Call::Find);
         until("it goes on", || rig.puppet.calls(Call::Find) > finds + 2).await;
         again(&mut rig, end).await;

@@ -2,6 +2,7 @@
 
 use crate::credential::Credential;
 use crate::metrics::turn::PollResult;
+use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
 use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
 
@@ -13,7 +14,7 @@ impl Driver {
         if !self.parts.needs_credential {
             return Some(None);
         }
-        let own = self.parts.inside.orders().credential;
+        let own = self.spare.clone().or_else(|| self.parts.inside.orders().credential);
         let configured = self.parts.box_credential.clone();
         let who = if self.use_box_credential { configured } else { own.or(configured) };
         who.map(Some)
@@ -76,7 +77,8 @@ impl Driver {
         self.parts.budget.turn().await;
         match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
-            Ok(Found::Absent) => Done::Input(Input::Absent),
+            // A session that is gone shows no prompt, and never will.
+            Ok(Found::Absent) | Err(Error::Gone) => Done::Input(Input::Absent),
             Err(error) => self.failure(&error),
         }
     }
@@ -126,17 +128,32 @@ impl Driver {
         }
     }
 
-    /// The client's credential has expired or is gone: the configured one is tried once, else
-    /// the turn waits for its owner.
+    /// The client's credential has expired or is gone: one that a reader had shown and the
+    /// configured one are tried once each, else the turn waits for its owner.
     fn unauthorized(&mut self) -> Done {
+        if let Some(spare) = self.untried_spare() {
+            self.spare = Some(spare);
+            return Done::Input(Input::CredentialArrived);
+        }
         let configured = self.parts.needs_credential && self.parts.box_credential.is_some();
-        if configured && !self.use_box_credential && self.parts.inside.orders().credential.is_some()
-        {
+        let own = self.spare.is_some() || self.parts.inside.orders().credential.is_some();
+        if configured && !self.use_box_credential && own {
             self.use_box_credential = true;
             return Done::Input(Input::CredentialArrived);
         }
         self.parts.inside.tell(|status| status.needs_credential = true);
         failed(Failure::Unauthorized)
+    }
+
+    fn untried_spare(&self) -> Option<Credential> {
+        let Orders { spare, credential, cancel: _, body: _ } = self.parts.inside.orders();
+        let refused = [self.spare.clone(), credential];
+        let is_new = |new: &Credential| {
+            refused.iter().flatten().all(|refused| refused.expose() != new.expose())
+        };
+        // For finding and polling only: a prompt goes out as whoever sent it.
+        let may_have_left = self.parts.prepared.is_some();
+        spare.filter(|spare| self.parts.needs_credential && may_have_left && is_new(spare))
     }
 
     pub(super) fn tell_whether_authorized(&self) {

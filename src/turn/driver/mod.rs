@@ -77,7 +77,10 @@ pub struct Driver {
     messages_took: Option<Duration>,
     /// The box's last word before it took the turn.
     refusal: Option<Refusal>,
-    /// The client's credential was refused; the configured one is used until another arrives.
+    /// The client's credential was refused; this one, which a reader had shown, is used until
+    /// another arrives.
+    spare: Option<Credential>,
+    /// Those were refused, too; the configured one is used until another arrives.
     use_box_credential: bool,
 }
 
@@ -117,6 +120,7 @@ impl Driver {
             depth: Depth::Messages,
             messages_took: None,
             refusal: None,
+            spare: None,
             use_box_credential: false,
         };
         // A turn that begins by waiting for its body or a credential must say so before anyone
@@ -215,6 +219,7 @@ impl Driver {
             return Done::Input(Input::Tick);
         }
         let orders = self.parts.inside.take_orders();
+        self.spare = None;
         self.use_box_credential = false;
         let waits_for_body = matches!(self.action, Action::Await(_));
         match self.ordered_stop() {

@@ -79,6 +79,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Prompt {
+    /// Where it arrived, if it did.
+    session: Option<SessionId>,
     said: Vec<String>,
     ending: Option<Ending>,
 }
@@ -122,6 +124,11 @@ impl Puppet {
 
     pub(crate) fn ends(&self, execution: &str, ending: Ending) {
         self.state().prompts.entry(execution.to_owned()).or_default().ending = Some(ending);
+    }
+
+    /// Whether the agent is done with this execution, or was stopped.
+    pub(crate) fn has_ended(&self, execution: &str) -> bool {
+        self.state().prompts.get(execution).is_some_and(|prompt| prompt.ending.is_some())
     }
 
     /// What the agent said in this execution.
@@ -277,7 +284,7 @@ impl Upstream for Puppet {
         if matches!(delivery, Delivery::Taken | Delivery::TakenInSilence) {
             let execution = ids.execution.to_string();
             state.arrivals.push(execution.clone());
-            state.prompts.entry(execution).or_default();
+            state.prompts.entry(execution).or_default().session = Some(assigned(ids));
         }
         let silence = || Error::NoAnswer("reset".into());
         match delivery {
@@ -329,9 +336,9 @@ impl Upstream for Puppet {
 
     async fn cancel(&self, who: Option<&Credential>, session: &SessionId) -> Result<(), Error> {
         self.enter(Call::Cancel, who).await?;
-        tracing::debug!(%session, "the box is asked to stop");
         let mut state = self.state();
-        for prompt in state.prompts.values_mut() {
+        let here = |prompt: &&mut Prompt| prompt.session.as_ref() == Some(session);
+        for prompt in state.prompts.values_mut().filter(here) {
             prompt.ending.get_or_insert(Ending::Cancelled);
         }
         Ok(())
