@@ -13,6 +13,7 @@ mod it {
         pub(super) mod sessions;
     }
 
+    mod bad_input;
     mod config;
     mod config_of_the_program;
     mod connections;

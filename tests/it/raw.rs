@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -103,6 +104,71 @@ impl Head {
         names.sort();
         names.dedup();
         names
+    }
+}
+
+/// A whole answer; a chunked body is joined.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) head: Head,
+    pub(super) body: String,
+    /// Whether the body has its proper end.
+    pub(super) is_whole: bool,
+}
+
+/// Reads the answer to the last request of a connection.
+pub(super) async fn read(mut client: Conn) -> Answer {
+    let head = client.read_head().await;
+    let raw = client.read_to_close().await;
+    if head.one("transfer-encoding").is_none() {
+        return Answer { head, body: raw, is_whole: true };
+    }
+    let (mut rest, mut body) = (raw.as_str(), String::new());
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+        let (chunk, after) = after.split_at(size);
+        if size == 0 {
+            return Answer { head, body, is_whole: true };
+        }
+        body.push_str(chunk);
+        rest = after.strip_prefix("\r\n").expect("the chunk's end");
+    }
+    Answer { head, body, is_whole: false }
+}
+
+impl Answer {
+    /// Ids and names of the frames.
+    pub(super) fn frames(&self) -> Vec<(Option<u64>, &str)> {
+        let blocks = self.body.split("\n\n").filter(|block| block.contains("event: "));
+        blocks
+            .map(|block| {
+                let field = |name| block.lines().find_map(|line| line.strip_prefix(name));
+                let id = field("id: ").map(|id| id.parse().expect("a number"));
+                (id, field("event: ").expect("a name"))
+            })
+            .collect()
+    }
+
+    /// The ids that frames have.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.frames().into_iter().filter_map(|(id, _)| id).collect()
+    }
+
+    /// The JSON of the last frame of this name.
+    pub(super) fn last_data(&self, name: &str) -> Value {
+        let block = self
+            .body
+            .rsplit("\n\n")
+            .find(|block| block.lines().any(|line| line.strip_prefix("event: ") == Some(name)));
+        let data = block.and_then(|block| block.lines().find_map(|l| l.strip_prefix("data: ")));
+        let data = data.unwrap_or_else(|| panic!("no {name} in {:?}", self.body));
+        serde_json::from_str(data).expect("JSON")
+    }
+
+    /// A text in a body of JSON.
+    pub(super) fn json(&self, path: &str) -> String {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        body.pointer(path).and_then(Value::as_str).expect("text").to_owned()
     }
 }
 

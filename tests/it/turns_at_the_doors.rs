@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use afterbay::http::Settings;
 use afterbay::upstream::Ending;
-use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::raw::{Conn, Head, RawBox};
+use super::raw::{Answer, Conn, RawBox, read};
 use super::support::hall::{GOOD, Hall, Verdict};
 
 /// A hall with a raw box behind its pass-through.
@@ -67,57 +66,6 @@ impl Play {
         self.hall.script.says("two");
         self.hall.script.ends(Ending::Completed);
         read(self.post(fields, body).await).await
-    }
-}
-
-/// A whole answer; a chunked body is joined.
-#[derive(Debug)]
-struct Answer {
-    head: Head,
-    body: String,
-    /// Whether the body has its proper end.
-    is_whole: bool,
-}
-
-async fn read(mut client: Conn) -> Answer {
-    let head = client.read_head().await;
-    let raw = client.read_to_close().await;
-    if head.one("transfer-encoding").is_none() {
-        return Answer { head, body: raw, is_whole: true };
-    }
-    let (mut rest, mut body) = (raw.as_str(), String::new());
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("a chunk's size");
-        let (chunk, after) = after.split_at(size);
-        if size == 0 {
-            return Answer { head, body, is_whole: true };
-        }
-        body.push_str(chunk);
-        rest = after.strip_prefix("\r\n").expect("the chunk's end");
-    }
-    Answer { head, body, is_whole: false }
-}
-
-impl Answer {
-    /// Ids and names of the frames.
-    fn frames(&self) -> Vec<(Option<u64>, &str)> {
-        let blocks = self.body.split("\n\n").filter(|block| block.contains("event: "));
-        blocks
-            .map(|block| {
-                let field = |name| block.lines().find_map(|line| line.strip_prefix(name));
-                let id = field("id: ").map(|id| id.parse().expect("a number"));
-                (id, field("event: ").expect("a name"))
-            })
-            .collect()
-    }
-
-    fn ids(&self) -> Vec<u64> {
-        self.frames().into_iter().filter_map(|(id, _)| id).collect()
-    }
-
-    fn json(&self, path: &str) -> String {
-        let body: Value = serde_json::from_str(&self.body).expect("JSON");
-        body.pointer(path).and_then(Value::as_str).expect("text").to_owned()
     }
 }
 

@@ -175,6 +175,11 @@ impl ScriptedBox {
         };
     }
 
+    /// Drops the faults that no request has met yet.
+    pub(crate) fn forget_faults(&self) {
+        self.lock().next.clear();
+    }
+
     /// The requests on `route` so far.
     pub(crate) fn seen(&self, route: Route) -> Vec<Seen> {
         self.lock().seen.iter().filter(|seen| seen.route == route).cloned().collect()
