@@ -167,6 +167,37 @@ async fn a_credential_that_the_box_refuses_is_refused_as_the_box_does() {
 }
 
 #[tokio::test]
+async fn a_credential_that_expires_in_mid_turn_is_a_verdict_of_its_own() {
+    let stage = Stage::new().await;
+    stage.scripted.on_prompt(|state, session, prompt| {
+        state.begin(session, prompt);
+        state.authorization = Some("Bearer other-canary".to_owned());
+    });
+    let turn = stage.post("X-Execution-ID: e\r\n", PROMPT).await;
+    assert_eq!(check_ended(&turn, "expired")["status"], "failed");
+    assert_eq!(turn.last_data("error")["code"], "BOX_UNAUTHORIZED", "{turn:?}");
+    stage.scripted.with(|state| state.authorization = None);
+    stage.scripted.on_prompt(answer_at_once);
+    stage.holds(1).await;
+}
+
+#[tokio::test]
+async fn what_is_passed_on_comes_back_as_the_box_said_it() {
+    let stage = Stage::new().await;
+    let page = "<html>\u{e9} half a pa";
+    for status in [200, 404, 502] {
+        let fault = Fault::answer(status, "text/html; charset=utf-8", page);
+        stage.scripted.fail_next(Route::Status, fault);
+        let answer = stage.get("/session/status", "").await;
+        assert_eq!((answer.head.status(), answer.body.as_str()), (status, page));
+        assert_eq!(answer.head.one("x-afterbay-error"), None);
+    }
+    stage.scripted.fail_next(Route::Status, Fault::LoseRequest);
+    check(&stage.get("/session/status?token=canary", "").await, 502, "BOX_ERROR");
+    stage.holds(0).await;
+}
+
+#[tokio::test]
 async fn names_with_line_breaks_from_a_box_make_no_frame_of_their_own() {
     let stage = Stage::new().await;
     let evil = "x\r\nid: 99\nevent: done\ndata: {}\n\n\u{2028}\u{85}\u{0}";
