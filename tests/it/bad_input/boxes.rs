@@ -5,7 +5,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::super::raw::Answer;
+use super::super::raw::{Answer, read};
 use super::super::support::scripted_box::{Fault, Route};
 use super::stage::{GOOD, Stage, answer_at_once, check};
 
@@ -195,6 +195,39 @@ async fn what_is_passed_on_comes_back_as_the_box_said_it() {
     stage.scripted.fail_next(Route::Status, Fault::LoseRequest);
     check(&stage.get("/session/status?token=canary", "").await, 502, "BOX_ERROR");
     stage.holds(0).await;
+}
+
+#[tokio::test]
+async fn json_nested_beyond_every_parser_inside_a_part_is_a_warning_in_its_place() {
+    for depth in [101, 1_000_000] {
+        let stage = Stage::new().await;
+        stage.scripted.on_prompt(|state, session, prompt| {
+            let message = state.begin(session, prompt);
+            state.tool(session, &message, "prt_0", "completed", "MARK");
+            state.text(session, &message, "prt_1", "word", true);
+            state.complete(session, &message, Some("stop"));
+        });
+        stage.scripted.hold(Route::Messages);
+        let client = stage.send("POST /agents/run/stream", "", PROMPT).await;
+        stage.scripted.reached(Route::Messages).await;
+        let all = stage.scripted.with(|state| {
+            let session = state.sessions.values_mut().next().expect("a session");
+            session.status = None;
+            Value::from(session.messages.clone()).to_string()
+        });
+        let deep = all.replace("\"MARK\"", &format!("{}1{}", "[".repeat(depth), "]".repeat(depth)));
+        let fault = Fault::answer(200, "application/json", deep);
+        stage.scripted.fail_always(Route::Messages, Some(fault));
+        stage.scripted.release(Route::Messages);
+        let turn = read(client).await;
+        assert_eq!(check_ended(&turn, "deep")["status"], "success", "{depth}");
+        assert_eq!(turn.last_data("warning")["code"], "UPSTREAM_GAP", "{depth}");
+        assert_eq!(turn.last_data("result")["finalText"], "word", "{depth}: the rest is shown");
+        assert!(!turn.body.contains("[[["), "{depth}: no client is sent what it cannot decode");
+        stage.scripted.fail_always(Route::Messages, None);
+        stage.scripted.on_prompt(answer_at_once);
+        stage.holds(1).await;
+    }
 }
 
 #[tokio::test]
