@@ -77,10 +77,14 @@ async fn the_head_of_a_turn_waits_two_seconds_for_a_silent_box_and_no_longer() {
     let begun = Instant::now();
     let mut reader = stage.send("GET /agents/executions/e/events", &named("e"), "").await;
     reader.read_to(": connected\n\n").await;
+    let cursor = format!("{}Last-Event-ID: 0\r\n", named("e"));
+    let mut replay = stage.send(TURN, &cursor, "").await;
+    replay.read_to(": connected\n\n").await;
     assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
     stage.scripted.release(Route::Prompt);
     assert!(client.read_to_close().await.contains("event: done"));
     assert!(reader.read_to_close().await.contains("event: done"));
+    assert!(replay.read_to_close().await.contains("event: done"));
     stage.holds(1).await;
 }
 
