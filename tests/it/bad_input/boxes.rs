@@ -209,7 +209,7 @@ async fn json_nested_beyond_every_parser_inside_a_part_is_a_warning_in_its_place
         });
         stage.scripted.hold(Route::Messages);
         let client = stage.send("POST /agents/run/stream", "", PROMPT).await;
-        stage.scripted.reached(Route::Messages).await;
+        stage.scripted.reached(Route::Messages, 1).await;
         let all = stage.scripted.with(|state| {
             let session = state.sessions.values_mut().next().expect("a session");
             session.status = None;

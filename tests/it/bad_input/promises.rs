@@ -46,7 +46,7 @@ async fn a_client_that_leaves_in_mid_start_leaves_exactly_one_turn() {
     let stage = Stage::with(&["--head-wait", "10s"]).await;
     stage.scripted.hold(Route::Open);
     let client = stage.send(TURN, &named("e"), PROMPT).await;
-    stage.scripted.reached(Route::Open).await;
+    stage.scripted.reached(Route::Open, 1).await;
     drop(client);
     // The same request again meets the first one's turn, in whatever state it is.
     let again = stage.send(TURN, &named("e"), PROMPT).await;
@@ -55,6 +55,25 @@ async fn a_client_that_leaves_in_mid_start_leaves_exactly_one_turn() {
     assert_eq!(turn.last_data("done")["status"], "success", "{turn:?}");
     assert_eq!(stage.scripted.seen(Route::Open).len(), 1);
     stage.holds(1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_right_is_asked_for_still_has_its_turn() {
+    let stage = Stage::new().await;
+    stage.post("X-Execution-ID: e\r\n", PROMPT).await;
+    let asked = stage.scripted.seen(Route::Session).len();
+    stage.scripted.hold(Route::Session);
+    let other = "Authorization: Bearer other-canary\r\nX-Execution-ID: f\r\n";
+    let client = stage.send(TURN, other, PROMPT).await;
+    stage.scripted.reached(Route::Session, asked + 1).await;
+    drop(client);
+    // Answers to whoever comes next, once the connection's end has been seen.
+    stage.get("/agents/executions/e/events", "").await;
+    stage.scripted.release(Route::Session);
+    stage.scripted.reached(Route::Prompt, 2).await;
+    let turn = stage.get("/agents/executions/f/events", "").await;
+    assert_eq!(turn.last_data("done")["status"], "success", "{turn:?}");
+    stage.holds(2).await;
 }
 
 #[tokio::test]

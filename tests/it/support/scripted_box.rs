@@ -194,10 +194,10 @@ impl ScriptedBox {
         self.lock().held.send_if_modified(|held| held.remove(&route));
     }
 
-    /// Waits until a request has arrived on `route`.
-    pub(crate) async fn reached(&self, route: Route) {
+    /// Waits until `times` requests have arrived on `route`.
+    pub(crate) async fn reached(&self, route: Route, times: usize) {
         let mut arrived = self.lock().arrived.subscribe();
-        let there = arrived.wait_for(|_| !self.seen(route).is_empty());
+        let there = arrived.wait_for(|_| self.seen(route).len() >= times);
         let there = timeout(LONG, there).await.expect("a request in time");
         there.expect("the box holds the sender");
     }
