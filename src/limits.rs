@@ -166,6 +166,10 @@ pub const MESSAGES_READ_FACTOR: u32 = 20;
 /// recursively may fall over a few thousand.
 pub const MAX_PROMPT_DEPTH: usize = 128;
 
+/// Deepest nesting of what a box sent and clients are shown. Their decoders stop at 128 or fall
+/// over at a thousand, and would do so again at each replay; real parts have fewer than ten.
+pub const MAX_SHOWN_DEPTH: usize = 100;
+
 /// Largest cursor delta of one page step: keeps every control record short.
 pub const MAX_CURSOR_STEP_BYTES: usize = 64 << 10;
 

@@ -33,7 +33,10 @@ use crate::upstream::Refusal;
 pub(crate) enum By {
     /// May be a native EventSource: it comes back by itself.
     Get,
-    /// May not be able to come back.
+    /// By POST, to read: may not be able to come back.
+    Replay,
+    /// By POST, with a prompt whose turn is known: may be the same request once more, to which a
+    /// refusal is the answer.
     Post,
     /// The same, and the turn is new: nothing of it can have been seen.
     Start,
@@ -62,7 +65,7 @@ pub(crate) async fn turn(
     let next = if by == By::Start { first } else { next.max(first) };
     let start = cursor::choose(ask.cursor, Shown { first, next, last: turn.last() });
     let wait = match by {
-        By::Get => Duration::ZERO,
+        By::Get | By::Replay => Duration::ZERO,
         By::Post | By::Start => door.doors.settings.head_wait,
     };
     let waiting = turn.clone();
@@ -164,7 +167,7 @@ fn until_idle_of(session: &Arc<Session>) -> stream::Idle {
 fn at_end(head: &Head, by: By) -> Response {
     match by {
         By::Get => head.no_content(),
-        By::Post | By::Start => head.stream(stream::nothing(None)),
+        By::Replay | By::Post | By::Start => head.stream(stream::nothing(None)),
     }
 }
 
@@ -179,7 +182,7 @@ fn manner(door: &Door, by: By, lines: DataLines, place: OwnedSemaphorePermit) ->
     let Doors { settings, metrics, drain, .. } = &door.doors;
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
-        By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
+        By::Replay | By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
     Manner { heartbeat, retry, lines, leave, _place: place, metrics }

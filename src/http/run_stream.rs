@@ -40,7 +40,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
         if let Some(turn) = known {
             let resource = Resource::Execution(execution.clone());
             auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
-            return follow::turn(door, turn, ask, By::Post, door.place()?).await;
+            return follow::turn(door, turn, ask, By::Replay, door.place()?).await;
         }
         if cursor.is_given() {
             drop(query);

@@ -3,8 +3,12 @@
 //!
 //! What clients send wrongly is here, wrong boxes and wrong sockets in files of their own.
 
+mod boxes;
+mod promises;
+mod sockets;
 mod stage;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::raw::Answer;
@@ -61,8 +65,10 @@ async fn a_body_nested_deep_is_told_so_and_starts_nothing() {
 
 #[tokio::test]
 async fn a_prompt_of_another_shape_is_told_so_and_starts_nothing() {
-    let bad: [&[u8]; 6] = [
+    let bad: [&[u8]; 8] = [
         b"{}",
+        b"{\"message\":\"\"}",
+        b"{\"message\":null,\"parts\":null}",
         b"{\"message\":7}",
         b"{\"message\":{}}",
         b"{\"parts\":{}}",
@@ -111,6 +117,33 @@ async fn ids_that_disagree_are_refused() {
     let target = "/agents/run/stream?executionId=f";
     check(&stage.get(target, "X-Execution-ID: e\r\n").await, 400, "ID_CONFLICT");
     stage.holds(0).await;
+}
+
+#[tokio::test]
+async fn the_same_request_many_times_at_once_runs_once() {
+    let stage = Stage::new().await;
+    for (fields, body) in [
+        ("X-Execution-ID: e\r\n", PROMPT),
+        ("", r#"{"message":"hi","executionId":"f"}"#),
+        ("", r#"{"message":"hi","sessionId":"other","turnId":"t"}"#),
+    ] {
+        let turns = join_all((0..20).map(|_| stage.post(fields, body))).await;
+        for turn in &turns {
+            assert_eq!((turn.head.status(), turn.ids()), (200, turns[0].ids()), "{turn:?}");
+            assert_eq!(turn.last_data("done")["status"], "success", "{turn:?}");
+        }
+    }
+    assert_eq!(stage.prompts(), 3);
+    stage.scripted.on_prompt(|state, session, prompt| drop(state.begin(session, prompt)));
+    let many = (0..20)
+        .map(|_| stage.send("POST /agents/run/stream", "", r#"{"message":"hi","sessionId":"s"}"#));
+    let mut clients = join_all(many).await;
+    let heads = join_all(clients.iter_mut().map(|client| client.read_head())).await;
+    let of = |status| heads.iter().filter(|head| head.status() == status).count();
+    assert_eq!((of(200), of(409)), (1, 19), "one runs, the others are told");
+    drop(clients);
+    stage.scripted.on_prompt(stage::answer_at_once);
+    stage.holds(4).await;
 }
 
 #[tokio::test]

@@ -32,6 +32,20 @@ impl Conn {
         sent.expect("in time").expect("sends");
     }
 
+    /// Sends `bytes` for as long as the other side takes them.
+    pub(super) async fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = timeout(DEADLINE, self.stream.write_all(bytes.as_ref())).await;
+        // A side that has answered may close before it has read all.
+        let _ = sent.expect("in time");
+    }
+
+    /// Says that nothing more will be sent; what comes can still be read.
+    pub(super) async fn shut(&mut self) {
+        let shut = timeout(DEADLINE, self.stream.shutdown()).await.expect("in time");
+        // The other side may have closed before.
+        let _ = shut;
+    }
+
     /// Reads up to and with `mark`; what follows stays for the next read.
     pub(super) async fn read_to(&mut self, mark: &str) -> String {
         loop {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::api::{Request, Session};
 use super::in_directory;
 use super::message_id::stamp;
+use super::nesting::is_nested_deeper_than;
 use super::pages::{Pages, unreadable};
 use super::prepare::look_up;
 use super::status::Now;
@@ -92,7 +93,9 @@ pub(super) async fn read(
             .await;
     for (kind, list) in [(Kind::Permission, permissions?), (Kind::Question, questions?)] {
         for raw in list {
-            let Ok(Request { id, session }) = serde_json::from_str(raw.get()) else {
+            let is_deep = is_nested_deeper_than(limits::MAX_SHOWN_DEPTH, raw.get().as_bytes());
+            let request = serde_json::from_str(raw.get()).ok().filter(|_| !is_deep);
+            let Some(Request { id, session }) = request else {
                 requests.unreadable += 1;
                 continue;
             };

@@ -13,6 +13,7 @@ mod api;
 mod dispatch;
 mod interactions;
 mod message_id;
+mod nesting;
 mod pages;
 mod parts;
 mod poll;

@@ -13,6 +13,7 @@
 use serde_json::value::RawValue;
 
 use super::api::{Message, Part};
+use super::nesting::is_nested_deeper_than;
 use super::pages::{Pages, unreadable};
 use crate::limits;
 
@@ -39,7 +40,7 @@ pub(super) fn marks_of(message: &str) -> String {
 pub(super) fn tell(message: &Message<'_>, moment: Moment, pages: &mut Pages<'_>) {
     let prefix = marks_of(&message.info.id);
     for (index, raw) in message.parts.iter().enumerate() {
-        let Ok(part) = Part::read(raw) else {
+        let Some(part) = Part::read(raw).ok().filter(|_| can_be_shown(raw)) else {
             let mark = format!("{prefix}#{index}");
             if pages.get(&mark).is_none() {
                 pages.event(unreadable("part"), &mark, "unreadable");
@@ -63,10 +64,17 @@ pub(super) fn all_sent(message: &Message<'_>, pages: &Pages<'_>) -> bool {
         Ok(part) => {
             let sent = pages.get(&format!("{prefix}{}", part.id)).and_then(Sent::decode);
             let open_tool = matches!(part.tool_status().as_deref(), Some("pending" | "running"));
-            !open_tool && sent.is_some_and(|sent| sent.same_bytes(&Sent::of(raw, &part)))
+            let is_told = !can_be_shown(raw)
+                || sent.is_some_and(|sent| sent.same_bytes(&Sent::of(raw, &part)));
+            !open_tool && is_told
         }
         Err(_) => true,
     })
+}
+
+/// Whether clients can decode it; what they cannot is told as a warning, like what we cannot.
+fn can_be_shown(raw: &RawValue) -> bool {
+    !is_nested_deeper_than(limits::MAX_SHOWN_DEPTH, raw.get().as_bytes())
 }
 
 fn data(raw: &RawValue, delta: Option<&str>) -> Vec<u8> {

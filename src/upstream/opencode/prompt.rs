@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::nesting::is_nested_deeper_than;
 use crate::limits;
 use crate::upstream::BadPrompt;
 
@@ -155,27 +156,6 @@ fn model<'a>(sent: &Sent<'a>) -> Result<Option<ChosenModel<'a>>, BadPrompt> {
 
 fn bad<T>(what: &str) -> Result<T, BadPrompt> {
     Err(BadPrompt(what.to_owned()))
-}
-
-/// Counts brackets outside strings; it needs no stack, and no valid JSON.
-fn is_nested_deeper_than(limit: usize, json: &[u8]) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! says that nothing follows.
 
 use super::api::{Failure, Message};
+use super::nesting::is_nested_deeper_than;
 use super::parts;
 use crate::event::WireJson;
 use crate::limits;
@@ -91,10 +92,12 @@ pub(super) fn answer(turn: &[&Message<'_>], settled_cost: f64) -> Option<Answer>
     let last = turn.iter().rev().find(|message| !message.is_summary()).or(turn.last())?;
     let texts = last.readable_parts().filter(|part| part.kind == "text");
     let final_text = texts.filter_map(|part| part.raw_text()).map(parts::decoded).collect();
-    let tokens = turn.last().and_then(|message| message.info.tokens);
+    let tokens =
+        turn.last().and_then(|message| message.info.tokens.map(|raw| raw.get().as_bytes()));
+    let tokens = tokens.filter(|raw| !is_nested_deeper_than(limits::MAX_SHOWN_DEPTH, raw));
     Some(Answer {
         final_text,
-        token_usage: tokens.and_then(|raw| WireJson::from_json(raw.get().as_bytes()).ok()),
+        token_usage: tokens.and_then(|raw| WireJson::from_json(raw).ok()),
         total_cost_usd: Some(settled_cost + turn.iter().map(|message| message.cost()).sum::<f64>()),
     })
 }

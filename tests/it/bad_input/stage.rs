@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use serde_json::json;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::super::raw::{Answer, Conn, read};
 use super::super::support::box_state::BoxState;
@@ -28,7 +29,7 @@ const ALWAYS: [&str; 24] = [
     "--admin",
     "127.0.0.1:0",
     "--log-level",
-    "debug",
+    "trace",
     "--poll-fast",
     "20ms",
     "--poll-slow",
@@ -38,7 +39,7 @@ const ALWAYS: [&str; 24] = [
     "--unreachable-deadline",
     "1s",
     "--start-deadline",
-    "3s",
+    "1s",
     "--unauthorized-deadline",
     "1s",
     "--idle-grace",
@@ -48,10 +49,13 @@ const ALWAYS: [&str; 24] = [
 ];
 
 pub(super) struct Stage {
+    data: TempDir,
+    more: Vec<String>,
+    operators: SocketAddr,
     pub(super) scripted: ScriptedBox,
     pub(super) daemon: Daemon,
     pub(super) clients: SocketAddr,
-    pub(super) operators: SocketAddr,
+    log: NamedTempFile,
 }
 
 impl Stage {
@@ -63,11 +67,35 @@ impl Stage {
     pub(super) async fn with(more: &[&str]) -> Self {
         let scripted = ScriptedBox::start().await;
         scripted.on_prompt(answer_at_once);
-        let base = scripted.base();
-        let arguments = [&["serve", "--box", base.as_str()], &ALWAYS[..], more].concat();
-        let mut daemon = Daemon::start(&arguments, &[("AFTERBAY_BOX_CREDENTIAL", OF_THE_BOX)]);
+        let data = tempfile::tempdir().unwrap();
+        let more = more.iter().map(ToString::to_string).collect();
+        Self::open(scripted, data, more).await
+    }
+
+    /// Starts the program again, on the same data folder; the one before has stopped by itself.
+    pub(super) async fn again(self) -> Self {
+        let Self { data, more, operators: _, scripted, mut daemon, clients: _, log: _ } = self;
+        assert!(daemon.exit().await.success());
+        Self::open(scripted, data, more).await
+    }
+
+    async fn open(scripted: ScriptedBox, data: TempDir, more: Vec<String>) -> Self {
+        let (base, folder) = (scripted.base(), data.path().to_str().unwrap());
+        let own = ["serve", "--box", base.as_str(), "--data-dir", folder];
+        let given: Vec<&str> = more.iter().map(String::as_str).collect();
+        let arguments = [&own[..], &ALWAYS[..], &given[..]].concat();
+        let log = NamedTempFile::new().unwrap();
+        let credential = [("AFTERBAY_BOX_CREDENTIAL", OF_THE_BOX)];
+        let mut daemon = Daemon::start_with_log(log.reopen().unwrap(), &arguments, &credential);
         let (clients, operators) = daemon.addresses().await;
-        Self { scripted, daemon, clients, operators }
+        Self { data, more, operators, scripted, daemon, clients, log }
+    }
+
+    /// What the program counts.
+    pub(super) async fn metrics(&self) -> String {
+        let mut operator = Conn::open(self.operators).await;
+        operator.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        read(operator).await.body
     }
 
     pub(super) async fn connect(&self) -> Conn {
@@ -114,8 +142,10 @@ impl Stage {
         self.daemon.signal(Signal::TERM);
         let ended = self.daemon.ended().await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
+        let log = std::fs::read_to_string(self.log.path()).expect("UTF-8");
+        assert!(log.contains("stopped"), "{log}");
         for word in ["panic", "canary"] {
-            assert!(!ended.stderr.contains(word), "{word} on stderr: {}", ended.stderr);
+            assert!(!log.contains(word), "{word} on stderr: {log}");
         }
     }
 }

@@ -75,6 +75,8 @@ async fn requests_that_cannot_be_read_are_one_warning_and_hide_nothing() {
         state.begin(session, prompt);
         state.permissions.push(json!({"id": 7}));
         state.permissions.push(Value::Null);
+        let deep = (0..101).fold(json!(1), |inner, _| json!([inner]));
+        state.permissions.push(json!({"id": "per_1", "sessionID": session, "metadata": deep}));
         state.ask_permission(session)
     });
     let polled = turn.poll().await;

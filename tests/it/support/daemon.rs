@@ -1,6 +1,7 @@
 //! The built program as a child process: started in an empty environment and a folder of its own,
 //! told from its own lines where it listens, and ended with the test. Every wait has a deadline.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -47,7 +48,23 @@ impl Daemon {
         Self::run(shell, &[])
     }
 
-    fn run(mut program: Command, variables: &[(&str, &str)]) -> Self {
+    /// As [`Daemon::start`], with its log lines in `log`: a pipe that nobody reads would stop a
+    /// talkative program.
+    pub(crate) fn start_with_log(
+        log: File,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.args(arguments);
+        Self::run_with(program, variables, Stdio::from(log))
+    }
+
+    fn run(program: Command, variables: &[(&str, &str)]) -> Self {
+        Self::run_with(program, variables, Stdio::piped())
+    }
+
+    fn run_with(mut program: Command, variables: &[(&str, &str)], log: Stdio) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut child = program
             .env_clear()
@@ -55,7 +72,7 @@ impl Daemon {
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -107,8 +124,9 @@ impl Daemon {
     /// Waits for its end and takes what it wrote.
     pub(crate) async fn ended(mut self) -> Ended {
         let mut stderr = String::new();
-        let mut pipe = self.child.stderr.take().unwrap();
-        timeout(LONG, pipe.read_to_string(&mut stderr)).await.expect("an end in time").unwrap();
+        if let Some(mut pipe) = self.child.stderr.take() {
+            timeout(LONG, pipe.read_to_string(&mut stderr)).await.expect("an end in time").unwrap();
+        }
         let mut stdout = String::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
             stdout.push_str(&line);

@@ -10,7 +10,7 @@
 //! It shares no type and no constant with the adapter, so that one misunderstanding cannot sit on
 //! both sides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,8 +26,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::box_state::{BoxState, HOME};
+use super::daemon::LONG;
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +118,10 @@ struct Shared {
     always: BTreeMap<Route, Fault>,
     seen: Vec<Seen>,
     script: Option<Script>,
+    /// Routes whose requests wait for their release before they have an effect.
+    held: watch::Sender<BTreeSet<Route>>,
+    /// How many requests have arrived on all routes.
+    arrived: watch::Sender<usize>,
 }
 
 /// The running box. Dropped, it stops.
@@ -135,6 +142,8 @@ impl ScriptedBox {
             always: BTreeMap::new(),
             seen: Vec::new(),
             script: None,
+            held: watch::Sender::default(),
+            arrived: watch::Sender::default(),
         }));
         let tasks = Tasks::new();
         tasks.spawn("scripted box", serve(listener, Arc::clone(&shared), tasks.clone()));
@@ -173,6 +182,29 @@ impl ScriptedBox {
             Some(fault) => self.lock().always.insert(route, fault),
             None => self.lock().always.remove(&route),
         };
+    }
+
+    /// Lets requests on `route` wait, before they have an effect, until [`ScriptedBox::release`].
+    pub(crate) fn hold(&self, route: Route) {
+        self.lock().held.send_if_modified(|held| held.insert(route));
+    }
+
+    /// Lets what waits on `route` go on.
+    pub(crate) fn release(&self, route: Route) {
+        self.lock().held.send_if_modified(|held| held.remove(&route));
+    }
+
+    /// Waits until `times` requests have arrived on `route`.
+    pub(crate) async fn reached(&self, route: Route, times: usize) {
+        let mut arrived = self.lock().arrived.subscribe();
+        let there = arrived.wait_for(|_| self.seen(route).len() >= times);
+        let there = timeout(LONG, there).await.expect("a request in time");
+        there.expect("the box holds the sender");
+    }
+
+    /// Drops the faults that no request has met yet.
+    pub(crate) fn forget_faults(&self) {
+        self.lock().next.clear();
     }
 
     /// The requests on `route` so far.
@@ -228,10 +260,17 @@ async fn answer(
 ) -> Result<Answer, Close> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Close)?.to_bytes();
+    let seen = Seen::new(&head, body, connection);
+    let mut held = {
+        let mut shared = shared.lock().expect("no test panics while it holds the state");
+        shared.seen.push(seen.clone());
+        (shared.held.subscribe(), shared.arrived.clone())
+    };
+    held.1.send_modify(|arrived| *arrived += 1);
+    let released = held.0.wait_for(|held| !held.contains(&seen.route)).await;
+    drop(released.map_err(|_| Close)?);
     let (fault, effect) = {
         let mut shared = shared.lock().expect("no test panics while it holds the state");
-        let seen = Seen::new(&head, body, connection);
-        shared.seen.push(seen.clone());
         let queued = shared.next.get_mut(&seen.route).and_then(VecDeque::pop_front);
         let fault = queued.or_else(|| shared.always.get(&seen.route).cloned());
         let has_effect = matches!(
