@@ -2,7 +2,10 @@
 //! driver is told, so that its verdict is looked for at once.
 
 use crate::credential::Credential;
+use crate::ids::ExecutionId;
+use crate::log::Batch;
 use crate::mode::Phase;
+use crate::turn::control::TurnRecord;
 use crate::turn::handle::Stop;
 
 use super::Session;
@@ -40,23 +43,34 @@ impl Sessions {
         who: Option<&Credential>,
     ) -> Result<Abort, AbortError> {
         self.may_read(session, who).await?;
-        let (handle, id) = {
+        let (handle, execution, id) = {
             let state = session.state();
             let Some(running) = state.running.turn() else {
                 return Ok(Abort::NothingRuns);
             };
-            (running.handle.clone(), state.box_session.clone())
+            (running.handle.clone(), running.execution.clone(), state.box_session.clone())
         };
         let entry = self.boxes().get(&session.box_name);
         let (Some(id), Some(entry), true) = (id, entry, is_at_box(handle.status().phase)) else {
             // A box that has nothing yet need not be asked, and may be down: the turn does not
             // send its prompt, or stops the box as soon as it knows that the box has it.
+            remember(session, execution).await;
             handle.cancel(Stop::TurnOnly);
             return Ok(Abort::Asked);
         };
         entry.upstream.cancel(who, &id).await?;
+        remember(session, execution).await;
         handle.cancel(Stop::AtBox);
         Ok(Abort::Asked)
+    }
+}
+
+/// A stop that is answered outlives a restart. If the log refuses the note, the stop is still
+/// obeyed now.
+async fn remember(session: &Session, execution: ExecutionId) {
+    let batch = Batch::default().control(TurnRecord::CancelAsked(execution).encode());
+    if let Err(error) = session.log.append(batch).await {
+        tracing::warn!(%error, "the log does not take a request to stop");
     }
 }
 

@@ -38,8 +38,8 @@ pub enum TurnRecord {
     Finished(Finished),
     /// The turn was given up before the box took it: it never was.
     Withdrawn,
-    /// Somebody asked for a stop.
-    CancelAsked,
+    /// Somebody asked for this execution's stop.
+    CancelAsked(ExecutionId),
     /// The box vouched for another credential.
     ReaderAdded(CredentialHash),
 }
@@ -133,7 +133,9 @@ impl TurnRecord {
             Self::Polled(delta) => (POLLED, to_json(delta)),
             Self::Finished(record) => (FINISHED, to_json(record)),
             Self::Withdrawn => (WITHDRAWN, Vec::new()),
-            Self::CancelAsked => (CANCEL_ASKED, Vec::new()),
+            Self::CancelAsked(execution) => {
+                (CANCEL_ASKED, to_json(&Stopped { execution: execution.clone() }))
+            }
             Self::ReaderAdded(hash) => (READER_ADDED, to_json(&Reader { hash: *hash })),
         };
         Control { kind, bytes: json.into() }
@@ -152,7 +154,9 @@ impl TurnRecord {
             POLLED => serde_json::from_slice(bytes).map(Self::Polled),
             FINISHED => serde_json::from_slice(bytes).map(Self::Finished),
             WITHDRAWN => Ok(Self::Withdrawn),
-            CANCEL_ASKED => Ok(Self::CancelAsked),
+            CANCEL_ASKED => {
+                serde_json::from_slice(bytes).map(|s: Stopped| Self::CancelAsked(s.execution))
+            }
             READER_ADDED => {
                 serde_json::from_slice(bytes).map(|r: Reader| Self::ReaderAdded(r.hash))
             }
@@ -173,6 +177,12 @@ pub const fn is_finish(record: &Control) -> bool {
 pub fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stopped {
+    #[serde(with = "id_text")]
+    execution: ExecutionId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -305,7 +315,7 @@ mod tests {
             TurnRecord::Polled(delta),
             TurnRecord::Finished(Finished { at_ms: 2, outcome: "completed".into(), code: None }),
             TurnRecord::Withdrawn,
-            TurnRecord::CancelAsked,
+            TurnRecord::CancelAsked(ExecutionId::mint()),
             TurnRecord::ReaderAdded(CredentialHash::from_bytes([4; 32])),
         ];
         for record in records {

@@ -1,7 +1,7 @@
 //! Dispatch, poll, verdict: one turn from its acceptance to its close-out.
 //!
 //! [`machine`] decides and touches nothing; [`driver`] does what it says, feeds back what
-//! happened, and is the only one that writes the turn's records; [`resume`] reads those records
+//! happened, and is the only one that writes how it goes; [`resume`] reads those records
 //! back after a restart. `LIFECYCLE.md` draws the states. Everything durable passes through
 //! [`control`], everything that a client is told at the end through [`close_out`].
 

@@ -69,7 +69,10 @@ impl History {
                 self.on_turn(|turn| turn.dispatched = Some(dispatched));
             }
             TurnRecord::Polled(delta) => self.on_turn(|turn| turn.cursor.fold(delta)),
-            TurnRecord::CancelAsked => self.on_turn(|turn| turn.cancel_asked = true),
+            // It may have come when its turn was over and another one had begun.
+            TurnRecord::CancelAsked(execution) => {
+                self.on_turn(|turn| turn.cancel_asked |= turn.accepted.execution == execution);
+            }
             TurnRecord::ReaderAdded(hash) => self.readers.push(hash),
             TurnRecord::Withdrawn => self.unfinished = None,
             TurnRecord::Finished(finished) => {

@@ -182,7 +182,7 @@ impl Driver {
             Action::Prepare => self.prepare().await,
             // The last moment at which a stop means that nothing is sent.
             Action::Dispatch => match self.ordered_stop() {
-                Some(_) => self.take_stop().await,
+                Some(_) => Done::Input(Input::CancelAsked),
                 None => self.dispatch().await,
             },
             Action::Find => self.find().await,
@@ -223,11 +223,11 @@ impl Driver {
         self.use_box_credential = false;
         let waits_for_body = matches!(self.action, Action::Await(_));
         match self.ordered_stop() {
-            Some(Stop::AtBox) => self.take_stop().await,
+            Some(Stop::AtBox) => Done::Input(Input::CancelAsked),
             Some(Stop::TurnOnly) => {
                 // Asked for while the prompt was on its way: the box has it by now.
                 self.stop_box().await;
-                self.take_stop().await
+                Done::Input(Input::CancelAsked)
             }
             None if waits_for_body && orders.body.is_some() => Done::Input(Input::BodyArrived),
             None => Done::Input(Input::CredentialArrived),
@@ -238,10 +238,5 @@ impl Driver {
     fn ordered_stop(&self) -> Option<Stop> {
         let known = self.parts.machine.is_cancel_asked();
         self.parts.inside.orders().cancel.filter(|_| !known)
-    }
-
-    async fn take_stop(&self) -> Done {
-        self.remember_cancel().await;
-        Done::Input(Input::CancelAsked)
     }
 }

@@ -32,15 +32,6 @@ impl Driver {
         }
     }
 
-    /// A stop that was asked for outlives a restart. If the log refuses the note, the stop is
-    /// still obeyed now.
-    pub(super) async fn remember_cancel(&self) {
-        let batch = Batch::default().control(TurnRecord::CancelAsked.encode());
-        if let Err(error) = self.parts.log.append(batch).await {
-            tracing::warn!(%error, "the log does not take a request to stop");
-        }
-    }
-
     /// Makes the intent to dispatch durable.
     pub(super) async fn intend(&mut self, prepared: Prepared) -> Done {
         let Prepared { session, notes } = prepared.clone();
