@@ -251,8 +251,8 @@ pub const MAX_UNSENT_BODY_BYTES: usize = 256 << 20;
 /// How often a request that lost a race for a name looks again; the winner is there by then.
 pub const START_TRIES: usize = 4;
 
-/// How long a request for the next turn waits for the last one's close-out to be filed: it is in
-/// the log already, or about to be.
+/// How long a request waits for a close-out that is being written to be filed: it is in the log
+/// already, or about to be.
 pub const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a box's refusal of a credential is remembered: long enough that a guesser cannot use

@@ -60,6 +60,7 @@ pub(crate) async fn turn(
     by: By,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Error> {
+    turn.settled().await;
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
     let (first, next) = (turn.from, turn.session.tail().next_seq);
     let next = if by == By::Start { first } else { next.max(first) };

@@ -193,6 +193,15 @@ impl TurnRef {
         past.find(|turn| turn.execution == self.execution).map(|turn| turn.last)
     }
 
+    /// Waits for a close-out that is being written, a moment at most, so that [`TurnRef::last`]
+    /// can tell whoever has just read it.
+    // Cancel-safe: it only waits.
+    pub async fn settled(&self) {
+        if let Some(handle) = &self.handle {
+            handle.settled().await;
+        }
+    }
+
     /// Resolves when the dispatch is answered; at once for a turn that was, before.
     // Cancel-safe: it only waits.
     pub async fn answered(&self) -> Answered {

@@ -145,12 +145,10 @@ impl Sessions {
     async fn wait_for_close_out(&self, session: &Session) -> Result<(), StartError> {
         let handle = session.state().running.turn().map(|turn| turn.handle.clone());
         let Some(handle) = handle else { return Ok(()) };
-        let status = handle.status();
-        let ended = tokio::time::timeout(limits::CLOSING_WAIT, handle.ended());
-        if status.closing && ended.await.is_ok() {
+        if handle.settled().await {
             return Ok(());
         }
-        Err(StartError::Running { phase: status.phase })
+        Err(StartError::Running { phase: handle.status().phase })
     }
 
     /// The turn that the request's ids already name.

@@ -5,6 +5,7 @@
 use tokio::sync::watch;
 
 use crate::credential::Credential;
+use crate::limits;
 use crate::mode::Phase;
 use crate::upstream::{Body, Refusal};
 
@@ -127,9 +128,17 @@ impl Handle {
         self.status.borrow().clone()
     }
 
+    /// If the close-out is being written, waits until it is filed: whoever has just read `done`
+    /// must find the turn over. Waits at most [`limits::CLOSING_WAIT`]. True if the turn is over.
+    // Cancel-safe: it only waits.
+    pub async fn settled(&self) -> bool {
+        let closing = self.status.borrow().closing;
+        closing && tokio::time::timeout(limits::CLOSING_WAIT, self.ended()).await.is_ok()
+    }
+
     /// Resolves when nobody drives the turn any more.
     // Cancel-safe: it only waits.
-    pub async fn ended(&self) {
+    async fn ended(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}
     }
@@ -166,5 +175,30 @@ impl Inside {
     /// Tells others something new.
     pub fn tell(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_read_done_finds_the_turn_over_once_it_is_filed() {
+        let (handle, inside) = pair(Orders::default());
+        assert!(!handle.settled().await, "a turn that goes on is not waited for");
+        inside.tell(|status| status.closing = true);
+        let mut settled = Box::pin(handle.settled());
+        assert_eq!(settled.as_mut().now_or_never(), None, "told before it was filed");
+        drop(inside);
+        assert!(settled.await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_out_that_the_log_refuses_is_not_waited_for_without_end() {
+        let (handle, inside) = pair(Orders::default());
+        inside.tell(|status| status.closing = true);
+        assert!(!handle.settled().await);
     }
 }
