@@ -25,7 +25,8 @@ pub(super) async fn run(
     admitted: Admitted,
 ) {
     let execution = session.state().running.turn().map(|turn| turn.execution.clone());
-    let span = tracing::info_span!("turn", session = %session.id(), execution = ?execution);
+    let execution = execution.as_ref().map(tracing::field::display);
+    let span = tracing::info_span!("turn", session = %session.id(), execution);
     drive(sessions, session, driver, handle, admitted).instrument(span).await;
 }
 
@@ -45,6 +46,7 @@ async fn drive(
     loop {
         match driver.advance(&stop).await {
             Milestone::Dispatched(bound) => {
+                tracing::info!(assigned = %bound.session, "the box has the turn");
                 bind(&sessions, &session, &bound);
                 handle.forget_body();
                 unsent.take();

@@ -301,6 +301,8 @@ impl Sessions {
             ..self.parts(entry, session, fresh)
         };
         self.metrics().resumed.inc();
+        let (id, execution) = (session.id(), &turn.accepted.execution);
+        tracing::info!(session = %id, %execution, "turn goes on after a restart");
         let dispatched = turn.dispatched.is_some();
         let driver = Driver::new(parts);
         if dispatched {
