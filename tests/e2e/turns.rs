@@ -107,13 +107,14 @@ async fn a_growing_tool_output_is_shown_as_it_grows_and_not_sent_whole_each_time
     let stage = Stage::start().await;
     let (line, enough) = ("x".repeat(99), stage.opencode.home().join("enough"));
     let script = format!(
-        "[tool=bash:until test -e {}; do echo {line}; sleep 0.03; done; echo end] [words=3]",
+        "[tool=bash:until test -e {}; do echo {line}; sleep 0.06; done; echo end] [words=3]",
         enough.display()
     );
     let mut client = stage.client(Turn::new("turn-1", &script));
     let mut frames = client.open(Way::SamePost).await.expect("the turn starts").stream();
-    // The tool ends when its output was seen to grow; how often it is read is the daemon's affair.
-    while lengths(&client.seen).len() < 5 {
+    // The tool ends when its output was seen to grow. How often it is read is the daemon's affair,
+    // and on a busy machine that is seldom: what reading costs sets the pace.
+    while lengths(&client.seen).len() < 3 {
         let shown = client.seen.len();
         client.read_one(&mut frames).await;
         assert_eq!(client.seen.len(), shown + 1);
