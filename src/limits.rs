@@ -235,10 +235,6 @@ pub const LINGER_GRACE: Duration = Duration::from_secs(10);
 /// be waiting for exactly this verdict, and a full disk costs little to ask.
 pub const CLOSE_OUT_RETRY: Duration = Duration::from_secs(5);
 
-/// Longest message of an error that is handed on to clients and the log, in bytes. A stack trace
-/// fits; a page of HTML does not.
-pub const MAX_ERROR_MESSAGE_BYTES: usize = 8 << 10;
-
 // ---- session ----
 
 /// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a

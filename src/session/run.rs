@@ -52,7 +52,7 @@ async fn drive(
                 unsent.take();
                 driver.announce(Answered::Running);
             }
-            Milestone::Finished { last, .. } => {
+            Milestone::Finished { last } => {
                 file(&session, last);
                 // A dispatch that was never answered has its verdict in the log, for all to read.
                 return driver.announce(Answered::Running);

@@ -21,7 +21,6 @@ use crate::credential::Credential;
 use crate::event::Seq;
 use crate::log::Log;
 use crate::metrics::turn::Metrics;
-use crate::mode::Outcome;
 use crate::upstream::budget::BoxBudget;
 use crate::upstream::schedule::Schedule;
 use crate::upstream::{Answer, Bound, Depth, PollCursor, Prepared, Refusal, TurnIds, Upstream};
@@ -91,8 +90,6 @@ pub enum Milestone {
     Dispatched(Bound),
     /// The close-out is durable.
     Finished {
-        /// How it ended.
-        outcome: Outcome,
         /// The number of its `done`.
         last: Seq,
     },
@@ -139,7 +136,6 @@ impl Driver {
 
     /// Goes on until the next milestone, or until `stop`.
     pub async fn advance(&mut self, stop: &CancellationToken) -> Milestone {
-        self.tell_phase();
         loop {
             let input = match self.perform(self.action.clone(), stop).await {
                 Done::Input(input) => input,

@@ -112,7 +112,7 @@ impl Driver {
                 self.parts.metrics.verdict(outcome, label).inc();
                 tracing::info!(%outcome, code = label, "turn ends");
                 let last = appended.tail.next_seq.previous();
-                Done::Milestone(Milestone::Finished { outcome, last })
+                Done::Milestone(Milestone::Finished { last })
             }
             Err(done) => done,
         }
