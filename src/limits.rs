@@ -215,6 +215,10 @@ pub const UNAUTHORIZED_DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// Default for the whole turn, waiting for people included: the longest benchmark cell is a day.
 pub const TURN_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long an unanswered prompt is looked for before it is sent again to a box that tells
+/// repeats: the first one may still be on its way through the hops in between.
+pub const REDISPATCH_GRACE: Duration = Duration::from_secs(2);
+
 /// Default for a box that is idle with an unfinished answer, before the turn counts as lost. A
 /// box that restarts reads idle at once; its last write may follow seconds later.
 pub const LOST_GRACE: Duration = Duration::from_secs(15);

@@ -51,6 +51,8 @@ impl FromStr for Mode {
 /// What stands upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BoxKind {
+    /// The sandbox's own sidecar.
+    Tangle,
     /// An `opencode` server, v1 API.
     Opencode,
 }
@@ -60,6 +62,7 @@ impl BoxKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Tangle => "tangle",
             Self::Opencode => "opencode",
         }
     }
@@ -67,13 +70,14 @@ impl BoxKind {
 
 /// Text that names no kind of box.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown box kind `{0}`; use `opencode`")]
+#[error("unknown box kind `{0}`; use `tangle` or `opencode`")]
 pub struct UnknownBoxKind(pub String);
 
 impl FromStr for BoxKind {
     type Err = UnknownBoxKind;
     fn from_str(text: &str) -> Result<Self, UnknownBoxKind> {
         match text {
+            "tangle" => Ok(Self::Tangle),
             "opencode" => Ok(Self::Opencode),
             other => Err(UnknownBoxKind(other.to_owned())),
         }

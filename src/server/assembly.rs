@@ -160,6 +160,7 @@ fn box_entry(upstream: Upstream, metrics: metrics::upstream::Metrics) -> anyhow:
     let Upstream { url, kind, credential } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
     let adapter = match kind {
+        BoxKind::Tangle => anyhow::bail!("not built yet"),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
     let budget =
@@ -172,7 +173,8 @@ fn turn_deadlines(configured: Deadlines) -> turn::Deadlines {
     match on_abandon {
         OnAbandon::Finish => {}
     }
-    turn::Deadlines { start, unreachable, unauthorized, quiet, turn, lost: idle }
+    let redispatch = limits::REDISPATCH_GRACE;
+    turn::Deadlines { start, redispatch, unreachable, unauthorized, quiet, turn, lost: idle }
 }
 
 const fn intervals(poll: Poll) -> Intervals {

@@ -37,7 +37,7 @@ async fn drive(
     handle: Handle,
     admitted: Admitted,
 ) {
-    let Admitted { running: _place, mut unsent } = admitted;
+    let Admitted { running: _place, mut unsent, text: _ } = admitted;
     let stop = sessions.tasks().stop_token().clone();
     if let Err(answered) = driver.accept().await {
         release(&sessions, &session);

@@ -20,7 +20,7 @@ use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
 use crate::turn::resume::Unfinished;
 use crate::upstream::schedule::Schedule;
-use crate::upstream::{BadPrompt, Body, PollCursor, TurnIds};
+use crate::upstream::{BadPrompt, Body, PollCursor, TextHash, TurnIds};
 
 use super::boxes::BoxEntry;
 use super::names::Execution;
@@ -86,6 +86,8 @@ pub enum StartError {
 pub(super) struct Admitted {
     pub(super) running: OwnedSemaphorePermit,
     pub(super) unsent: Option<OwnedSemaphorePermit>,
+    /// What the adapter knows the prompt by.
+    pub(super) text: Option<TextHash>,
 }
 
 impl Sessions {
@@ -123,8 +125,8 @@ impl Sessions {
                 }
                 return Err(busy);
             }
-            entry.upstream.check_prompt(&request.body)?;
-            let admitted = self.admit(&request.body)?;
+            let text = entry.upstream.check_prompt(&request.body)?;
+            let admitted = self.admit(&request.body, text)?;
             let begun = match session {
                 Some(session) => {
                     let mut state = session.state();
@@ -178,7 +180,7 @@ impl Sessions {
         Started { new: false, turn }
     }
 
-    fn admit(&self, body: &Body) -> Result<Admitted, StartError> {
+    fn admit(&self, body: &Body, text: Option<TextHash>) -> Result<Admitted, StartError> {
         if self.inner.config.drain.is_cancelled() {
             return Err(StartError::Draining);
         }
@@ -194,7 +196,7 @@ impl Sessions {
         let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
         let running = Arc::clone(&self.inner.running).try_acquire_owned().map_err(overloaded)?;
         let unsent = Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes);
-        Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?) })
+        Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?), text })
     }
 
     /// Starts the first turn of a new session, unless its name is taken.
@@ -253,12 +255,14 @@ impl Sessions {
             turn: turn.clone(),
             starter: who.as_ref().map(|who| self.hash(who)),
             body_digest: digest(body),
+            text: admitted.text,
         };
         let ids = TurnIds {
             client_session: accept.client_session.clone(),
             box_session: state.box_session.clone(),
             execution: execution.clone(),
             turn: turn.clone(),
+            text: admitted.text,
         };
         let (credential, body) = (who.clone(), Some(body.clone()));
         let orders = Orders { credential, body, ..Orders::default() };
@@ -292,8 +296,9 @@ impl Sessions {
         let fresh = Fresh { ids, accept: None, inside };
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();
+        let machine = Machine::resumed(Instant::now(), deadlines, &point);
         let parts = Parts {
-            machine: Machine::resumed(Instant::now(), deadlines, &point),
+            machine: machine.with_redispatch(entry.upstream.redispatch()),
             needs_credential: turn.accepted.starter.is_some(),
             prepared,
             bound,
@@ -308,19 +313,20 @@ impl Sessions {
         if dispatched {
             driver.announce(handle::Answered::Running);
         }
-        self.spawn(session, driver, handle, Admitted { running, unsent: None });
+        self.spawn(session, driver, handle, Admitted { running, unsent: None, text: None });
     }
 
     fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {
         let Fresh { ids, accept, inside } = fresh;
         let BoxEntry { upstream, budget, credential } = entry.clone();
         let config = &self.inner.config;
+        let machine = Machine::new(Instant::now(), config.deadlines.clone());
         Parts {
+            machine: machine.with_redispatch(upstream.redispatch()),
             upstream,
             budget,
             schedule: Schedule::new(config.intervals),
             log: session.log.clone(),
-            machine: Machine::new(Instant::now(), config.deadlines.clone()),
             inside,
             ids,
             needs_credential: accept.as_ref().is_some_and(|accept| accept.starter.is_some()),

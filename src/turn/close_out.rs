@@ -79,9 +79,20 @@ pub fn execution_started(names: &Names) -> Event {
     )
 }
 
-/// The close-out of a dispatched turn: two frames for a success, three for anything else.
+/// The close-out of a dispatched turn: two frames for a success, three for anything else. What the
+/// box itself has `told` of a turn that ended as it said stands in the place of ours.
 #[must_use]
-pub fn frames(names: &Names, verdict: &Verdict, answer: &Answer) -> Vec<Event> {
+pub fn frames(names: &Names, verdict: &Verdict, answer: &Answer, told: Vec<Event>) -> Vec<Event> {
+    let mut frames = our_frames(names, verdict, answer);
+    for told in told {
+        if let Some(ours) = frames.iter_mut().find(|ours| ours.name == told.name) {
+            *ours = told;
+        }
+    }
+    frames
+}
+
+fn our_frames(names: &Names, verdict: &Verdict, answer: &Answer) -> Vec<Event> {
     let status = public_status(verdict.outcome());
     match verdict {
         Verdict::Completed => closing(names, status, None, answer),
@@ -181,7 +192,7 @@ mod tests {
             total_cost_usd: Some(0.5),
         };
         assert_eq!(
-            lines(&frames(&names(), &Verdict::Completed, &answer)),
+            lines(&frames(&names(), &Verdict::Completed, &answer, Vec::new())),
             [
                 r#"result {"finalText":"hi","success":true,"status":"success","tokenUsage":{"input":1.0},"metadata":{"sessionId":"ses_1"}}"#,
                 r#"done {"status":"success","sessionId":"ses_1","executionId":"e1","tokenUsage":{"input":1.0},"totalCostUsd":0.5}"#,
@@ -192,7 +203,7 @@ mod tests {
     #[test]
     fn a_failure_is_visible_in_error_and_in_result() {
         let verdict = Verdict::ours(Code::BoxLost);
-        let got = lines(&frames(&names(), &verdict, &Answer::default()));
+        let got = lines(&frames(&names(), &verdict, &Answer::default(), Vec::new()));
         let [error, result, done] = got.as_slice() else { panic!("three frames, not {got:?}") };
         assert!(error.starts_with("error {\"message\":") && error.contains("BOX_LOST"), "{error}");
         assert!(result.contains(r#""success":false,"status":"failed","error":"#), "{result}");
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_turn_says_so_three_times() {
-        let got = lines(&frames(&names(), &Verdict::Cancelled, &Answer::default()));
+        let got = lines(&frames(&names(), &Verdict::Cancelled, &Answer::default(), Vec::new()));
         assert_eq!(got.len(), 3);
         assert!(got.iter().all(|line| line.to_lowercase().contains("cancelled")), "{got:?}");
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::CredentialHash;
 use crate::event::Control;
 use crate::ids::{BoxName, ExecutionId, Id, IdKind, SessionId, TurnId};
-use crate::upstream::CursorDelta;
+use crate::upstream::{CursorDelta, TextHash};
 
 const ACCEPTED: u16 = 1;
 const PREPARED: u16 = 2;
@@ -22,6 +22,7 @@ const FINISHED: u16 = 5;
 const WITHDRAWN: u16 = 6;
 const CANCEL_ASKED: u16 = 7;
 const READER_ADDED: u16 = 8;
+const REPEATED: u16 = 9;
 
 /// A decoded control record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum TurnRecord {
     Accepted(Accepted),
     /// The intent to dispatch: from here on the prompt may have left.
     Prepared(Prepared),
+    /// The intent to send the prompt once more, under the same ids.
+    Repeated,
     /// The box has it.
     Dispatched(Dispatched),
     /// Stands behind the events that this poll gave.
@@ -67,6 +70,9 @@ pub struct Accepted {
     /// BLAKE3 of the request's body.
     #[serde(with = "hex_text")]
     pub body_digest: [u8; 32],
+    /// BLAKE3 of the prompt's text, if the adapter knows a prompt again by that.
+    #[serde(default, with = "optional_text_hash", skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextHash>,
 }
 
 /// The box's session is open and everything that `find` needs is here.
@@ -129,6 +135,7 @@ impl TurnRecord {
         let (kind, json) = match self {
             Self::Accepted(record) => (ACCEPTED, to_json(record)),
             Self::Prepared(record) => (PREPARED, to_json(record)),
+            Self::Repeated => (REPEATED, Vec::new()),
             Self::Dispatched(record) => (DISPATCHED, to_json(record)),
             Self::Polled(delta) => (POLLED, to_json(delta)),
             Self::Finished(record) => (FINISHED, to_json(record)),
@@ -153,6 +160,7 @@ impl TurnRecord {
             DISPATCHED => serde_json::from_slice(bytes).map(Self::Dispatched),
             POLLED => serde_json::from_slice(bytes).map(Self::Polled),
             FINISHED => serde_json::from_slice(bytes).map(Self::Finished),
+            REPEATED => Ok(Self::Repeated),
             WITHDRAWN => Ok(Self::Withdrawn),
             CANCEL_ASKED => {
                 serde_json::from_slice(bytes).map(|s: Stopped| Self::CancelAsked(s.execution))
@@ -259,6 +267,28 @@ mod hash_text {
     }
 }
 
+/// Optional hashes of texts.
+mod optional_text_hash {
+    use super::{TextHash, hex_text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        hash: &Option<TextHash>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match hash {
+            Some(hash) => hex_text::serialize(&hash.to_bytes(), s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<TextHash>, D::Error> {
+        hex_text::deserialize(d).map(TextHash::from_bytes).map(Some)
+    }
+}
+
 /// Optional credential hashes.
 mod optional_hash_text {
     use super::{CredentialHash, hash_text};
@@ -301,12 +331,14 @@ mod tests {
             turn: None,
             starter: Some(CredentialHash::from_bytes([3; 32])),
             body_digest: [9; 32],
+            text: Some(TextHash::of("hi")),
         };
-        let bare = Accepted { client_session: None, starter: None, ..accepted.clone() };
+        let bare = Accepted { client_session: None, starter: None, text: None, ..accepted.clone() };
         let records = [
             TurnRecord::Accepted(accepted),
             TurnRecord::Accepted(bare),
             TurnRecord::Prepared(Prepared { at_ms: 1, session: None, notes: "{\"a\":1}".into() }),
+            TurnRecord::Repeated,
             TurnRecord::Dispatched(Dispatched {
                 at_ms: 1,
                 session: session("ses_1"),

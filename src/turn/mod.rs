@@ -22,6 +22,9 @@ use crate::limits;
 pub struct Deadlines {
     /// Accepted and not dispatched, or dispatched and never seen at work.
     pub start: Duration,
+    /// How long an unanswered prompt is looked for before it may be sent again, if the box tells
+    /// repeats.
+    pub redispatch: Duration,
     /// No sensible answer from the box.
     pub unreachable: Duration,
     /// The box refuses the credential, or there is none after a restart.
@@ -38,6 +41,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             start: limits::START_DEADLINE,
+            redispatch: limits::REDISPATCH_GRACE,
             unreachable: limits::UNREACHABLE_DEADLINE,
             unauthorized: limits::UNAUTHORIZED_DEADLINE,
             quiet: None,

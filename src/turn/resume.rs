@@ -52,6 +52,8 @@ pub struct Unfinished {
     pub cursor: PollCursor,
     /// Whether a stop was asked for.
     pub cancel_asked: bool,
+    /// Whether the prompt was sent a second time.
+    pub repeated: bool,
     /// The number of its first event.
     pub from: Seq,
 }
@@ -65,6 +67,7 @@ impl History {
                 self.unfinished = Some(Unfinished::new(accepted, next_seq));
             }
             TurnRecord::Prepared(prepared) => self.on_turn(|turn| turn.prepared = Some(prepared)),
+            TurnRecord::Repeated => self.on_turn(|turn| turn.repeated = true),
             TurnRecord::Dispatched(dispatched) => {
                 self.on_turn(|turn| turn.dispatched = Some(dispatched));
             }
@@ -110,12 +113,13 @@ impl Unfinished {
             dispatched: None,
             cursor: PollCursor::default(),
             cancel_asked: false,
+            repeated: false,
             from,
         }
     }
 
     fn finish(self, finished: Finished, last: Seq) -> FinishedTurn {
-        let Self { accepted, dispatched, from, prepared: _, cursor: _, cancel_asked: _ } = self;
+        let Self { accepted, dispatched, from, .. } = self;
         FinishedTurn { accepted, dispatched, finished, from, last }
     }
 
@@ -127,6 +131,7 @@ impl Unfinished {
             box_session,
             execution: self.accepted.execution.clone(),
             turn: self.accepted.turn.clone(),
+            text: self.accepted.text,
         }
     }
 
@@ -155,7 +160,8 @@ impl Unfinished {
             (Some(prepared), None) => (Stage::Prepared, ago(prepared.at_ms)),
             (None, None) => (Stage::Accepted, accepted_ago),
         };
-        ResumePoint { stage, accepted_ago, stage_ago, cancel_asked: self.cancel_asked }
+        let (cancel_asked, repeated) = (self.cancel_asked, self.repeated);
+        ResumePoint { stage, accepted_ago, stage_ago, cancel_asked, repeated }
     }
 }
 
@@ -174,6 +180,7 @@ mod tests {
             turn: None,
             starter: None,
             body_digest: [0; 32],
+            text: None,
         })
     }
 

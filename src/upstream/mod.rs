@@ -7,7 +7,7 @@
 //!
 //! # What every adapter promises
 //! - `prepare` leaves no prompt at the box; run twice, it does no harm.
-//! - `dispatch` sends the prompt at most once. [`Dispatch::NotSent`] is said only if no byte of
+//! - `dispatch` sends the prompt at most once a call. [`Dispatch::NotSent`] is said only if no byte of
 //!   the request can have left; whatever else went wrong is [`Dispatch::Unanswered`].
 //! - `poll` is repeatable: with the same cursor and an unchanged box it gives the same events.
 //!   A [`PageStep`]'s events and its [`CursorDelta`] belong together in one append.
@@ -46,6 +46,33 @@ pub struct TurnIds {
     pub execution: ExecutionId,
     /// The client's turn id, if it gave one.
     pub turn: Option<TurnId>,
+    /// The prompt's text as a hash, if the adapter knows a prompt again by that.
+    pub text: Option<TextHash>,
+}
+
+/// The hash of a prompt's text: enough to know it again among a box's messages, and all of it that
+/// the log may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextHash([u8; 32]);
+
+impl TextHash {
+    /// The hash (BLAKE3) of `text`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    /// A hash that was kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash, to be kept.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 /// A turn's request body and end-to-end headers, as the client sent them. Never in the log.
@@ -124,16 +151,32 @@ pub enum Dispatch {
     Refused(Refusal),
     /// It left, and no clear answer came: look for it before anything else.
     Unanswered(Error),
+    /// The box has taken it without saying where: look for it, and never send it again.
+    Unnamed(Error),
 }
 
 /// The box's word that it has the prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// The session that the box assigned.
     pub session: SessionId,
     /// The execution id that the box assigned, if it did.
     pub execution: Option<ExecutionId>,
-    /// Frames read on the dispatch stream, with their own data.
+    /// Frames read on the dispatch stream that open the turn, with their own data.
+    pub frames: Vec<Event>,
+    /// The end of a turn that was over before its stream could be dropped.
+    pub ended: Option<Ended>,
+}
+
+/// How a very short turn ended, as its dispatch stream told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The box's own verdict.
+    pub ending: Ending,
+    /// What the agent said, as far as the stream told.
+    pub answer: Answer,
+    /// The box's own closing frames, each name once: they stand in the close-out in the place of
+    /// ours.
     pub frames: Vec<Event>,
 }
 
@@ -143,7 +186,28 @@ pub enum Found {
     /// It did.
     Arrived(Accepted),
     /// No trace of it so far.
-    Absent,
+    Absent(Boot),
+}
+
+/// Whether the box has been started anew since the turn was prepared: then it may have run the
+/// prompt and forgotten it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// It surely has not.
+    Same,
+    /// It has.
+    Changed,
+    /// It does not tell.
+    Unknown,
+}
+
+/// Whether a prompt that went unanswered, and is not found, may be sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redispatch {
+    /// The box would run it twice.
+    Never,
+    /// The same ids are the same turn to the box as long as it has not been started anew.
+    Deduped,
 }
 
 /// How much of the box one poll reads.
@@ -249,11 +313,15 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Which kind.
     fn kind(&self) -> BoxKind;
 
-    /// Whether `body` holds a prompt that this box can take; asked before anything is logged.
+    /// Whether an unanswered prompt may be sent again.
+    fn redispatch(&self) -> Redispatch;
+
+    /// Whether `body` holds a prompt that this box can take; asked before anything is logged. Gives
+    /// the hash of its text, if `find` will need that.
     ///
     /// # Errors
     /// What is wrong with it, for the client.
-    fn check_prompt(&self, body: &Body) -> Result<(), BadPrompt>;
+    fn check_prompt(&self, body: &Body) -> Result<Option<TextHash>, BadPrompt>;
 
     /// Opens or looks up the box's session, and reads what `find` will need.
     async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare;

@@ -6,7 +6,7 @@ use afterbay::mode::{Outcome, Phase};
 use afterbay::turn::Deadlines;
 use afterbay::turn::machine::{Action, Failure, Input, Machine, ResumePoint, Seen, Stage};
 use afterbay::turn::verdict::{Code, Verdict, Withdrawal};
-use afterbay::upstream::{Activity, Ending};
+use afterbay::upstream::{Activity, Boot, Ending, Redispatch};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ type Line = (u64, Input);
 fn deadlines() -> Deadlines {
     Deadlines {
         start: secs(60),
+        redispatch: secs(2),
         unreachable: secs(300),
         unauthorized: secs(3600),
         quiet: Some(secs(1000)),
@@ -43,6 +44,7 @@ fn word(action: &Action) -> String {
         Action::Prepare => "prepare".into(),
         Action::Dispatch => "dispatch".into(),
         Action::Find => "find".into(),
+        Action::Redispatch => "dispatch again".into(),
         Action::Poll(_) => "poll".into(),
         Action::CancelAtBox => "stop box".into(),
         Action::Pause { pace, .. } => format!("pause {pace:?}"),
@@ -78,7 +80,7 @@ fn ended(activity: Activity, ending: Ending) -> Input {
 }
 
 fn running() -> Vec<Line> {
-    vec![(0, Input::Prepared), (0, Input::Dispatched)]
+    vec![(0, Input::Prepared), (0, Input::Dispatched(None))]
 }
 
 fn after(more: impl IntoIterator<Item = Line>) -> Vec<Line> {
@@ -86,7 +88,8 @@ fn after(more: impl IntoIterator<Item = Line>) -> Vec<Line> {
 }
 
 fn point(stage: Stage, ago: u64) -> ResumePoint {
-    ResumePoint { stage, accepted_ago: secs(ago), stage_ago: secs(ago), cancel_asked: false }
+    let (accepted_ago, stage_ago) = (secs(ago), secs(ago));
+    ResumePoint { stage, accepted_ago, stage_ago, cancel_asked: false, repeated: false }
 }
 
 #[test]
@@ -202,9 +205,9 @@ fn a_prompt_that_may_have_left_is_looked_for_and_never_sent_again() {
     let lines = [
         (0, Input::Prepared),
         (5, Input::Unanswered),
-        (6, Input::Absent),
+        (6, Input::Absent(Boot::Unknown)),
         (7, Input::Tick),
-        (60, Input::Absent),
+        (60, Input::Absent(Boot::Unknown)),
     ];
     let said = [
         "prepare",
@@ -217,9 +220,96 @@ fn a_prompt_that_may_have_left_is_looked_for_and_never_sent_again() {
     check(&lines, &said);
 }
 
+/// A turn on a box that tells repeats.
+#[track_caller]
+fn check_deduped(lines: &[Line], said: &str) {
+    let start = Instant::now();
+    let mut machine = Machine::new(start, deadlines()).with_redispatch(Redispatch::Deduped);
+    assert_eq!(run(&mut machine, start, lines).join(", "), said);
+}
+
+#[test]
+fn a_prompt_that_is_not_found_is_sent_once_more_after_a_grace_to_a_box_that_tells_repeats() {
+    let absent = |at| (at, Input::Absent(Boot::Same));
+    let sent = [(0, Input::Prepared), (5, Input::Unanswered), absent(6), (6, Input::Tick)];
+    let so_far = "prepare, dispatch, find, pause Active, find, dispatch again";
+    for (answer, then) in [
+        (Input::Dispatched(None), "poll, pause Quiet"),
+        (Input::Unanswered, "find, pause Active"),
+        (Input::Refused, "pause Active, pause Active"),
+        (Input::NotSent, "pause Failing, pause Active"),
+        (Input::Failed(Failure::Later(None)), "pause Failing, pause Active"),
+    ] {
+        let next = if answer == Input::Dispatched(None) {
+            (9, seen(Activity::Busy, true))
+        } else {
+            absent(9)
+        };
+        let lines: Vec<_> = sent.iter().cloned().chain([absent(7), (8, answer), next]).collect();
+        check_deduped(&lines, &format!("{so_far}, {then}"));
+    }
+}
+
+#[test]
+fn a_prompt_is_not_sent_again_to_a_box_that_may_have_been_started_anew() {
+    let sent = [(0, Input::Prepared), (5, Input::Unanswered)];
+    let refused = (6, Input::Failed(Failure::Unreachable));
+    let changed = (6, Input::Absent(Boot::Changed));
+    let unknown = |at| (at, Input::Absent(Boot::Unknown));
+    let same = |at| (at, Input::Absent(Boot::Same));
+    for (lines, said) in [
+        (vec![refused.clone(), unknown(9), unknown(60)], "DISPATCH_UNCONFIRMED"),
+        (vec![changed.clone(), unknown(9), unknown(60)], "BOX_LOST"),
+        (vec![changed, same(9), same(60)], "BOX_LOST"),
+    ] {
+        let lines: Vec<_> = sent.iter().cloned().chain(lines).collect();
+        let start = Instant::now();
+        let mut machine = Machine::new(start, deadlines()).with_redispatch(Redispatch::Deduped);
+        let words = run(&mut machine, start, &lines);
+        assert!(!words.contains(&"dispatch again".to_owned()), "{words:?}");
+        assert_eq!(words.last(), Some(&format!("finish failed {said}")));
+    }
+    // A box that says that it is the same has not been started anew, whatever call failed.
+    let lines: Vec<_> = sent.iter().cloned().chain([refused, same(9)]).collect();
+    check_deduped(&lines, "prepare, dispatch, find, pause Failing, dispatch again");
+}
+
+#[test]
+fn a_prompt_that_the_box_has_taken_without_saying_where_is_only_looked_for() {
+    let absent = |at| (at, Input::Absent(Boot::Same));
+    let lines = [(0, Input::Prepared), (5, Input::Unnamed), absent(9), absent(59), absent(60)];
+    let looks = "prepare, dispatch, find, pause Active, pause Active";
+    check_deduped(&lines, &format!("{looks}, finish failed DISPATCH_UNCONFIRMED"));
+}
+
+#[test]
+fn after_a_restart_a_prompt_is_sent_again_only_with_its_body_and_only_once() {
+    let absent = |at| (at, Input::Absent(Boot::Same));
+    let lines = [absent(3), (4, Input::BodyArrived), absent(5)];
+    for (repeated, said) in [
+        (false, ["find", "pause Active", "find", "dispatch again"]),
+        (true, ["find", "pause Active", "find", "pause Active"]),
+    ] {
+        let start = Instant::now();
+        let point = ResumePoint { repeated, ..point(Stage::Prepared, 1) };
+        let machine = Machine::resumed(start, deadlines(), &point);
+        let mut machine = machine.with_redispatch(Redispatch::Deduped);
+        assert_eq!(machine.wants_body(), !repeated);
+        assert_eq!(run(&mut machine, start, &lines), said);
+    }
+}
+
+#[test]
+fn the_end_that_a_dispatch_stream_told_stands_if_the_box_has_forgotten_the_session() {
+    let gone = || seen(Activity::Gone, false);
+    let told = Input::Dispatched(Some(Ending::Completed));
+    let lines = [(0, Input::Prepared), (0, told), (1, gone()), (1, gone())];
+    check(&lines, &["prepare", "dispatch", "poll", "poll", "finish completed none"]);
+}
+
 #[test]
 fn a_prompt_that_was_found_runs_on() {
-    let lines = [(0, Input::Prepared), (5, Input::Unanswered), (6, Input::Dispatched)];
+    let lines = [(0, Input::Prepared), (5, Input::Unanswered), (6, Input::Dispatched(None))];
     check(&lines, &["prepare", "dispatch", "find", "poll"]);
 }
 
@@ -232,7 +322,7 @@ fn an_unreachable_box_says_nothing_about_a_prompt_that_is_being_looked_for() {
         (59, unreachable()),
         (200, unreachable()),
         (201, Input::Tick),
-        (202, Input::Dispatched),
+        (202, Input::Dispatched(None)),
     ];
     let said = ["prepare", "dispatch", "find", "pause Failing", "pause Failing", "find", "poll"];
     check(&lines, &said);
@@ -399,7 +489,7 @@ fn a_stop_while_the_dispatch_is_under_way_reaches_the_box_after_it() {
         (0, Input::Prepared),
         (1, Input::Unanswered),
         (2, Input::CancelAsked),
-        (3, Input::Dispatched),
+        (3, Input::Dispatched(None)),
     ];
     check(&lines, &["prepare", "dispatch", "find", "find", "stop box"]);
 }
@@ -449,7 +539,11 @@ fn a_dispatch_whose_acceptance_the_log_refused_is_looked_for_not_repeated() {
 #[test]
 fn a_resumed_turn_goes_on_where_it_was() {
     check_resumed(&point(Stage::Dispatched, 5), &[], &["poll"]);
-    check_resumed(&point(Stage::Prepared, 5), &[(0, Input::Absent)], &["find", "pause Active"]);
+    check_resumed(
+        &point(Stage::Prepared, 5),
+        &[(0, Input::Absent(Boot::Unknown))],
+        &["find", "pause Active"],
+    );
     check_resumed(&point(Stage::Accepted, 5), &[(1, Input::BodyArrived)], &["await", "prepare"]);
 }
 
@@ -461,7 +555,7 @@ fn a_resumed_turn_has_what_remains_of_its_deadlines() {
         &never,
         &["await", "await", "withdraw NEVER_STARTED"],
     );
-    let absent = [(19, Input::Absent), (20, Input::Absent)];
+    let absent = [(19, Input::Absent(Boot::Unknown)), (20, Input::Absent(Boot::Unknown))];
     let said = ["find", "pause Active", "finish failed DISPATCH_UNCONFIRMED"];
     check_resumed(&point(Stage::Prepared, 40), &absent, &said);
 }
@@ -478,7 +572,7 @@ fn a_resumed_turn_whose_time_ran_out_is_looked_at_once() {
     let said = ["poll", "finish failed TURN_DEADLINE and stop box"];
     check_resumed(&point(Stage::Dispatched, 100_000), &unseen, &said);
     let said = ["find", "finish failed DISPATCH_UNCONFIRMED"];
-    check_resumed(&point(Stage::Prepared, 100_000), &[(0, Input::Absent)], &said);
+    check_resumed(&point(Stage::Prepared, 100_000), &[(0, Input::Absent(Boot::Unknown))], &said);
 }
 
 #[test]
@@ -512,7 +606,7 @@ fn a_finished_machine_accepts_nothing_more() {
     assert_eq!(withdrawn, Action::Withdraw(Withdrawal::Refused));
     machine.closed();
     assert_eq!(machine.phase(), Phase::Finished);
-    assert_eq!(machine.step(start, Input::Dispatched), Action::Stop);
+    assert_eq!(machine.step(start, Input::Dispatched(None)), Action::Stop);
     assert_eq!(machine.step(start, Input::CancelAsked), Action::Stop);
 }
 
@@ -556,7 +650,9 @@ fn answers(action: &Action) -> BoxedStrategy<Input> {
             prop_oneof![Just(Input::Prepared), Just(Input::Refused), failed, refused].boxed()
         }
         Action::Dispatch => prop_oneof![
-            Just(Input::Dispatched),
+            Just(Input::Dispatched(None)),
+            Just(Input::Dispatched(Some(Ending::Completed))),
+            Just(Input::Unnamed),
             Just(Input::NotSent),
             Just(Input::Unanswered),
             Just(Input::Refused),
@@ -564,9 +660,25 @@ fn answers(action: &Action) -> BoxedStrategy<Input> {
             refused
         ]
         .boxed(),
-        Action::Find => {
-            prop_oneof![Just(Input::Dispatched), Just(Input::Absent), failed, refused].boxed()
-        }
+        Action::Redispatch => prop_oneof![
+            Just(Input::Dispatched(None)),
+            Just(Input::NotSent),
+            Just(Input::Unanswered),
+            Just(Input::Unnamed),
+            Just(Input::Refused),
+            failed,
+            refused
+        ]
+        .boxed(),
+        Action::Find => prop_oneof![
+            Just(Input::Dispatched(None)),
+            3 => Just(Input::Absent(Boot::Same)),
+            Just(Input::Absent(Boot::Unknown)),
+            Just(Input::Absent(Boot::Changed)),
+            failed,
+            refused
+        ]
+        .boxed(),
         Action::Poll(_) => prop_oneof![8 => polled, 1 => failed, 1 => refused].boxed(),
         Action::CancelAtBox => Just(Input::Tick).boxed(),
         Action::Pause { .. } | Action::Await(_) => prop_oneof![
@@ -590,6 +702,7 @@ proptest! {
     fn any_order_of_events_keeps_the_laws(
         choices in proptest::collection::vec(any::<prop::sample::Index>(), 400),
         steps in proptest::collection::vec(0_u64..2000, 400),
+        redispatch in prop_oneof![Just(Redispatch::Never), Just(Redispatch::Deduped)],
         resumed in prop_oneof![Just(None), Just(Some(Stage::Accepted)), Just(Some(Stage::Prepared)), Just(Some(Stage::Dispatched))],
     ) {
         let start = Instant::now();
@@ -598,6 +711,8 @@ proptest! {
             None => Machine::new(start, deadlines()),
             Some(stage) => Machine::resumed(start, deadlines(), &point(stage, 3)),
         };
+        machine = machine.with_redispatch(redispatch);
+        let (mut repeats, mut last_input) = (0, None);
         let mut may_have_left = matches!(resumed, Some(Stage::Prepared | Stage::Dispatched));
         let mut verdict = None;
         let mut action = machine.begin(now);
@@ -607,6 +722,16 @@ proptest! {
                 Action::Dispatch => {
                     prop_assert!(!may_have_left, "a prompt that may have left is sent again");
                     may_have_left = true;
+                }
+                Action::Redispatch => {
+                    repeats += 1;
+                    prop_assert!(may_have_left && repeats == 1, "sent again and again");
+                    prop_assert_eq!(redispatch, Redispatch::Deduped);
+                    let boot = match last_input {
+                        Some(Input::Absent(boot)) => Some(boot),
+                        _ => None,
+                    };
+                    prop_assert!(matches!(boot, Some(Boot::Same | Boot::Unknown)));
                 }
                 Action::Withdraw(_) => prop_assert!(!may_have_left, "a turn the box may have is withdrawn"),
                 Action::Finish { verdict: given, .. } => {
@@ -634,6 +759,7 @@ proptest! {
                 may_have_left = false;
             }
             now += secs(*step);
+            last_input = Some(input.clone());
             action = machine.step(now, input);
         }
         // Half a million seconds have passed on average: the day's deadline is long over.

@@ -37,7 +37,7 @@ fn who() -> Credential {
 
 fn new_turn() -> TurnIds {
     let execution = ExecutionId::parse("exec_1").expect("an id");
-    TurnIds { client_session: None, box_session: None, execution, turn: None }
+    TurnIds { client_session: None, box_session: None, execution, turn: None, text: None }
 }
 
 fn session_id(id: &str) -> SessionId {

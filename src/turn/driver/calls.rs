@@ -4,7 +4,7 @@ use crate::credential::Credential;
 use crate::metrics::turn::PollResult;
 use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
-use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
+use crate::upstream::{Boot, Depth, Dispatch, Error, Found, Prepare};
 
 use super::{Done, Driver};
 
@@ -38,6 +38,14 @@ impl Driver {
         }
     }
 
+    /// Sends the prompt once more; that it was meant to is durable before.
+    pub(super) async fn redispatch(&mut self) -> Done {
+        match self.intend_again().await {
+            Ok(()) => self.dispatch().await,
+            Err(done) => done,
+        }
+    }
+
     pub(super) async fn dispatch(&mut self) -> Done {
         let (body, prepared) = (self.parts.inside.orders().body, self.parts.prepared.clone());
         let (Some(body), Some(prepared), Some(who)) = (body, prepared, self.who()) else {
@@ -64,6 +72,11 @@ impl Driver {
                 self.parts.metrics.unanswered.inc();
                 Done::Input(Input::Unanswered)
             }
+            Dispatch::Unnamed(error) => {
+                tracing::warn!(%error, "the box took the prompt and does not say where; looking");
+                self.parts.metrics.unanswered.inc();
+                Done::Input(Input::Unnamed)
+            }
         }
     }
 
@@ -77,8 +90,9 @@ impl Driver {
         self.parts.budget.turn().await;
         match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
+            Ok(Found::Absent(boot)) => Done::Input(Input::Absent(boot)),
             // A session that is gone shows no prompt, and never will.
-            Ok(Found::Absent) | Err(Error::Gone) => Done::Input(Input::Absent),
+            Err(Error::Gone) => Done::Input(Input::Absent(Boot::Unknown)),
             Err(error) => self.failure(&error),
         }
     }

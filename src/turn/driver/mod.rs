@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::credential::Credential;
-use crate::event::Seq;
+use crate::event::{Event, Seq};
 use crate::log::Log;
 use crate::metrics::turn::Metrics;
 use crate::upstream::budget::BoxBudget;
@@ -70,6 +70,8 @@ pub struct Driver {
     action: Action,
     /// What the agent had said at the last read.
     answer: Answer,
+    /// The box's own closing frames of a very short turn.
+    closing_frames: Vec<Event>,
     /// How deep the next poll reads, as the schedule says.
     depth: Depth,
     /// What the last read of the messages took, until the schedule knows.
@@ -114,6 +116,7 @@ impl Driver {
             parts,
             action,
             answer: Answer::default(),
+            closing_frames: Vec::new(),
             depth: Depth::Messages,
             messages_took: None,
             refusal: None,
@@ -141,7 +144,7 @@ impl Driver {
                 Done::Input(input) => input,
                 Done::Milestone(milestone) => return milestone,
             };
-            let dispatched = input == Input::Dispatched;
+            let dispatched = matches!(input, Input::Dispatched(_));
             self.action = self.parts.machine.step(Instant::now(), input);
             self.tell_phase();
             if let (true, Some(bound)) = (dispatched, &self.parts.bound) {
@@ -157,7 +160,7 @@ impl Driver {
                 tracing::debug!(%phase, "turn moves");
                 status.phase = phase;
             }
-            status.needs_body = matches!(self.action, Action::Await(_));
+            status.needs_body = self.parts.machine.wants_body();
         });
     }
 
@@ -166,7 +169,7 @@ impl Driver {
         // after a restart, and an append that was handed over is in the log or is not.
         tokio::select! {
             biased;
-            () = stop.cancelled(), if action != Action::Dispatch => {
+            () = stop.cancelled(), if !sends(&action) => {
                 Done::Milestone(Milestone::Stopped)
             }
             done = self.act(action) => done,
@@ -182,6 +185,7 @@ impl Driver {
                 None => self.dispatch().await,
             },
             Action::Find => self.find().await,
+            Action::Redispatch => self.redispatch().await,
             Action::Poll(depth) => self.poll(depth).await,
             Action::CancelAtBox => {
                 self.stop_box().await;
@@ -217,7 +221,7 @@ impl Driver {
         let orders = self.parts.inside.take_orders();
         self.spare = None;
         self.use_box_credential = false;
-        let waits_for_body = matches!(self.action, Action::Await(_));
+        let waits_for_body = self.parts.machine.wants_body();
         match self.ordered_stop() {
             Some(Stop::AtBox) => Done::Input(Input::CancelAsked),
             Some(Stop::TurnOnly) => {
@@ -235,4 +239,9 @@ impl Driver {
         let known = self.parts.machine.is_cancel_asked();
         self.parts.inside.orders().cancel.filter(|_| !known)
     }
+}
+
+/// Whether an action sends the prompt: it must not be dropped half-way.
+const fn sends(action: &Action) -> bool {
+    matches!(action, Action::Dispatch | Action::Redispatch)
 }

@@ -9,7 +9,7 @@ use crate::turn::control::{self, Dispatched, Finished, TurnRecord, wall_ms};
 use crate::turn::handle::Answered;
 use crate::turn::machine::{Input, Seen};
 use crate::turn::verdict::{Verdict, Withdrawal};
-use crate::upstream::{Accepted, Bound, Page, PageStep, Prepared};
+use crate::upstream::{Accepted, Bound, Ended, Page, PageStep, Prepared};
 
 use super::{Done, Driver, Milestone};
 
@@ -46,9 +46,16 @@ impl Driver {
         }
     }
 
+    /// Makes the intent to send the prompt again durable: a process that comes after this one
+    /// never does so a third time.
+    pub(super) async fn intend_again(&mut self) -> Result<(), Done> {
+        let batch = Batch::default().control(TurnRecord::Repeated.encode());
+        self.append(batch).await.map(drop)
+    }
+
     /// Makes it durable that the box has the turn, with the events that open it.
     pub(super) async fn dispatched(&mut self, prepared: Prepared, accepted: Accepted) -> Done {
-        let Accepted { session, execution, frames } = accepted;
+        let Accepted { session, execution, frames, ended } = accepted;
         let ids = self.parts.ids.clone();
         let bound = Bound { ids, prepared, session: session.clone(), execution: execution.clone() };
         let record = Dispatched { at_ms: wall_ms(), session, execution };
@@ -60,7 +67,12 @@ impl Driver {
             Ok(_) => {
                 self.parts.bound = Some(bound);
                 self.authorized();
-                Done::Input(Input::Dispatched)
+                let ending = ended.map(|Ended { ending, answer, frames }| {
+                    self.answer = answer;
+                    self.closing_frames = frames;
+                    ending
+                });
+                Done::Input(Input::Dispatched(ending))
             }
             Err(done) => done,
         }
@@ -101,7 +113,8 @@ impl Driver {
             code: code.map(|code| code.as_str().to_owned()),
         };
         let names = self.names(self.parts.bound.as_ref());
-        let frames = close_out::frames(&names, verdict, &self.answer);
+        let told = std::mem::take(&mut self.closing_frames);
+        let frames = close_out::frames(&names, verdict, &self.answer, told);
         let batch = frames.into_iter().fold(Batch::default(), Batch::event);
         let batch = batch.control(TurnRecord::Finished(record).encode());
         match self.append(batch).await {

@@ -15,6 +15,8 @@ pub enum Action {
     Dispatch,
     /// Look for the prompt.
     Find,
+    /// Send the prompt once more, under the same ids.
+    Redispatch,
     /// Read what is new.
     Poll(Depth),
     /// Ask the box to stop, then go on with a poll, whatever it says.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::upstream::{Activity, Ending};
+use crate::upstream::{Activity, Boot, Ending};
 
 /// What the driver saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,14 +11,17 @@ pub enum Input {
     Tick,
     /// The box's session is open and the intent to dispatch is durable.
     Prepared,
-    /// The box has the turn, and that is durable: dispatched, or found after all.
-    Dispatched,
+    /// The box has the turn, and that is durable: dispatched, or found after all. With the
+    /// box's verdict, if the turn was so short that its dispatch stream told it.
+    Dispatched(Option<Ending>),
     /// The connection for the dispatch failed before a byte had left.
     NotSent,
     /// The prompt left and no clear answer came.
     Unanswered,
+    /// The prompt left, and the box has it without having said where.
+    Unnamed,
     /// The box was searched and does not show the prompt.
-    Absent,
+    Absent(Boot),
     /// The box said no before it took the turn.
     Refused,
     /// A call gave nothing.

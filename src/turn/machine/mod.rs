@@ -3,7 +3,8 @@
 //! Pure: no I/O, no clock, no rng. The driver does what an [`Action`] says and feeds back what
 //! happened as an [`Input`], with the time. `LIFECYCLE.md` draws the states. The rules that guard
 //! a user's work:
-//! - A prompt is dispatched only from `prepared`, and only once, unless it surely never left.
+//! - A prompt is dispatched only from `prepared`, and only once, unless it surely never left, or
+//!   is not found at a box that tells repeats (`search`).
 //! - A failed call is not "still running", and quiet is not dead: each has a deadline of its own.
 //! - A turn that the box may have ends in one verdict; one that it never took is withdrawn.
 //! - A finished machine accepts nothing more: it answers [`Action::Stop`] for ever.
@@ -12,6 +13,7 @@ mod action;
 mod deadline;
 mod input;
 mod resume_point;
+mod search;
 
 use tokio::time::Instant;
 
@@ -26,6 +28,7 @@ pub use action::Action;
 use deadline::same_deadline;
 pub use input::{Failure, Input, Seen};
 pub use resume_point::{ResumePoint, Stage};
+use search::Search;
 
 /// The state of one turn.
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub struct Machine {
     ending: Option<Ending>,
     /// When the box was last asked to stop.
     stop_sent: Option<Instant>,
+    /// The box's verdict as the dispatch stream told it: stands if nothing more is seen.
+    told_ending: Option<Ending>,
+    /// What is known of a prompt that is looked for.
+    search: Search,
     /// The verdict, while its close-out is not durable yet; a withdrawal likewise.
     closing: Option<Action>,
 }
@@ -71,6 +78,8 @@ impl Machine {
             lingering_since: None,
             ending: None,
             stop_sent: None,
+            told_ending: None,
+            search: Search::new(now),
             closing: None,
         }
     }
@@ -79,7 +88,7 @@ impl Machine {
     /// that jumped cannot extend it.
     #[must_use]
     pub fn resumed(now: Instant, deadlines: Deadlines, point: &ResumePoint) -> Self {
-        let ResumePoint { stage, accepted_ago, stage_ago, cancel_asked } = point;
+        let ResumePoint { stage, accepted_ago, stage_ago, cancel_asked, repeated } = point;
         let turn_ends = now + deadlines.turn.saturating_sub(*accepted_ago);
         let start_ends = now + deadlines.start.saturating_sub(*stage_ago);
         let phase = match stage {
@@ -88,8 +97,9 @@ impl Machine {
             Stage::Dispatched => Phase::Running,
         };
         let cancel_asked = *cancel_asked;
+        let search = Search::resumed(now, *repeated);
         let fresh = Self::new(now, deadlines);
-        Self { phase, turn_ends, start_ends, has_body: false, cancel_asked, ..fresh }
+        Self { phase, turn_ends, start_ends, has_body: false, cancel_asked, search, ..fresh }
     }
 
     /// Where the turn is.
@@ -127,6 +137,9 @@ impl Machine {
         if let Some(closing) = &self.closing {
             return self.closed_or_again(now, &input, closing.clone());
         }
+        if self.phase == Phase::Dispatching && self.search.settled {
+            return self.repeat_answered(now, input);
+        }
         match input {
             Input::Tick => self.next(now),
             Input::BodyArrived => {
@@ -137,13 +150,11 @@ impl Machine {
             Input::CancelAsked => self.cancel(now),
             Input::LogRefused => self.log_refused(now),
             Input::Prepared => self.prepared(now),
-            Input::Dispatched => self.dispatched(now),
+            Input::Dispatched(ending) => self.dispatched(now, ending),
             Input::NotSent => self.not_sent(now),
-            Input::Unanswered => {
-                self.phase = Phase::Resolving;
-                Action::Find
-            }
-            Input::Absent => self.absent(now),
+            Input::Unanswered => self.unanswered(now),
+            Input::Unnamed => self.unnamed(now),
+            Input::Absent(boot) => self.absent(now, boot),
             Input::Refused => self.close(Action::Withdraw(Withdrawal::Refused)),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Polled(seen) => self.polled(now, seen),
@@ -212,8 +223,9 @@ impl Machine {
         self.next(now)
     }
 
-    fn dispatched(&mut self, now: Instant) -> Action {
+    fn dispatched(&mut self, now: Instant, ending: Option<Ending>) -> Action {
         self.failing = None;
+        self.told_ending = ending;
         self.phase = Phase::Running;
         self.start_ends = now + self.deadlines.start;
         self.quiet_since = now;
@@ -228,15 +240,6 @@ impl Machine {
     fn not_sent(&mut self, now: Instant) -> Action {
         self.phase = Phase::Prepared;
         self.failed(now, Failure::Unreachable)
-    }
-
-    /// Never sent again: it may be on its way still, or have run and been forgotten.
-    fn absent(&mut self, now: Instant) -> Action {
-        self.failing = None;
-        if now >= self.start_ends {
-            return self.finish(Code::DispatchUnconfirmed);
-        }
-        self.pause(now, Pace::Active)
     }
 
     fn cancel(&mut self, now: Instant) -> Action {
@@ -271,6 +274,7 @@ impl Machine {
             Some(_) | None => now,
         };
         self.failing = Some((since, failure));
+        self.doubt_the_box(failure);
         // What cannot be seen is neither idle nor lingering: those graces begin again.
         self.unfinished_since = None;
         self.lingering_since = None;
@@ -296,8 +300,9 @@ impl Machine {
             self.start_ends = self.turn_ends;
         }
         let over = matches!(seen.activity, Activity::Idle | Activity::Gone);
-        self.ending.clone_from(&seen.ending);
-        match (&seen.ending, over) {
+        let ending = seen.ending.as_ref().or(self.told_ending.as_ref());
+        self.ending = ending.cloned();
+        match (&self.ending, over) {
             (Some(ending), true) => self.drained(ending.clone()),
             (Some(ending), false) => self.lingering(now, ending.clone()),
             (None, true) => self.unfinished(now, &seen),

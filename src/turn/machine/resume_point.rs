@@ -13,6 +13,8 @@ pub struct ResumePoint {
     pub stage_ago: Duration,
     /// Whether a stop was asked for.
     pub cancel_asked: bool,
+    /// Whether the prompt was sent a second time.
+    pub repeated: bool,
 }
 
 /// How far a turn had got.

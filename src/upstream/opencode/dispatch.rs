@@ -11,7 +11,7 @@ use crate::ids::SessionId;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
 use crate::upstream::reply::{Reply, drop_hop_by_hop};
-use crate::upstream::{Accepted, Body, Dispatch, Error, Found, Prepared, TurnIds};
+use crate::upstream::{Accepted, Body, Boot, Dispatch, Error, Found, Prepared, TurnIds};
 
 /// Under which the execution is known to whoever logs at the box.
 const EXECUTION_HEADER: HeaderName = HeaderName::from_static("x-execution-id");
@@ -88,7 +88,7 @@ fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
 /// status may stand a gateway that lost the answer.
 fn answered(session: SessionId, reply: Reply) -> Dispatch {
     if reply.status == StatusCode::NO_CONTENT {
-        return Dispatch::Accepted(Accepted { session, execution: None, frames: Vec::new() });
+        return Dispatch::Accepted(taken(session));
     }
     if matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         let retry_after = reply.retry_after();
@@ -103,6 +103,11 @@ fn answered(session: SessionId, reply: Reply) -> Dispatch {
     Dispatch::Unanswered(Error::Status(reply.status))
 }
 
+/// The box answers with nothing: the session is known from before, and it has no execution ids.
+const fn taken(session: SessionId) -> Accepted {
+    Accepted { session, execution: None, frames: Vec::new(), ended: None }
+}
+
 pub(super) async fn find(
     client: &BoxClient,
     who: Option<&Credential>,
@@ -114,8 +119,9 @@ pub(super) async fn find(
     let anchor = transcript::Anchor { id: &notes.message, prompt: &notes.message };
     let found = transcript::read_from(client, who, place, anchor, |_| ()).await?;
     Ok(match found {
-        Some(()) => Found::Arrived(Accepted { session, execution: None, frames: Vec::new() }),
-        None => Found::Absent,
+        Some(()) => Found::Arrived(taken(session)),
+        // This box tells no repeats, so it does not matter which process of it answers.
+        None => Found::Absent(Boot::Unknown),
     })
 }
 

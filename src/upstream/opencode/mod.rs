@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use super::client::BoxClient;
 use super::{
     BadPrompt, Body, Bound, Depth, Dispatch, Error, Found, Page, PollCursor, Prepare, Prepared,
-    TurnIds, Upstream, Vouched,
+    Redispatch, TextHash, TurnIds, Upstream, Vouched,
 };
 use crate::credential::Credential;
 use crate::ids::SessionId;
@@ -55,8 +55,13 @@ impl Upstream for Opencode {
     }
 
     /// The same message id twice puts the prompt's parts in twice.
-    fn check_prompt(&self, body: &Body) -> Result<(), BadPrompt> {
-        prompt::translate(&body.bytes, "msg_").map(drop)
+    fn redispatch(&self) -> Redispatch {
+        Redispatch::Never
+    }
+
+    /// A prompt is known again by its message id, so its text is not needed.
+    fn check_prompt(&self, body: &Body) -> Result<Option<TextHash>, BadPrompt> {
+        prompt::translate(&body.bytes, "msg_").map(|_| None)
     }
 
     async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare {

@@ -27,6 +27,7 @@ async fn dispatched_after(fault: Fault) -> (String, usize) {
         }
         Dispatch::Refused(refusal) => format!("refused {}", refusal.status.as_u16()),
         Dispatch::Unanswered(error) => format!("unanswered {}", error.class()),
+        Dispatch::Unnamed(error) => format!("unnamed {}", error.class()),
     };
     let session = prepared.session.clone().expect("prepared");
     let found = adapter.find(Some(&who()), &ids, &prepared).await.expect("the box answers");
@@ -248,7 +249,7 @@ async fn a_prompt_is_found_behind_many_messages_of_others() {
     let ids = new_turn();
     let prepared = prepared(&adapter, &ids).await;
     let session = prepared.session.clone().expect("opened").to_string();
-    assert!(matches!(adapter.find(None, &ids, &prepared).await, Ok(Found::Absent)));
+    assert!(matches!(adapter.find(None, &ids, &prepared).await, Ok(Found::Absent(_))));
     let sent = adapter.dispatch(None, &ids, &prepared, &prompt(r#"{"message":"x"}"#)).await;
     assert!(matches!(sent, Dispatch::Accepted(_)));
     scripted.with(|state| {

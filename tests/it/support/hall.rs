@@ -24,9 +24,9 @@ use afterbay::turn::Deadlines;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
-    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
-    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Refusal, TurnIds, Upstream, View,
-    Vouched,
+    Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
+    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
+    TurnIds, Upstream, View, Vouched,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
@@ -181,9 +181,13 @@ impl Upstream for Script {
         BoxKind::Opencode
     }
 
-    fn check_prompt(&self, body: &Body) -> Result<(), BadPrompt> {
+    fn redispatch(&self) -> Redispatch {
+        Redispatch::Never
+    }
+
+    fn check_prompt(&self, body: &Body) -> Result<Option<TextHash>, BadPrompt> {
         let empty = !body.bytes.windows(9).any(|window| window == b"\"message\"");
-        if empty { Err(BadPrompt("no message".into())) } else { Ok(()) }
+        if empty { Err(BadPrompt("no message".into())) } else { Ok(None) }
     }
 
     async fn prepare(&self, who: Option<&Credential>, _ids: &TurnIds) -> Prepare {
@@ -208,7 +212,7 @@ impl Upstream for Script {
             return Dispatch::Refused(refusal(StatusCode::CONFLICT));
         }
         let (session, execution) = (box_session(), None);
-        Dispatch::Accepted(Accepted { session, execution, frames: Vec::new() })
+        Dispatch::Accepted(Accepted { session, execution, frames: Vec::new(), ended: None })
     }
 
     async fn find(
@@ -217,7 +221,7 @@ impl Upstream for Script {
         _ids: &TurnIds,
         _prepared: &Prepared,
     ) -> Result<Found, Error> {
-        Ok(Found::Absent)
+        Ok(Found::Absent(Boot::Unknown))
     }
 
     async fn poll(

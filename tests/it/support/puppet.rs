@@ -12,9 +12,9 @@ use afterbay::event::Event;
 use afterbay::ids::SessionId;
 use afterbay::mode::BoxKind;
 use afterbay::upstream::{
-    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
-    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Refusal, TurnIds, Upstream, View,
-    Vouched,
+    Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
+    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
+    TurnIds, Upstream, View, Vouched,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -242,7 +242,7 @@ fn refusal(status: StatusCode) -> Refusal {
 }
 
 fn taken(ids: &TurnIds) -> Accepted {
-    Accepted { session: assigned(ids), execution: None, frames: Vec::new() }
+    Accepted { session: assigned(ids), execution: None, frames: Vec::new(), ended: None }
 }
 
 #[async_trait::async_trait]
@@ -251,8 +251,12 @@ impl Upstream for Puppet {
         BoxKind::Opencode
     }
 
-    fn check_prompt(&self, _body: &Body) -> Result<(), BadPrompt> {
-        Ok(())
+    fn redispatch(&self) -> Redispatch {
+        Redispatch::Never
+    }
+
+    fn check_prompt(&self, _body: &Body) -> Result<Option<TextHash>, BadPrompt> {
+        Ok(None)
     }
 
     async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare {
@@ -304,7 +308,7 @@ impl Upstream for Puppet {
     ) -> Result<Found, Error> {
         self.enter(Call::Find, who).await?;
         let arrived = self.arrivals(ids.execution.as_str()) > 0;
-        Ok(if arrived { Found::Arrived(taken(ids)) } else { Found::Absent })
+        Ok(if arrived { Found::Arrived(taken(ids)) } else { Found::Absent(Boot::Unknown) })
     }
 
     async fn poll(
