@@ -672,7 +672,8 @@ fn answers(action: &Action) -> BoxedStrategy<Input> {
         .boxed(),
         Action::Find => prop_oneof![
             Just(Input::Dispatched(None)),
-            3 => Just(Input::Absent(Boot::Same)),
+            Just(Input::Absent(Boot::Same)),
+            Just(Input::Absent(Boot::Same)),
             Just(Input::Absent(Boot::Unknown)),
             Just(Input::Absent(Boot::Changed)),
             failed,
