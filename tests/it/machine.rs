@@ -300,6 +300,16 @@ fn after_a_restart_a_prompt_is_sent_again_only_with_its_body_and_only_once() {
 }
 
 #[test]
+fn an_end_that_was_seen_stands_if_the_box_forgets_the_session_before_the_last_read() {
+    let lines = after([
+        (1, ended(Activity::Idle, Ending::Completed)),
+        (2, seen(Activity::Gone, true)),
+        (3, seen(Activity::Gone, true)),
+    ]);
+    check(&lines, &["prepare", "dispatch", "poll", "poll", "finish completed none", "finish completed none"]);
+}
+
+#[test]
 fn the_end_that_a_dispatch_stream_told_stands_if_the_box_has_forgotten_the_session() {
     let gone = || seen(Activity::Gone, false);
     let told = Input::Dispatched(Some(Ending::Completed));
