@@ -84,6 +84,33 @@ impl FromStr for BoxKind {
     }
 }
 
+/// How much of a turn clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Fidelity {
+    /// The whole trace.
+    #[default]
+    Full,
+    /// What the original poll mode gave: one `result`, after an `error` if it failed.
+    Result,
+}
+
+/// Text that names no fidelity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown fidelity `{0}`; use `full` or `result`")]
+pub struct UnknownFidelity(pub String);
+
+impl FromStr for Fidelity {
+    type Err = UnknownFidelity;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFidelity> {
+        match text {
+            "full" => Ok(Self::Full),
+            "result" => Ok(Self::Result),
+            other => Err(UnknownFidelity(other.to_owned())),
+        }
+    }
+}
+
 /// Where a turn is between its acceptance and its verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -142,6 +169,20 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+/// Text that names no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no outcome is called that")]
+pub struct UnknownOutcome;
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOutcome> {
+        let all = [Self::Completed, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|outcome| outcome.as_str() == text).ok_or(UnknownOutcome)
     }
 }
 

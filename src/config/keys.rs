@@ -18,6 +18,8 @@ pub(super) enum Key {
     Kind,
     /// The box's credential, a secret.
     BoxCredential,
+    /// Where the box tells results.
+    ResultPath,
     /// How turns are run.
     Mode,
     /// The data folder.
@@ -30,6 +32,8 @@ pub(super) enum Key {
     Hosts,
     /// The URL under which clients reach this program.
     PublicUrl,
+    /// Whom the box may vouch for.
+    Readers,
     /// Web pages' origins that may call.
     Origins,
     /// Whether an open door is meant.
@@ -60,6 +64,8 @@ pub(super) enum Key {
     Heartbeat,
     /// Who answers for a session's events.
     SessionBus,
+    /// How much of a turn is told.
+    Fidelity,
     /// What becomes of a turn that nobody reads.
     OnAbandon,
     /// How log lines look.
@@ -141,13 +147,15 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 27] = [
+pub(super) const ROWS: [Row; 30] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
         "what the box is: `opencode`"),
     row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
         "value of the Authorization header that turns are polled with when their own is gone; a secret, hence never a flag"),
+    row(Key::ResultPath, "result-path", "box.result_path", One("PATH"), Told("none"),
+        "where the box tells a turn's result, with `{id}` for the session; asked before its messages, and answered from the log once the box has forgotten"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),
         "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
     row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
@@ -160,6 +168,8 @@ pub(super) const ROWS: [Row; 27] = [
         "further host names under which clients may call; IP addresses, localhost and single labels always may"),
     row(Key::PublicUrl, "public-url", "server.public_url", One("URL"), Told("none"),
         "the URL under which clients reach afterbay, if it is not the bound address"),
+    row(Key::Readers, "readers", "server.readers", One("WHO"), Text(|| "session".to_owned()),
+        "who reads besides the starter: credentials that the box accepts for the `session`, or also, once it has forgotten that, any that the `box` accepts at all"),
     row(Key::Origins, "origins", "server.origins", Many("ORIGIN"), Text(String::new),
         "origins of web pages that may call without an Authorization header"),
     row(Key::Open, "open", "server.open", Switch, Text(|| "false".to_owned()),
@@ -190,6 +200,8 @@ pub(super) const ROWS: [Row; 27] = [
         "a quiet stream gets a comment after this; at least 1s"),
     row(Key::SessionBus, "session-bus", "streams.session_bus", One("WHO"), Text(|| "log".to_owned()),
         "who answers for the events of a session: `log` (all its turns, replayable) or `pass` (the box)"),
+    row(Key::Fidelity, "fidelity", "streams.fidelity", One("FIDELITY"), Text(|| "full".to_owned()),
+        "what clients see of a turn: `full` (all of it) or `result` (one `result`, after an `error` if it failed)"),
     row(Key::OnAbandon, "on-abandon", "streams.on_abandon", One("ACTION"), Text(|| "finish".to_owned()),
         "what becomes of a turn that nobody reads any more: `finish`"),
     row(Key::LogFormat, "log-format", "telemetry.log_format", One("FORMAT"), Text(|| "human".to_owned()),

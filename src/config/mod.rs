@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits;
-use crate::mode::{BoxKind, Mode, UnknownMode};
+use crate::mode::{BoxKind, Mode, UnknownFidelity, UnknownMode};
 pub use environment::Environment;
 pub use flags::Flags;
 use keys::Key;
@@ -96,7 +96,9 @@ fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);
-    Some(Upstream { url: url?, kind: kind?, credential: credential? })
+    let result_path = sources.read_optional(Key::ResultPath, str::parse);
+    let (url, kind, credential) = (url?, kind?, credential?);
+    Some(Upstream { url, kind, credential, result_path: result_path? })
 }
 
 fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {
@@ -162,12 +164,13 @@ fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
 fn read_callers(sources: &mut Sources<'_>) -> Option<Callers> {
     let hosts = sources.read(Key::Hosts, |text| address::list(text, address::host));
     let public_url = sources.read_optional(Key::PublicUrl, address::plain_url);
+    let readers = sources.read(Key::Readers, str::parse);
     let origins = sources.read(Key::Origins, |text| address::list(text, address::origin));
     let (mut hosts, public_url) = (hosts?, public_url?);
     hosts.extend(public_url.as_ref().and_then(http::Uri::host).map(str::to_ascii_lowercase));
     hosts.sort_unstable();
     hosts.dedup();
-    Some(Callers { hosts, public_url, origins: origins? })
+    Some(Callers { hosts, public_url, readers: readers?, origins: origins? })
 }
 
 fn read_deadlines(sources: &mut Sources<'_>) -> Option<Deadlines> {
@@ -211,7 +214,15 @@ fn read_streams(sources: &mut Sources<'_>) -> Option<Streams> {
         "pass" => Ok(SessionBus::Pass),
         other => Err(format!("`{other}` is neither `log` nor `pass`")),
     });
-    Some(Streams { head_wait: head_wait?, heartbeat: heartbeat?, session_bus: session_bus? })
+    let fidelity = sources.read(Key::Fidelity, |text| {
+        text.parse().map_err(|unknown: UnknownFidelity| unknown.to_string())
+    });
+    Some(Streams {
+        head_wait: head_wait?,
+        heartbeat: heartbeat?,
+        session_bus: session_bus?,
+        fidelity: fidelity?,
+    })
 }
 
 fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {

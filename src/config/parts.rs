@@ -8,7 +8,9 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::credential::Credential;
-use crate::mode::{BoxKind, Mode};
+use crate::mode::{BoxKind, Fidelity, Mode};
+use crate::session::Vouching;
+use crate::upstream::result_path::ResultPath;
 
 /// Everything, on its way to the parts.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Upstream {
     pub kind: BoxKind,
     /// What turns are polled with when their own credential is gone.
     pub credential: Option<Credential>,
+    /// Where it tells the result of a turn.
+    pub result_path: Option<ResultPath>,
 }
 
 /// Where the program is reached.
@@ -71,6 +75,8 @@ pub struct Callers {
     pub hosts: Vec<String>,
     /// Where clients reach the program, if that is not the bound address.
     pub public_url: Option<Uri>,
+    /// Whom the box may vouch for.
+    pub readers: Vouching,
     /// Origins of web pages, in lower case, as a browser sends them.
     pub origins: Vec<String>,
 }
@@ -121,6 +127,8 @@ pub struct Streams {
     pub heartbeat: Duration,
     /// Who answers for the events of a session.
     pub session_bus: SessionBus,
+    /// How much of a turn is told.
+    pub fidelity: Fidelity,
 }
 
 /// Who answers for the events of a session that we know.

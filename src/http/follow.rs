@@ -186,7 +186,8 @@ fn manner(door: &Door, by: By, lines: DataLines, place: OwnedSemaphorePermit) ->
         By::Replay | By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
-    Manner { heartbeat, retry, lines, leave, _place: place, metrics }
+    let fidelity = settings.fidelity;
+    Manner { heartbeat, retry, lines, fidelity, leave, _place: place, metrics }
 }
 
 fn retry_millis() -> u64 {

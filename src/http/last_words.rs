@@ -5,6 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::mode::Fidelity;
 use crate::session::Answered;
 use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::{self, Names};
@@ -12,7 +13,12 @@ use crate::turn::verdict::Withdrawal;
 
 /// The close-out of a turn that never was, or `None` if the log will speak: the turn runs, or
 /// goes on after a restart.
-pub(crate) fn say(names: &Names, answer: &Answered, lines: DataLines) -> Option<Bytes> {
+pub(crate) fn say(
+    names: &Names,
+    answer: &Answered,
+    lines: DataLines,
+    fidelity: Fidelity,
+) -> Option<Bytes> {
     let (why, message) = match answer {
         Answered::Running | Answered::Stopped => return None,
         Answered::Refused(refusal) => {
@@ -21,7 +27,8 @@ pub(crate) fn say(names: &Names, answer: &Answered, lines: DataLines) -> Option<
         Answered::Withdrawn(why) => (*why, why.explanation().to_owned()),
     };
     let mut out = BytesMut::new();
-    for event in close_out::withdrawn_frames(names, why, &message) {
+    let frames = close_out::withdrawn_frames(names, why, &message);
+    for event in frames.into_iter().filter(|event| close_out::is_told(event, fidelity)) {
         frame::write_unnumbered(&mut out, &event, lines);
     }
     Some(out.freeze())
@@ -42,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_running_turn_has_none() {
-        assert_eq!(say(&names(), &Answered::Running, DataLines::One), None);
+        assert_eq!(say(&names(), &Answered::Running, DataLines::One, Fidelity::Full), None);
     }
 
     #[test]
@@ -52,7 +59,8 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"Bearer canary"),
         };
-        let said = say(&names(), &Answered::Refused(refusal), DataLines::One).expect("last words");
+        let said = say(&names(), &Answered::Refused(refusal), DataLines::One, Fidelity::Full)
+            .expect("last words");
         let expected = "event: error\n\
             data: {\"message\":\"the box refused the turn with 403 Forbidden\",\
             \"code\":\"DISPATCH_REFUSED\"}\n\n\
@@ -69,7 +77,7 @@ mod tests {
     #[test]
     fn a_withdrawn_turn_keeps_its_own_code() {
         let withdrawn = Answered::Withdrawn(Withdrawal::BoxUnreachable);
-        let said = say(&names(), &withdrawn, DataLines::One).expect("last words");
+        let said = say(&names(), &withdrawn, DataLines::One, Fidelity::Full).expect("last words");
         let text = String::from_utf8(said.to_vec()).expect("UTF-8");
         assert_eq!(text.matches("BOX_UNREACHABLE").count(), 2);
         assert!(!text.contains("id:"));

@@ -24,6 +24,7 @@ mod last_words;
 mod leave;
 pub mod passthrough;
 mod query;
+mod remembered;
 mod route;
 mod run_stream;
 mod settings;
@@ -103,13 +104,18 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 /// Lets a request in and says what it asks. No work is done before.
 fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
-    let Settings { mode, session_bus, allowed, .. } = &door.doors.settings;
+    let Settings { mode, session_bus, allowed, result_path, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
     let route = match mode {
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
-        Mode::Sse | Mode::Poll => route::route(&parts.method, path, &query, &parts.headers),
+        Mode::Sse | Mode::Poll => {
+            let at = result_path.as_ref();
+            let result = at.and_then(|at| route::result_route(&parts.method, path, at));
+            let other = || route::route(&parts.method, path, &query, &parts.headers);
+            result.map_or_else(other, Ok)
+        }
     };
     // A page that asks what it may do is told nothing, so it may ask.
     if !matches!(route, Ok(Route::Options(_))) {
@@ -137,6 +143,8 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
             Some(session) => events::session(door, &parts, &session, id).await,
             None => door.pass(parts, body).await,
         },
+        Route::SessionState(id) => remembered::state(door, parts, body, &id).await,
+        Route::SessionResult(id) => remembered::result(door, parts, body, &id).await,
         Route::Abort(id) => abort::post(door, parts, body, id).await,
         Route::Options(_) => Ok(no_content()),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
@@ -151,7 +159,7 @@ const fn label(route: &Route) -> Asked {
         Route::Session(_) => Asked::Session,
         Route::Abort(_) => Asked::Abort,
         Route::Options(_) | Route::WrongMethod(_) => Asked::Other,
-        Route::Pass => Asked::Passed,
+        Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, header};
 use super::query::{Query, decode_segment};
 use crate::ids::{ExecutionId, Id, IdKind, InvalidId, SessionId};
 use crate::limits;
+use crate::upstream::result_path::ResultPath;
 
 /// The header that names an execution, in requests and answers.
 pub(crate) const X_EXECUTION_ID: &str = "x-execution-id";
@@ -27,6 +28,10 @@ pub(crate) enum Route {
     PerhapsReplay(Vec<ExecutionId>),
     /// The events of this session, if it is known, else it is the box's request.
     Session(SessionId),
+    /// The state of this session.
+    SessionState(SessionId),
+    /// The result of a turn of this session.
+    SessionResult(SessionId),
     /// To stop what runs on this session; if nothing does, it is the box's request.
     Abort(SessionId),
     /// What methods a route of ours has.
@@ -68,6 +73,10 @@ pub(crate) fn route(
         ["executions", _, "events"] => Ok(other_method(method, READ_METHODS)),
         ["sessions", id, "events"] if reads => parse_segment(id).map(Route::Session),
         ["sessions", _, "events"] if method == Method::OPTIONS => Ok(Route::Options(READ_METHODS)),
+        // What cannot be an id of ours may be one of the box's.
+        ["sessions", id] if method == Method::GET => {
+            Ok(parse_segment(id).map_or(Route::Pass, Route::SessionState))
+        }
         ["sessions", id, "abort"] if method == Method::POST => parse_segment(id).map(Route::Abort),
         ["sessions", _, "abort"] if method == Method::OPTIONS => Ok(Route::Options(ACT_METHODS)),
         ["events"] if reads && query.get("sessionId").is_some() => {
@@ -76,6 +85,12 @@ pub(crate) fn route(
         _ if reads && wants_events(headers) => Ok(perhaps_replay(rest, headers)),
         _ => Ok(Route::Pass),
     }
+}
+
+/// Whether a GET of `path` asks for the result of a turn.
+pub(crate) fn result_route(method: &Method, path: &str, at: &ResultPath) -> Option<Route> {
+    let id = at.session_in(path).filter(|_| method == Method::GET)?;
+    Some(Route::SessionResult(parse_segment(id).ok()?))
 }
 
 /// Whether `Accept` names an event stream.
@@ -162,6 +177,7 @@ mod tests {
         check("HEAD /agents/executions/e%3A1/events", Route::Replay(execution("e:1")));
         check("GET /agents/sessions/ses_1/events?until=idle", Route::Session(session("ses_1")));
         check("GET /agents/events?sessionId=ses_1", Route::Session(session("ses_1")));
+        check("GET /agents/sessions/ses_1", Route::SessionState(session("ses_1")));
         check("POST /agents/sessions/ses_1/abort", Route::Abort(session("ses_1")));
     }
 
@@ -172,6 +188,16 @@ mod tests {
         }
         check("POST /agents/executions/e/events", Route::WrongMethod(READ_METHODS));
         check("CONNECT example.com:443", without_path(&Method::CONNECT));
+    }
+
+    #[test]
+    fn a_result_is_asked_for_where_the_configuration_says() {
+        let at = "/agents/sessions/{id}/result".parse().expect("a path");
+        let asked = |method, path| result_route(&method, path, &at);
+        let found = Some(Route::SessionResult(session("s-1")));
+        assert_eq!(asked(Method::GET, "/agents/sessions/s-1/result"), found);
+        assert_eq!(asked(Method::POST, "/agents/sessions/s-1/result"), None);
+        assert_eq!(asked(Method::GET, "/agents/sessions/a%20b/result"), None);
     }
 
     #[test]
@@ -195,7 +221,10 @@ mod tests {
             "POST /Agents/run/stream",
             "POST /agents/run",
             "POST /v1/agents/run/stream",
-            "GET /agents/sessions/s",
+            "HEAD /agents/sessions/s",
+            "DELETE /agents/sessions/s",
+            "GET /agents/sessions/a%20b",
+            "GET /agents/sessions/s/",
             "GET /agents/sessions/s/abort",
             "DELETE /agents/sessions/s/events",
             "GET /agents/executions/e/events/more",

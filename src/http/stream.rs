@@ -18,8 +18,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -30,6 +29,7 @@ use crate::event::{Control, Event, Seq};
 use crate::limits;
 use crate::log::{self, Cursor, Logged, Step};
 use crate::metrics::http::{Ended, Metrics};
+use crate::mode::Fidelity;
 use crate::session::Answered;
 use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::Names;
@@ -106,6 +106,7 @@ pub(crate) struct Manner {
     /// `retry:` in milliseconds; POST clients have no use for it.
     pub(crate) retry: Option<u64>,
     pub(crate) lines: DataLines,
+    pub(crate) fidelity: Fidelity,
     pub(crate) leave: Leave,
     /// Held for as long as the stream is open.
     pub(crate) _place: OwnedSemaphorePermit,
@@ -303,7 +304,7 @@ impl EventStream {
     /// The dispatch is answered: from now on the log alone speaks, or nothing ever will.
     fn take_answer(&mut self, answer: Answered) -> Option<Bytes> {
         let (_, names) = self.feed.unanswered.take()?;
-        let said = last_words::say(&names, &answer, self.manner.lines)?;
+        let said = last_words::say(&names, &answer, self.manner.lines, self.manner.fidelity)?;
         self.manner.metrics.refused_late();
         self.held.clear();
         self.state = State::Over(Ended::Refused);

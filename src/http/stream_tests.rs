@@ -56,6 +56,7 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         heartbeat: HEARTBEAT,
         retry,
         lines: DataLines::One,
+        fidelity: Fidelity::Full,
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
         _place: places.try_acquire_owned().expect("a place"),
         metrics,

@@ -85,6 +85,7 @@ impl House {
         let metrics = Metrics::new()?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         let passthrough = Passthrough::new(&upstream.url)?;
+        let result_path = upstream.result_path.clone();
         let boxes = Boxes::default()
             .with(BoxName::default_box(), box_entry(upstream, metrics.upstream.clone())?);
         let opened = open_data(data_dir, metrics.log.clone()).await?;
@@ -96,6 +97,8 @@ impl House {
                 hash_key,
                 deadlines: turn_deadlines(deadlines),
                 intervals: intervals(poll),
+                fidelity: streams.fidelity,
+                vouching: callers.readers,
                 tasks: tasks.clone(),
                 drain: drain.clone(),
                 metrics: metrics.turn.clone(),
@@ -106,7 +109,10 @@ impl House {
         let doors = Doors {
             sessions,
             passthrough,
-            settings: door_settings(mode, callers, streams, grace, bound),
+            settings: http::Settings {
+                result_path,
+                ..door_settings(mode, callers, streams, grace, bound)
+            },
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
@@ -157,7 +163,7 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
 }
 
 fn box_entry(upstream: Upstream, metrics: metrics::upstream::Metrics) -> anyhow::Result<BoxEntry> {
-    let Upstream { url, kind, credential } = upstream;
+    let Upstream { url, kind, credential, result_path: _ } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
     let adapter = match kind {
         BoxKind::Tangle => anyhow::bail!("not built yet"),
@@ -191,8 +197,8 @@ fn door_settings(
     grace: Duration,
     bound: SocketAddr,
 ) -> http::Settings {
-    let Callers { mut hosts, public_url: _, origins } = callers;
-    let Streams { head_wait, heartbeat, session_bus } = streams;
+    let Callers { mut hosts, public_url: _, readers: _, origins } = callers;
+    let Streams { head_wait, heartbeat, session_bus, fidelity } = streams;
     let session_bus = match session_bus {
         SessionBus::Log => http::SessionBus::Log,
         SessionBus::Pass => http::SessionBus::Pass,
@@ -200,5 +206,5 @@ fn door_settings(
     hosts.push(bound.ip().to_string());
     let allowed = Allowed { hosts, origins };
     let usual = http::Settings::default();
-    http::Settings { mode, session_bus, head_wait, heartbeat, allowed, grace, ..usual }
+    http::Settings { mode, session_bus, fidelity, head_wait, heartbeat, allowed, grace, ..usual }
 }

@@ -24,11 +24,11 @@ use crate::credential::CredentialHash;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::log::{Cursor, Log, Tail};
-use crate::mode::Phase;
+use crate::mode::{Outcome, Phase};
 pub use crate::turn::handle::Answered;
 use crate::turn::handle::Handle;
 pub use abort::{Abort, AbortError};
-pub use readers::Denied;
+pub use readers::{Denied, Vouching};
 pub use registry::{Config, Sessions};
 use running::{Running, RunningTurn};
 pub use start::{StartError, Started, TurnRequest};
@@ -83,6 +83,20 @@ struct PastTurn {
     turn: Option<TurnId>,
     from: Seq,
     last: Seq,
+    outcome: Outcome,
+}
+
+/// A turn that is over.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its execution id.
+    pub execution: ExecutionId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The number of its first event.
+    pub from: Seq,
+    /// The number of its last event.
+    pub last: Seq,
 }
 
 /// One turn of a session, running or finished, as a reader sees it.
@@ -147,6 +161,21 @@ impl Session {
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.state().running.turn().map(|turn| turn.handle.status().phase)
+    }
+
+    /// The last turn that is over, or the one of this execution; `None` while one runs, since
+    /// what the box would say of the session is then about that one.
+    #[must_use]
+    pub fn ended(&self, execution: Option<&ExecutionId>) -> Option<Ended> {
+        let state = self.state();
+        if state.running.turn().is_some() {
+            return None;
+        }
+        let mut past = state.past.iter().rev();
+        let turn = past.find(|turn| execution.is_none_or(|id| *id == turn.execution))?;
+        let PastTurn { execution, from, last, outcome, turn: _ } = turn;
+        let execution = execution.clone();
+        Some(Ended { execution, outcome: *outcome, from: *from, last: *last })
     }
 
     /// The turn with this execution id.

@@ -3,7 +3,9 @@
 //! The owner is the credential of the first turn that the box took; only its keyed hash is kept,
 //! so this holds after a restart and when the box is gone. Any other credential is shown to the
 //! box once: if the box accepts it for this session, it becomes a reader, durably. A 404 from the
-//! box is no permission, and neither is silence.
+//! box is no permission (unless an operator says so, [`Vouching::Box`]), and neither is silence.
+
+use std::str::FromStr;
 
 use http::StatusCode;
 
@@ -14,6 +16,29 @@ use crate::upstream::Vouched;
 
 use super::registry::Sessions;
 use super::{Owner, Session};
+
+/// Whose word about a credential, other than the owner's, gives the right to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Vouching {
+    /// The box's, for this session: once it has forgotten the session it vouches for nobody.
+    #[default]
+    Session,
+    /// The box's for the session; and once it has forgotten that, that it accepts the credential
+    /// at all. For boxes whose every credential belongs to one owner.
+    Box,
+}
+
+impl FromStr for Vouching {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "session" => Ok(Self::Session),
+            "box" => Ok(Self::Box),
+            other => Err(format!("`{other}` is neither `session` nor `box`")),
+        }
+    }
+}
 
 /// Why a credential may not read or act. As the box would say it: 401, 403, or its own refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,10 +130,16 @@ impl Sessions {
                 self.remember_denied(session, hash);
                 Err(Denied { status })
             }
-            Ok(Vouched::UnknownSession) => {
-                self.remember_denied(session, hash);
-                Err(forbidden)
-            }
+            Ok(Vouched::UnknownSession) => match self.inner.config.vouching {
+                Vouching::Box => {
+                    self.add_reader(session, hash).await;
+                    Ok(())
+                }
+                Vouching::Session => {
+                    self.remember_denied(session, hash);
+                    Err(forbidden)
+                }
+            },
             Err(error) => {
                 tracing::info!(%error, "the box cannot be asked about a credential");
                 Err(forbidden)
@@ -142,6 +173,7 @@ impl Sessions {
             return handle.adopt(who);
         }
         let box_session = session.state().box_session.clone();
+        let vouching = self.inner.config.vouching;
         let entry = self.boxes().get(&session.box_name).cloned();
         let (Some(entry), Some(id)) = (entry, box_session) else {
             return;
@@ -150,6 +182,7 @@ impl Sessions {
             entry.budget.turn().await;
             match entry.upstream.vouch(&who, &id).await {
                 Ok(Vouched::Yes) => handle.adopt(who),
+                Ok(Vouched::UnknownSession) if vouching == Vouching::Box => handle.adopt(who),
                 Ok(Vouched::No(_) | Vouched::UnknownSession) => {
                     tracing::info!("the box does not accept the credential of a reader");
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::ids::{BoxName, SessionKey};
 use crate::log;
+use crate::mode::Outcome;
 use crate::turn::control::{Accepted, Dispatched, TurnRecord};
 use crate::turn::resume::{FinishedTurn, History};
 
@@ -87,9 +88,11 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
 }
 
 fn past_turn(turn: &FinishedTurn) -> PastTurn {
-    let FinishedTurn { accepted, from, last, dispatched: _, finished: _ } = turn;
+    let FinishedTurn { accepted, from, last, finished, dispatched: _ } = turn;
     let (execution, turn) = (accepted.execution.clone(), accepted.turn.clone());
-    PastTurn { execution, turn, from: *from, last: *last }
+    // A word that this version does not know is at least no success.
+    let outcome = finished.outcome.parse().unwrap_or(Outcome::Failed);
+    PastTurn { execution, turn, from: *from, last: *last, outcome }
 }
 
 fn claim_executions(

@@ -15,12 +15,14 @@ use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
 use crate::limits;
 use crate::log::{self, Health, Store};
 use crate::metrics;
+use crate::mode::Fidelity;
 use crate::tasks::Tasks;
 use crate::turn::Deadlines;
 use crate::upstream::schedule::Intervals;
 
 use super::boxes::Boxes;
 use super::names::{Execution, Names};
+use super::readers::Vouching;
 use super::recovered::Recovered;
 use super::{Session, TurnRef};
 
@@ -55,6 +57,10 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// How often running turns are polled.
     pub intervals: Intervals,
+    /// How much of a turn is told.
+    pub fidelity: Fidelity,
+    /// Whom the box may vouch for.
+    pub vouching: Vouching,
     /// Who runs the turns.
     pub tasks: Tasks,
     /// Fires when afterbay begins to stop: from then on new turns are refused.

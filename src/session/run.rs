@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
+use crate::event::Seq;
+use crate::mode::Outcome;
 use crate::turn::driver::{Driver, Milestone};
 use crate::turn::handle::{Answered, Handle};
 use crate::upstream::Bound;
@@ -52,8 +54,8 @@ async fn drive(
                 unsent.take();
                 driver.announce(Answered::Running);
             }
-            Milestone::Finished { last } => {
-                file(&session, last);
+            Milestone::Finished { last, outcome } => {
+                file(&session, last, outcome);
                 // A dispatch that was never answered has its verdict in the log, for all to read.
                 return driver.announce(Answered::Running);
             }
@@ -104,10 +106,10 @@ fn release(sessions: &Sessions, session: &Session) {
     }
 }
 
-fn file(session: &Session, last: crate::event::Seq) {
+fn file(session: &Session, last: Seq, outcome: Outcome) {
     let mut state = session.state();
     decide_owner(&mut state);
     if let Some(RunningTurn { execution, turn, from, .. }) = state.running.end() {
-        state.past.push(PastTurn { execution, turn, from, last });
+        state.past.push(PastTurn { execution, turn, from, last, outcome });
     }
 }

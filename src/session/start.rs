@@ -335,6 +335,7 @@ impl Sessions {
             prepared: None,
             bound: None,
             cursor: PollCursor::default(),
+            fidelity: config.fidelity,
             metrics: config.metrics.clone(),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{Event, WireJson};
 use crate::ids::{ExecutionId, SessionId};
-use crate::mode::Outcome;
+use crate::mode::{Fidelity, Outcome};
 use crate::upstream::Answer;
 
 use super::verdict::{Verdict, Withdrawal};
@@ -105,6 +105,15 @@ fn our_frames(names: &Names, verdict: &Verdict, answer: &Answer) -> Vec<Event> {
             let error = ErrorFrame { message: code.explanation(), code: code.as_str() };
             closing(names, status, Some(&error), answer)
         }
+    }
+}
+
+/// Whether clients of this fidelity are told of `event`.
+#[must_use]
+pub fn is_told(event: &Event, fidelity: Fidelity) -> bool {
+    match fidelity {
+        Fidelity::Full => true,
+        Fidelity::Result => event.name == *"error" || event.name == *"result",
     }
 }
 

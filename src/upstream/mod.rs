@@ -20,6 +20,7 @@ pub mod cursor;
 pub mod error;
 pub mod opencode;
 pub mod reply;
+pub mod result_path;
 pub mod schedule;
 
 use std::time::Duration;

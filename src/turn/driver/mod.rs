@@ -21,6 +21,7 @@ use crate::credential::Credential;
 use crate::event::{Event, Seq};
 use crate::log::Log;
 use crate::metrics::turn::Metrics;
+use crate::mode::{Fidelity, Outcome};
 use crate::upstream::budget::BoxBudget;
 use crate::upstream::schedule::Schedule;
 use crate::upstream::{Answer, Bound, Depth, PollCursor, Prepared, Refusal, TurnIds, Upstream};
@@ -58,6 +59,8 @@ pub struct Parts {
     pub bound: Option<Bound>,
     /// How far it was read before a restart.
     pub cursor: PollCursor,
+    /// How much of the turn is told.
+    pub fidelity: Fidelity,
     /// The families of this floor.
     pub metrics: Metrics,
 }
@@ -92,8 +95,10 @@ pub enum Milestone {
     Dispatched(Bound),
     /// The close-out is durable.
     Finished {
-        /// The number of its `done`.
+        /// The number of its last event.
         last: Seq,
+        /// How it ended.
+        outcome: Outcome,
     },
     /// The turn never was; what to tell its starter.
     Withdrawn(Answered),

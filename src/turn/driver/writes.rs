@@ -2,6 +2,7 @@
 //!
 //! Durable: whatever a function here reports back has happened only because its append resolved.
 
+use crate::event::Event;
 use crate::log::{self, Batch};
 use crate::metrics::turn::PollResult;
 use crate::turn::close_out::{self, Names};
@@ -62,7 +63,8 @@ impl Driver {
         let batch = Batch::default().control(TurnRecord::Dispatched(record).encode());
         let opens = frames.iter().any(|frame| frame.name == *"execution.started");
         let opening = (!opens).then(|| close_out::execution_started(&self.names(Some(&bound))));
-        let batch = opening.into_iter().chain(frames).fold(batch, Batch::event);
+        let events = self.as_told(opening.into_iter().chain(frames));
+        let batch = events.fold(batch, Batch::event);
         match self.append(batch).await {
             Ok(_) => {
                 self.parts.bound = Some(bound);
@@ -88,7 +90,7 @@ impl Driver {
         self.parts.metrics.polls(result).inc();
         for PageStep { events, delta } in steps {
             self.parts.metrics.events.inc_by(events.len() as u64);
-            let batch = events.into_iter().fold(Batch::default(), Batch::event);
+            let batch = self.as_told(events).fold(Batch::default(), Batch::event);
             let batch = batch.control(TurnRecord::Polled(delta.clone()).encode());
             if let Err(done) = self.append(batch).await {
                 return done;
@@ -115,7 +117,7 @@ impl Driver {
         let names = self.names(self.parts.bound.as_ref());
         let told = std::mem::take(&mut self.closing_frames);
         let frames = close_out::frames(&names, verdict, &self.answer, told);
-        let batch = frames.into_iter().fold(Batch::default(), Batch::event);
+        let batch = self.as_told(frames).fold(Batch::default(), Batch::event);
         let batch = batch.control(TurnRecord::Finished(record).encode());
         match self.append(batch).await {
             Ok(appended) => {
@@ -125,7 +127,7 @@ impl Driver {
                 self.parts.metrics.verdict(outcome, label).inc();
                 tracing::info!(%outcome, code = label, "turn ends");
                 let last = appended.tail.next_seq.previous();
-                Done::Milestone(Milestone::Finished { last })
+                Done::Milestone(Milestone::Finished { last, outcome })
             }
             Err(done) => done,
         }
@@ -145,6 +147,12 @@ impl Driver {
             (why, _) => Answered::Withdrawn(why),
         };
         Done::Milestone(Milestone::Withdrawn(answered))
+    }
+
+    /// What of these events is told at this fidelity.
+    fn as_told(&self, events: impl IntoIterator<Item = Event>) -> impl Iterator<Item = Event> {
+        let fidelity = self.parts.fidelity;
+        events.into_iter().filter(move |event| close_out::is_told(event, fidelity))
     }
 
     async fn append(&self, batch: Batch) -> Result<log::Appended, Done> {

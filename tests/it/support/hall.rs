@@ -15,10 +15,10 @@ use afterbay::ids::{BoxName, SessionId};
 use afterbay::limits;
 use afterbay::log::{RealDisk, Store};
 use afterbay::metrics::Metrics;
-use afterbay::mode::BoxKind;
+use afterbay::mode::{BoxKind, Fidelity};
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
-use afterbay::session::{self, Sessions};
+use afterbay::session::{self, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
 use afterbay::upstream::budget::ProxyBudget;
@@ -63,6 +63,8 @@ impl Hall {
             hash_key: HashKey::from_bytes([7; 32]),
             deadlines: Deadlines::default(),
             intervals: intervals(),
+            fidelity: Fidelity::default(),
+            vouching: Vouching::default(),
             tasks: tasks.clone(),
             drain: drain.clone(),
             metrics: metrics.turn.clone(),

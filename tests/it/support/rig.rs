@@ -9,9 +9,12 @@ use afterbay::event::Seq;
 use afterbay::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use afterbay::log::{Logged, Sizes, Step, Store};
 use afterbay::metrics::Metrics;
+use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
-use afterbay::session::{Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest};
+use afterbay::session::{
+    Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest, Vouching,
+};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
 use afterbay::upstream::Body;
@@ -79,6 +82,8 @@ impl Rig {
             hash_key: HashKey::from_bytes([7; 32]),
             deadlines: self.deadlines.clone(),
             intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
+            fidelity: Fidelity::default(),
+            vouching: Vouching::default(),
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
             metrics: metrics.turn.clone(),

@@ -7,9 +7,10 @@ use afterbay::ids::BoxName;
 use afterbay::limits;
 use afterbay::log::{RealDisk, Store};
 use afterbay::metrics::Metrics;
+use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
-use afterbay::session::{Config, Sessions};
+use afterbay::session::{Config, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
 use afterbay::upstream::budget::ProxyBudget;
@@ -40,6 +41,8 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
         hash_key: HashKey::from_bytes([7; 32]),
         deadlines: Deadlines::default(),
         intervals: Intervals::default(),
+        fidelity: Fidelity::default(),
+        vouching: Vouching::default(),
         tasks: Tasks::new(),
         drain: CancellationToken::new(),
         metrics: metrics.turn.clone(),
