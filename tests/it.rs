@@ -9,12 +9,14 @@ mod it {
         pub(super) mod hall;
         pub(crate) mod log_bytes;
         pub(crate) mod log_model;
+        pub(super) mod play;
         pub(crate) mod puppet;
         pub(crate) mod rig;
         pub(crate) mod scripted_box;
         pub(super) mod sessions;
     }
 
+    mod answers_from_the_log;
     mod bad_input;
     mod config;
     mod config_of_the_program;

@@ -5,69 +5,10 @@ use std::time::Duration;
 
 use afterbay::http::Settings;
 use afterbay::upstream::Ending;
-use tokio::net::TcpListener;
 
-use super::raw::{Answer, Conn, RawBox, read};
-use super::support::hall::{GOOD, Hall, Verdict};
-
-/// A hall with a raw box behind its pass-through.
-struct Play {
-    hall: Hall,
-    raw_box: RawBox,
-}
-
-const PROMPT: &str = r#"{"message":"hi","sessionId":"ses"}"#;
-
-impl Play {
-    async fn new() -> Self {
-        Self::with(Settings::default()).await
-    }
-
-    /// A head that does not wait for a silent box.
-    async fn impatient() -> Self {
-        Self::with(Settings { head_wait: Duration::from_millis(50), ..Settings::default() }).await
-    }
-
-    async fn with(settings: Settings) -> Self {
-        let raw_box = RawBox::listen().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let hall = Hall::open(listener, &format!("http://{}", raw_box.addr), settings);
-        Self { hall, raw_box }
-    }
-
-    /// Sends a request of its own connection, with the credential that the box accepts.
-    async fn ask(&self, line: &str, fields: &str, body: &str) -> Conn {
-        self.ask_as(GOOD, line, fields, body).await
-    }
-
-    async fn ask_as(&self, who: &str, line: &str, fields: &str, body: &str) -> Conn {
-        let mut client = Conn::open(self.hall.addr).await;
-        let length = body.len();
-        client
-            .send(format!(
-                "{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: {who}\r\n\
-                 {fields}Content-Length: {length}\r\n\r\n{body}"
-            ))
-            .await;
-        client
-    }
-
-    async fn post(&self, fields: &str, body: &str) -> Conn {
-        self.ask("POST /agents/run/stream", fields, body).await
-    }
-
-    async fn get(&self, target: &str, fields: &str) -> Answer {
-        read(self.ask(&format!("GET {target}"), fields, "").await).await
-    }
-
-    /// Runs a turn with two messages to its end.
-    async fn run_turn(&self, fields: &str, body: &str) -> Answer {
-        self.hall.script.says("one");
-        self.hall.script.says("two");
-        self.hall.script.ends(Ending::Completed);
-        read(self.post(fields, body).await).await
-    }
-}
+use super::raw::{Answer, read};
+use super::support::hall::Verdict;
+use super::support::play::{PROMPT, Play};
 
 const TURN: [(Option<u64>, &str); 5] = [
     (Some(1), "execution.started"),

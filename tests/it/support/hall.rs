@@ -15,7 +15,7 @@ use afterbay::ids::{BoxName, SessionId};
 use afterbay::limits;
 use afterbay::log::{RealDisk, Store};
 use afterbay::metrics::Metrics;
-use afterbay::mode::{BoxKind, Fidelity};
+use afterbay::mode::BoxKind;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
 use afterbay::session::{self, Sessions, Vouching};
@@ -63,7 +63,7 @@ impl Hall {
             hash_key: HashKey::from_bytes([7; 32]),
             deadlines: Deadlines::default(),
             intervals: intervals(),
-            fidelity: Fidelity::default(),
+            fidelity: settings.fidelity,
             vouching: Vouching::default(),
             tasks: tasks.clone(),
             drain: drain.clone(),
