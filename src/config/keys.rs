@@ -58,6 +58,10 @@ pub(super) enum Key {
     PollSlow,
     /// Pause between polls while a person is asked.
     PollWaiting,
+    /// Polls per second of one box.
+    PollRate,
+    /// Polls per second in all.
+    PollRateTotal,
     /// Wait for the box's word before the head.
     HeadWait,
     /// Pause before a heartbeat.
@@ -147,7 +151,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 30] = [
+pub(super) const ROWS: [Row; 32] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -194,6 +198,10 @@ pub(super) const ROWS: [Row; 30] = [
         "between two polls in quiet times"),
     row(Key::PollWaiting, "poll-waiting", "poll.waiting", One("DURATION"), Text(|| show(limits::POLL_WAITING)),
         "between two polls while the agent waits for a person"),
+    row(Key::PollRate, "poll-rate", "poll.rate", One("N"), Text(|| limits::POLLS_PER_SECOND_PER_BOX.to_string()),
+        "polls per second of one box, of all its turns together; turns that find no place wait"),
+    row(Key::PollRateTotal, "poll-rate-total", "poll.rate_total", One("N"), Text(|| limits::POLLS_PER_SECOND.to_string()),
+        "polls per second of all boxes together"),
     row(Key::HeadWait, "head-wait", "streams.head_wait", One("DURATION"), Text(|| show(limits::HEAD_WAIT)),
         "how long a new turn's answer waits for the box, so that its refusal is the HTTP status"),
     row(Key::Heartbeat, "heartbeat", "streams.heartbeat", One("DURATION"), Text(|| show(limits::HEARTBEAT)),

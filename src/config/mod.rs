@@ -15,6 +15,7 @@ mod parts;
 mod sources;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -196,7 +197,10 @@ fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
     let fast = sources.read(Key::PollFast, duration::parse);
     let slow = sources.read(Key::PollSlow, duration::parse);
     let waiting = sources.read(Key::PollWaiting, duration::parse);
-    let poll = Poll { fast: fast?, slow: slow?, waiting: waiting? };
+    let rate = sources.read(Key::PollRate, polls_per_second);
+    let rate_total = sources.read(Key::PollRateTotal, polls_per_second);
+    let (rate, rate_total) = (rate?, rate_total?);
+    let poll = Poll { fast: fast?, slow: slow?, waiting: waiting?, rate, rate_total };
     if poll.slow < poll.fast {
         let (fast, slow) = (duration::show(poll.fast), duration::show(poll.slow));
         let what = format!("`poll-slow` ({slow}) is below `poll-fast` ({fast})");
@@ -260,6 +264,10 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` is below {}", duration::show(limits::MIN_HEARTBEAT)));
     }
     Ok(heartbeat)
+}
+
+fn polls_per_second(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of polls per second, 1 or more"))
 }
 
 fn on_abandon(text: &str) -> Result<OnAbandon, String> {

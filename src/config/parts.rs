@@ -2,6 +2,7 @@
 //! configured. Each is handed to its part at start; nobody keeps the whole.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ pub enum OnAbandon {
     Finish,
 }
 
-/// The pauses between two polls of one turn.
+/// The pauses between two polls of one turn, and how many there may be at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poll {
     /// After something changed.
@@ -116,6 +117,10 @@ pub struct Poll {
     pub slow: Duration,
     /// While the agent waits for a person.
     pub waiting: Duration,
+    /// Polls per second of one box.
+    pub rate: NonZeroU32,
+    /// Polls per second of all boxes.
+    pub rate_total: NonZeroU32,
 }
 
 /// How clients are answered.
