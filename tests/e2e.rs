@@ -37,6 +37,7 @@ mod e2e {
     mod kills;
     mod languages;
     mod people;
+    mod simbox;
     mod story;
     mod turns;
 }

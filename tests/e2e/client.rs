@@ -149,8 +149,13 @@ impl Client {
 
     /// Starts the turn and reads, cut by cut, until it has the close-out.
     pub(crate) async fn run(&mut self) {
+        self.run_within(TURN_LIMIT).await;
+    }
+
+    /// As [`Client::run`], for a turn that may take up to `limit`.
+    pub(crate) async fn run_within(&mut self, limit: Duration) {
         let what = format!("{} has its close-out", self.turn.marker);
-        wait::within(TURN_LIMIT, &what, self.run_unbounded()).await;
+        wait::within(limit, &what, self.run_unbounded()).await;
     }
 
     async fn run_unbounded(&mut self) {

@@ -19,6 +19,25 @@ use super::wait;
 /// It opens its log and binds two ports: far below this even while the machine is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// What stands behind the daemon.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Kind {
+    /// A real `opencode` server.
+    #[default]
+    Opencode,
+    /// A box of the sandbox's kind.
+    Tangle,
+}
+
+impl Kind {
+    const fn flags(self) -> [&'static str; 2] {
+        match self {
+            Self::Opencode => ["--kind", "opencode"],
+            Self::Tangle => ["--kind", "tangle"],
+        }
+    }
+}
+
 /// How soon the daemon gives up on a box.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Patience {
@@ -27,26 +46,49 @@ pub(crate) enum Patience {
     Patient,
     /// Soon, for boxes that are gone.
     Hasty,
+    /// As the program is shipped.
+    AsShipped,
 }
 
 impl Patience {
-    fn flags(self) -> [&'static str; 6] {
+    fn flags(self) -> Vec<&'static str> {
         let (start, unreachable, idle) = match self {
             Self::Patient => ("15s", "90s", "15s"),
             Self::Hasty => ("15s", "5s", "4s"),
+            Self::AsShipped => return Vec::new(),
         };
-        ["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
+        vec!["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
     }
 }
 
-/// Polls as fast as a test can use.
-const PACE: [&str; 4] = ["--poll-fast", "50ms", "--poll-slow", "200ms"];
+/// How often the daemon asks the box.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Pace {
+    /// As fast as a test can use.
+    #[default]
+    Quick,
+    /// As the program is shipped.
+    AsShipped,
+}
+
+impl Pace {
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Quick => &["--poll-fast", "50ms", "--poll-slow", "200ms"],
+            Self::AsShipped => &[],
+        }
+    }
+}
 
 /// What the daemon is told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
+    /// What it stands before.
+    pub(crate) kind: Kind,
     /// How soon it gives up on a box.
     pub(crate) patience: Patience,
+    /// How often it asks the box.
+    pub(crate) pace: Pace,
     /// Further flags, as `["--heartbeat", "1s"]`.
     pub(crate) flags: Vec<&'static str>,
     /// Variables.
@@ -135,6 +177,16 @@ impl Daemon {
         fs::read_to_string(self.path("stderr")).expect("read the log lines")
     }
 
+    /// Its process, while it runs.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("the daemon was started").id()
+    }
+
+    /// The folder of its log.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.path("data").join("log")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -155,11 +207,12 @@ impl Daemon {
     }
 
     fn dress(&self, command: &mut Command) {
-        command.args(["serve", "--kind", "opencode", "--box", &self.box_url]);
+        command.args(["serve", "--box", &self.box_url]).args(self.settings.kind.flags());
         command.args(["--listen", &self.clients.to_string()]);
         command.args(["--admin", &self.admin.to_string()]);
         command.arg("--data-dir").arg(self.path("data"));
-        command.args(PACE).args(self.settings.patience.flags()).args(&self.settings.flags);
+        command.args(self.settings.pace.flags()).args(self.settings.patience.flags());
+        command.args(&self.settings.flags);
         command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");
         command.env("RUST_BACKTRACE", "1");
         command.envs(self.settings.environment.iter().map(|(name, value)| (name, value)));

@@ -26,6 +26,11 @@ impl Process {
         Self { child, ended: None }
     }
 
+    /// Its process id; `setpriv` has become the program.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {

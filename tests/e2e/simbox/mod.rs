@@ -1,0 +1,22 @@
+//! Turns on a simulated box of the sandbox's kind, with the daemon as a process of its own: what
+//! takes long (nobody there, silence, outages) and what the routes of a session promise.
+//!
+//! The box counts what reaches it and knows what it showed, so each turn is held against the
+//! box's own account. Times are short here; the same tests run at full length by hand:
+//!
+//! - `AFTERBAY_AWAY=300 cargo test --test e2e nobody_is_connected -- --nocapture`
+//! - `AFTERBAY_QUIET=1800 cargo test --test e2e behind_idle_cutters -- --nocapture`
+//! - `AFTERBAY_OUTAGE=120 cargo test --test e2e refused_connections -- --nocapture`
+
+// The cast.
+mod link;
+mod measure;
+mod set;
+mod shown;
+
+// The scenarios.
+mod away;
+mod fidelity;
+mod outage;
+mod quiet;
+mod sessions;
