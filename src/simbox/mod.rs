@@ -19,10 +19,12 @@ mod faults;
 mod ledger;
 mod listener;
 mod memory;
+mod messages;
 mod routes;
 mod script;
 mod session;
 mod setting;
+mod status;
 mod streams;
 
 use std::fmt;
