@@ -48,6 +48,7 @@ pub(super) async fn serve(
             error = accept(simbox, &listener, &router, &places, &boot) => return Err(error),
         }
         drop(listener);
+        simbox.listener_is_closed();
         // Dropping the wait loses nothing: the listener is gone either way.
         tokio::select! {
             biased;

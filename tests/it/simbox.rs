@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::raw::{Answer, Conn, DEADLINE, read};
 
 mod accounting;
+mod command;
 mod faults;
 mod routes;
 
@@ -110,6 +111,15 @@ impl Stage {
     async fn until_state(&self, execution: &str, state: State) -> Account {
         let what = format!("{execution} is {state:?}");
         self.until(&what, |all| all.turn(execution).is_some_and(|turn| turn.state == state)).await
+    }
+
+    /// Waits until it can be connected to again.
+    async fn back(&self) {
+        let begun = Instant::now();
+        while TcpStream::connect(self.addr).await.is_err() {
+            assert!(begun.elapsed() < DEADLINE, "it comes back");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the box; nothing of it may be left.
