@@ -122,11 +122,11 @@ impl Stage {
         }
     }
 
-    /// Ends the box; nothing of it may be left.
+    /// Ends the box; nothing of it may be left. Its port is free then, so it proves nothing who
+    /// answers there.
     async fn end(self) {
         self.stop.cancel();
         timeout(DEADLINE, self.tasks.wait()).await.expect("an end in time");
-        assert!(TcpStream::connect(self.addr).await.is_err(), "nobody listens any more");
     }
 }
 

@@ -39,6 +39,7 @@ async fn a_reaped_buffer_is_404_and_cuts_its_streams() {
     assert_eq!(stage.run("e", "").await.head.status(), 404);
     stage.until_state("e", State::Succeeded).await;
     assert_eq!(stage.run("e", "").await.head.status(), 404, "what came later is not kept either");
+    assert_eq!(parsed(&stage.run("e", "again").await)["alreadyExisted"], true, "it is known");
     assert_eq!(stage.get("/agents/sessions/s-e").await.head.status(), 200);
     stage.end().await;
 }
