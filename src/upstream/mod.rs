@@ -19,8 +19,10 @@ pub mod client;
 pub mod cursor;
 pub mod error;
 pub mod opencode;
+mod prompt_headers;
 pub mod reply;
 pub mod schedule;
+mod snapshot;
 
 use std::time::Duration;
 
