@@ -23,6 +23,8 @@ mod prompt_headers;
 pub mod reply;
 pub mod schedule;
 mod snapshot;
+pub mod stream;
+pub mod tangle;
 
 use std::time::Duration;
 
