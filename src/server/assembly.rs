@@ -34,6 +34,7 @@ use crate::upstream::budget::ProxyBudget;
 use crate::upstream::client::BoxClient;
 use crate::upstream::opencode::Opencode;
 use crate::upstream::schedule::Intervals;
+use crate::upstream::tangle::{self, Tangle};
 
 /// What the floors are built from.
 #[derive(Debug)]
@@ -169,8 +170,8 @@ fn box_entry(
 ) -> anyhow::Result<BoxEntry> {
     let Upstream { url, kind, credential, result_path: _ } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
-    let adapter = match kind {
-        BoxKind::Tangle => anyhow::bail!("not built yet"),
+    let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
+        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings::default())),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
     let budget = ProxyBudget::new(poll.rate_total).for_box(poll.rate);
