@@ -8,8 +8,9 @@ use super::super::http::Request;
 use super::set::{Set, Settings};
 use super::shown;
 
+/// The box's route for results tells its own code of a failure; its status does not.
 async fn set() -> Set {
-    let flags = vec!["--fidelity", "result"];
+    let flags = vec!["--fidelity", "result", "--result-path", "/agents/sessions/{id}/result"];
     let daemon = daemon::Settings { flags, ..daemon::Settings::default() };
     Set::with(Settings { daemon, ..Settings::default() }).await
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use afterbay::simbox::State;
-use http::StatusCode;
 use serde_json::json;
 
 use super::super::client::{Client, Opened, Turn, WAYS, Way};
@@ -141,14 +140,10 @@ async fn another_turn_on_a_busy_session_is_told_so_and_may_come_later() {
     let (mut first, mut frames) = at_the_gate(&set, Turn::new("turn-1", WAITS)).await;
     let second = Turn { session: first.turn.session.clone(), ..Turn::new("turn-2", "parts=2") };
     let mut second = set.client(second);
-    match second.open(Way::SamePost).await.expect("the daemon answers") {
-        Opened::Status(StatusCode::CONFLICT, body) => {
-            assert_eq!(body["error"]["code"], "TURN_RUNNING", "{body}");
-            assert!(body["currentState"].is_string(), "{body}");
-            assert_eq!(body["success"], false, "{body}");
-        }
-        other => panic!("a session with a running turn: {other:?}"),
-    }
+    let opened = second.open(Way::SamePost).await.expect("the daemon answers");
+    let Opened::Status(status, body) = opened else { panic!("it runs: {opened:?}") };
+    assert_eq!((status.as_u16(), &body["error"]["code"]), (409, &json!("TURN_RUNNING")), "{body}");
+    assert!(body["currentState"].is_string() && body["success"] == false, "{body}");
     assert_eq!(set.simbox.account().totals.dispatches, 1, "the box was not bothered");
     set.simbox.answer_waiting();
     first.read(&mut frames).await;

@@ -29,11 +29,6 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// Puts everything up with a box that asks for no token.
-    pub(crate) async fn start() -> Self {
-        Self::with(Settings::default()).await
-    }
-
     /// Puts everything up.
     pub(crate) async fn with(settings: Settings) -> Self {
         let Settings { tokens, idle_cut, mut daemon } = settings;
