@@ -1,7 +1,7 @@
 //! How often boxes may be polled: one budget for each box, and one for the whole proxy.
 //!
-//! A poll waits for its place in both. It counts by tokio's clock, so tests may stop it. Nothing
-//! is promised about the order among those who wait.
+//! A poll waits for its place in both, behind those who came before it. It counts by tokio's clock,
+//! so tests may stop it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
@@ -18,28 +19,28 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<D
 /// The proxy's budget. Clones share it.
 #[derive(Debug, Clone)]
 pub struct ProxyBudget {
-    all: Arc<Limiter>,
+    all: Arc<Rate>,
 }
 
 /// One box's budget, within the proxy's. Clones share both.
 #[derive(Debug, Clone)]
 pub struct BoxBudget {
-    own: Arc<Limiter>,
-    all: Arc<Limiter>,
+    own: Arc<Rate>,
+    all: Arc<Rate>,
 }
 
 impl ProxyBudget {
     /// A budget of `per_second` polls, [`crate::limits::POLLS_PER_SECOND`] by default.
     #[must_use]
     pub fn new(per_second: NonZeroU32) -> Self {
-        Self { all: Arc::new(limiter(per_second)) }
+        Self { all: Arc::new(Rate::new(per_second)) }
     }
 
     /// A budget of `per_second` polls for one box within this one,
     /// [`crate::limits::POLLS_PER_SECOND_PER_BOX`] by default.
     #[must_use]
     pub fn for_box(&self, per_second: NonZeroU32) -> BoxBudget {
-        BoxBudget { own: Arc::new(limiter(per_second)), all: Arc::clone(&self.all) }
+        BoxBudget { own: Arc::new(Rate::new(per_second)), all: Arc::clone(&self.all) }
     }
 }
 
@@ -48,18 +49,34 @@ impl BoxBudget {
     // Cancel-safe: at worst one place of the box's budget goes unused.
     pub async fn turn(&self) {
         // The box first: whoever waits for a busy box must not hold a place that others could use.
-        place_in(&self.own).await;
-        place_in(&self.all).await;
+        self.own.place().await;
+        self.all.place().await;
     }
 }
 
-fn limiter(per_second: NonZeroU32) -> Limiter {
-    RateLimiter::direct_with_clock(Quota::per_second(per_second), TokioClock(Instant::now()))
+/// A rate, and the queue before it.
+#[derive(Debug)]
+struct Rate {
+    limiter: Limiter,
+    /// One of those who wait looks at the clock, the others wait for it: were all of them to look,
+    /// each place would wake a thousand turns, and the last to come might be served first.
+    head: Semaphore,
 }
 
-async fn place_in(limiter: &Limiter) {
-    while let Err(full) = limiter.check() {
-        tokio::time::sleep(full.wait_time_from(limiter.clock().now())).await;
+impl Rate {
+    fn new(per_second: NonZeroU32) -> Self {
+        let quota = Quota::per_second(per_second);
+        let limiter = RateLimiter::direct_with_clock(quota, TokioClock(Instant::now()));
+        Self { limiter, head: Semaphore::new(1) }
+    }
+
+    // Cancel-safe: whoever leaves the queue makes room for the next.
+    async fn place(&self) {
+        // Never closed; if it were, the order would be lost and nothing else.
+        let _head = self.head.acquire().await;
+        while let Err(full) = self.limiter.check() {
+            tokio::time::sleep(full.wait_time_from(self.limiter.clock().now())).await;
+        }
     }
 }
 
@@ -76,6 +93,12 @@ impl Clock for TokioClock {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+
     use super::*;
 
     const fn n(n: u32) -> NonZeroU32 {
@@ -114,5 +137,30 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(10), budget.turn()).await.is_err());
         let took = time_for(1, &[budget]).await;
         assert!(took <= Duration::from_secs(1), "{took:?}");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_served_in_order_and_a_place_wakes_one_of_them() {
+        let budget = ProxyBudget::new(n(1000)).for_box(n(10));
+        let looks = Arc::new(AtomicUsize::new(0));
+        let mut waiting = JoinSet::new();
+        for number in 0..200 {
+            let (budget, looks) = (budget.clone(), Arc::clone(&looks));
+            waiting.spawn(async move {
+                let mut turn = pin!(budget.turn());
+                let counted = poll_fn(|context| {
+                    looks.fetch_add(1, Ordering::Relaxed);
+                    turn.as_mut().poll(context)
+                });
+                counted.await;
+                number
+            });
+        }
+        let mut served = Vec::new();
+        while let Some(number) = waiting.join_next().await {
+            served.push(number.expect("a place"));
+        }
+        assert_eq!(served, (0..200).collect::<Vec<_>>());
+        let looks = looks.load(Ordering::Relaxed);
+        assert!(looks < 4 * 200, "{looks} looks for 200 places");
     }
 }
