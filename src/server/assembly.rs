@@ -168,10 +168,10 @@ fn box_entry(
     poll: &Poll,
     metrics: metrics::upstream::Metrics,
 ) -> anyhow::Result<BoxEntry> {
-    let Upstream { url, kind, credential, result_path: _ } = upstream;
+    let Upstream { url, kind, credential, lane, result_path } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
-        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings::default())),
+        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
     let budget = ProxyBudget::new(poll.rate_total).for_box(poll.rate);
