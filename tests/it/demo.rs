@@ -117,7 +117,7 @@ async fn it_goes_as_told() {
 
 #[tokio::test]
 async fn it_says_what_differs_and_fails_when_the_box_does_not_cut() {
-    let told = Demo::start(&["--quiet", "4s", "--cut", "30s"]).until(None).await;
+    let told = Demo::start(&["--quiet", "3s", "--cut", "5s"]).until(None).await;
     told.tells(&["It did not go as it should", "- straight: the stream was not cut"]);
     assert_eq!(told.code, Some(1), "{}", told.stdout);
 }
