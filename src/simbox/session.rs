@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::content::Shown;
@@ -150,51 +152,105 @@ impl Session {
     }
 
     /// The status as a poll reads it.
-    pub(super) fn status(&self, now: Instant) -> Value {
-        let mut session =
-            json!({ "id": self.id, "state": "idle", "lastEventAt": self.last_event_at });
-        let Some(Newest { execution, phase, taken_at }) = &self.newest else {
-            return json!({ "session": session });
+    pub(super) fn status(&self, now: Instant) -> Status<'_> {
+        let session = Told { id: &self.id, last_event_at: self.last_event_at, ..Told::default() };
+        let Some(newest) = &self.newest else {
+            return Status { session: Told { state: "idle", ..session }, active_execution: None };
         };
-        let plan = &execution.plan;
-        let past = |since: Instant, span| since.checked_add(span).is_none_or(|end| end <= now);
-        let hidden = plan.idle.is_some_and(|span| !past(*taken_at, span));
-        let state = match phase {
-            Phase::Never => None,
-            Phase::Queued | Phase::Running | Phase::Waiting { .. } | Phase::Ended { .. }
-                if hidden =>
-            {
-                None
-            }
-            Phase::Queued => Some("queued"),
-            Phase::Running => Some("running"),
-            Phase::Waiting { interaction } => {
-                let what = plan.wait_for.unwrap_or(WaitFor::Question);
-                let asked =
-                    json!({ "id": interaction, "type": what.name(), "question": "May I go on?" });
-                session["outstandingInteractions"] = json!([asked]);
-                Some(what.state())
-            }
-            Phase::Ended { at, .. } if plan.linger.is_some_and(|span| !past(*at, span)) => {
-                Some("running")
-            }
-            Phase::Ended { outcome, .. } => {
-                session["reconnectable"] = false.into();
-                if let Some(code) = outcome.ending.code() {
-                    session["terminalReason"] = code.into();
-                }
-                session["state"] = outcome.ending.state().into();
-                None
-            }
+        let active = newest.active(now);
+        let (waiting, ended) = match &newest.phase {
+            Phase::Waiting { interaction } => (Some(interaction), None),
+            Phase::Ended { outcome, .. } => (None, Some(outcome)),
+            Phase::Queued | Phase::Running | Phase::Never => (None, None),
         };
-        let Some(state) = state else {
-            return json!({ "session": session });
+        let Some(state) = active else {
+            // A turn that nobody may see yet has not ended either.
+            let ended = ended.filter(|_| !newest.is_hidden(now));
+            let session = Told {
+                state: ended.map_or("idle", |outcome| outcome.ending.state()),
+                reconnectable: ended.map(|_| false),
+                terminal_reason: ended.and_then(|outcome| outcome.ending.code()),
+                ..session
+            };
+            return Status { session, active_execution: None };
         };
-        session["state"] = state.into();
-        session["activeExecutionId"] = execution.id.as_str().into();
-        session["reconnectable"] = true.into();
-        json!({ "session": session, "activeExecution": { "id": execution.id, "status": state } })
+        let id = newest.execution.id.as_str();
+        let what = newest.execution.plan.wait_for.unwrap_or(WaitFor::Question).name();
+        let asked = waiting.map(|id| Asked { id, r#type: what, question: "May I go on?" });
+        let session = Told {
+            state,
+            active_execution_id: Some(id),
+            reconnectable: Some(true),
+            outstanding_interactions: asked.map(|asked| vec![asked]),
+            ..session
+        };
+        Status { session, active_execution: Some(Active { id, status: state }) }
     }
+}
+
+impl Newest {
+    /// Whether the session reads as if the turn had not come yet.
+    fn is_hidden(&self, now: Instant) -> bool {
+        lasts(self.taken_at, self.execution.plan.idle, now)
+    }
+
+    /// The state of the session while the turn reads as active.
+    fn active(&self, now: Instant) -> Option<&'static str> {
+        let plan = &self.execution.plan;
+        let state = match &self.phase {
+            Phase::Never => return None,
+            Phase::Queued => "queued",
+            Phase::Running => "running",
+            Phase::Waiting { .. } => plan.wait_for.unwrap_or(WaitFor::Question).state(),
+            Phase::Ended { at, .. } if lasts(*at, plan.linger, now) => "running",
+            Phase::Ended { .. } => return None,
+        };
+        (!self.is_hidden(now)).then_some(state)
+    }
+}
+
+/// Whether `span` from `since` is not over.
+fn lasts(since: Instant, span: Option<Duration>, now: Instant) -> bool {
+    let end = span.and_then(|span| since.checked_add(span));
+    end.is_some_and(|end| now < end)
+}
+
+/// A status.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status<'a> {
+    session: Told<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_execution: Option<Active<'a>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    id: &'a str,
+    state: &'a str,
+    last_event_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_execution_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnectable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outstanding_interactions: Option<Vec<Asked<'a>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Active<'a> {
+    id: &'a str,
+    status: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Asked<'a> {
+    id: &'a str,
+    r#type: &'a str,
+    question: &'a str,
 }
 
 impl WaitFor {
@@ -219,28 +275,49 @@ impl Ending {
 
 impl Outcome {
     /// The body of the result route.
-    pub(super) fn result(&self) -> Value {
+    pub(super) fn result(&self) -> Finish<'_> {
         let Self { ending, text } = self;
-        let success = *ending == Ending::Success;
-        let mut result =
-            json!({ "success": success, "status": ending.status(), "finalText": &**text });
-        if let Some((code, message)) = ending.code().zip(ending.message()) {
-            result["errorCode"] = code.into();
-            result["error"] = message.into();
+        Finish {
+            success: *ending == Ending::Success,
+            status: ending.status(),
+            final_text: text,
+            error: ending.message(),
+            error_code: ending.code(),
         }
-        result
     }
+}
+
+/// The result of a turn.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Finish<'a> {
+    success: bool,
+    status: &'a str,
+    final_text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    status: &'a str,
+    completed: bool,
+    interrupted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn_id: Option<&'a str>,
 }
 
 impl Message {
     fn write(&self, out: &mut String, plan: &Faults) {
-        let completed = self.status != "running";
-        let mut metadata = json!({
-            "status": self.status, "completed": completed, "interrupted": self.interrupted,
-        });
-        if let Some(turn) = self.turn_id.as_deref().filter(|_| !plan.no_turn_id) {
-            metadata["turnId"] = turn.into();
-        }
+        let metadata = Metadata {
+            status: self.status,
+            completed: self.status != "running",
+            interrupted: self.interrupted,
+            turn_id: self.turn_id.as_deref().filter(|_| !plan.no_turn_id),
+        };
         let fields = json!({ "id": self.id, "role": self.role, "metadata": metadata });
         let fields = fields.to_string();
         if plan.info {
@@ -280,6 +357,8 @@ pub(super) fn list(messages: &[Message], plan: &Faults) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn messages() -> Vec<Message> {
