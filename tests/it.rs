@@ -33,6 +33,7 @@ mod it {
     mod resume;
     mod shortage;
     mod shutdown;
+    mod simbox;
     mod tidy;
     mod turn_races;
     mod turn_storm;

@@ -67,7 +67,7 @@ async fn crash(
     match crash.down.map_or(Ok(Duration::ZERO), |down| Duration::read(&down)) {
         Ok(down) => {
             connection.spare.cancel();
-            simbox.crash(down);
+            simbox.crash_and_wait(down).await;
             done()
         }
         Err(wrong) => BadBody::because(wrong).answer(),

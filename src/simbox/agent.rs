@@ -14,7 +14,8 @@ use super::account::State;
 use super::content::{Author, Change, Shown, changes};
 use super::faults::{Faults, Wait, WaitFor};
 use super::memory::Execution;
-use super::session::{Ending, Finish, Message, Outcome, Phase};
+use super::messages::Message;
+use super::session::{Ending, Finish, Outcome, Phase};
 use crate::event::Event;
 
 /// Runs the agent of `execution` to its end.

@@ -16,7 +16,7 @@ use super::Simbox;
 use super::answers::{self, BadBody, bad, error, json_text, not_found};
 use super::dispatch::{self, Arrival};
 use super::ledger::Poll;
-use super::session::list;
+use super::messages::list;
 use super::{admin, faults::Faults};
 use crate::limits;
 

@@ -168,9 +168,8 @@ impl<'de> Deserialize<'de> for Faults {
 mod tests {
     use std::time::Duration;
 
-    use super::super::faults::{Lose, Mishap, Shape};
-    use super::super::setting::Repeated;
     use super::*;
+    use crate::simbox::{Lose, Mishap, Repeated, Shape};
 
     #[test]
     fn a_prompt_is_words_and_prose() {

@@ -1,20 +1,16 @@
-//! One session: its messages, its newest turn, and how both are told.
+//! One session: its messages, its newest turn, and how each of its turns ended.
 //!
-//! What a poll reads may differ from what is so: a session may read idle for a while after a
-//! prompt, and running for a while after the end. That is decided when it is read; nothing is
-//! timed.
+//! It is what is so; what a poll reads of it may differ for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::content::Shown;
-use super::faults::{Faults, Shape, WaitFor};
 use super::memory::Execution;
+use super::messages::{Message, Part};
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -101,23 +97,6 @@ impl Ending {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) role: &'static str,
-    pub(super) status: &'static str,
-    pub(super) interrupted: bool,
-    pub(super) turn_id: Option<String>,
-    pub(super) parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) id: String,
-    pub(super) json: Arc<str>,
-    pub(super) text: Option<Arc<str>>,
-}
-
 impl Session {
     pub(super) fn new(id: String) -> Self {
         let (messages, outcomes) = (Vec::new(), BTreeMap::new());
@@ -150,127 +129,6 @@ impl Session {
             Phase::Queued | Phase::Running | Phase::Waiting { .. } | Phase::Never => None,
         }
     }
-
-    /// The status as a poll reads it.
-    pub(super) fn status(&self, now: Instant) -> Status<'_> {
-        let session = Told { id: &self.id, last_event_at: self.last_event_at, ..Told::default() };
-        let Some(newest) = &self.newest else {
-            return Status { session: Told { state: "idle", ..session }, active_execution: None };
-        };
-        let active = newest.active(now);
-        let (waiting, ended) = match &newest.phase {
-            Phase::Waiting { interaction } => (Some(interaction), None),
-            Phase::Ended { outcome, .. } => (None, Some(outcome)),
-            Phase::Queued | Phase::Running | Phase::Never => (None, None),
-        };
-        let Some(state) = active else {
-            // A turn that nobody may see yet has not ended either.
-            let ended = ended.filter(|_| !newest.is_hidden(now));
-            let session = Told {
-                state: ended.map_or("idle", |outcome| outcome.ending.state()),
-                reconnectable: ended.map(|_| false),
-                terminal_reason: ended.and_then(|outcome| outcome.ending.code()),
-                ..session
-            };
-            return Status { session, active_execution: None };
-        };
-        let id = newest.execution.id.as_str();
-        let what = newest.execution.plan.wait_for.unwrap_or(WaitFor::Question).name();
-        let asked = waiting.map(|id| Asked { id, r#type: what, question: "May I go on?" });
-        let session = Told {
-            state,
-            active_execution_id: Some(id),
-            reconnectable: Some(true),
-            outstanding_interactions: asked.map(|asked| vec![asked]),
-            ..session
-        };
-        Status { session, active_execution: Some(Active { id, status: state }) }
-    }
-}
-
-impl Newest {
-    /// Whether the session reads as if the turn had not come yet.
-    fn is_hidden(&self, now: Instant) -> bool {
-        lasts(self.taken_at, self.execution.plan.idle, now)
-    }
-
-    /// The state of the session while the turn reads as active.
-    fn active(&self, now: Instant) -> Option<&'static str> {
-        let plan = &self.execution.plan;
-        let state = match &self.phase {
-            Phase::Never => return None,
-            Phase::Queued => "queued",
-            Phase::Running => "running",
-            Phase::Waiting { .. } => plan.wait_for.unwrap_or(WaitFor::Question).state(),
-            Phase::Ended { at, .. } if lasts(*at, plan.linger, now) => "running",
-            Phase::Ended { .. } => return None,
-        };
-        (!self.is_hidden(now)).then_some(state)
-    }
-}
-
-/// Whether `span` from `since` is not over.
-fn lasts(since: Instant, span: Option<Duration>, now: Instant) -> bool {
-    let end = span.and_then(|span| since.checked_add(span));
-    end.is_some_and(|end| now < end)
-}
-
-/// A status.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Status<'a> {
-    session: Told<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active_execution: Option<Active<'a>>,
-}
-
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Told<'a> {
-    id: &'a str,
-    state: &'a str,
-    last_event_at: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active_execution_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reconnectable: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    terminal_reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outstanding_interactions: Option<Vec<Asked<'a>>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Active<'a> {
-    id: &'a str,
-    status: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Asked<'a> {
-    id: &'a str,
-    r#type: &'a str,
-    question: &'a str,
-}
-
-impl WaitFor {
-    const fn state(self) -> &'static str {
-        match self {
-            Self::Question => "awaiting_question",
-            Self::Approval => "blocked_on_approval",
-            Self::Plan => "awaiting_plan_decision",
-        }
-    }
-}
-
-impl Ending {
-    const fn state(&self) -> &'static str {
-        match self {
-            Self::Success => "idle",
-            Self::Failure(_) => "failed",
-            Self::Aborted => "aborted",
-        }
-    }
 }
 
 impl Outcome {
@@ -298,106 +156,4 @@ pub(super) struct Finish<'a> {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    status: &'a str,
-    completed: bool,
-    interrupted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    turn_id: Option<&'a str>,
-}
-
-impl Message {
-    fn write(&self, out: &mut String, plan: &Faults) {
-        let metadata = Metadata {
-            status: self.status,
-            completed: self.status != "running",
-            interrupted: self.interrupted,
-            turn_id: self.turn_id.as_deref().filter(|_| !plan.no_turn_id),
-        };
-        let fields = json!({ "id": self.id, "role": self.role, "metadata": metadata });
-        let fields = fields.to_string();
-        if plan.info {
-            out.push_str("{\"info\":");
-            out.push_str(&fields);
-        } else {
-            // The parts are the last field: they go before the closing brace.
-            out.push_str(fields.strip_suffix('}').unwrap_or_default());
-        }
-        out.push_str(",\"parts\":[");
-        for (i, part) in self.parts.iter().enumerate() {
-            out.push_str(if i > 0 { "," } else { "" });
-            out.push_str(&part.json);
-        }
-        out.push_str("]}");
-    }
-}
-
-/// The list of messages as a poll reads it; parts are copied as they were written.
-pub(super) fn list(messages: &[Message], plan: &Faults) -> String {
-    let (open, close) = match plan.shape.unwrap_or(Shape::Bare) {
-        Shape::Bare => ("[", "]"),
-        Shape::Messages => ("{\"messages\":[", "]}"),
-        Shape::Data => ("{\"data\":{\"messages\":[", "]}}"),
-    };
-    let parts = messages.iter().flat_map(|message| &message.parts);
-    let room: usize = parts.map(|part| part.json.len() + 1).sum();
-    let mut out = String::with_capacity(room + 512 * (messages.len() + 1));
-    out.push_str(open);
-    for (i, message) in messages.iter().enumerate() {
-        out.push_str(if i > 0 { "," } else { "" });
-        message.write(&mut out, plan);
-    }
-    out.push_str(close);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn messages() -> Vec<Message> {
-        let part = |id: &str| Part {
-            id: id.to_owned(),
-            json: json!({ "id": id, "type": "text", "text": "x" }).to_string().into(),
-            text: Some("x".into()),
-        };
-        let message = |id: &str, role, parts| Message {
-            id: id.to_owned(),
-            role,
-            status: "completed",
-            interrupted: false,
-            turn_id: Some("t".to_owned()),
-            parts,
-        };
-        vec![
-            message("u", "user", vec![part("p1")]),
-            message("a", "assistant", vec![part("p2"), part("p3")]),
-        ]
-    }
-
-    #[track_caller]
-    fn check(words: &str, pointer: &str) -> Value {
-        let plan = Faults::default().with_words_of(words).expect("good words");
-        let json: Value = serde_json::from_str(&list(&messages(), &plan)).expect("JSON");
-        let list = json.pointer(pointer).expect("the list").clone();
-        assert_eq!(list.as_array().map(Vec::len), Some(2), "{words}");
-        assert_eq!(list[1]["parts"][1]["id"], "p3", "{words}");
-        list
-    }
-
-    #[test]
-    fn a_list_of_messages_has_three_shapes_and_two_kinds_of_messages() {
-        assert_eq!(check("", "")[0]["metadata"]["turnId"], "t");
-        assert_eq!(check("shape=messages", "/messages")[1]["role"], "assistant");
-        assert_eq!(check("shape=data", "/data/messages")[1]["id"], "a");
-        let info = check("info no-turn-id", "");
-        assert_eq!(info[0]["info"]["role"], "user");
-        assert_eq!(info[0]["info"]["metadata"].get("turnId"), None);
-    }
 }
