@@ -99,8 +99,8 @@ async fn show(times: Times) -> anyhow::Result<Vec<&'static str>> {
 /// Both turns in one table.
 fn account(direct: &Told, through: &Told) -> anyhow::Result<()> {
     say(format_args!(
-        "\n{:18}{:>6}{:>8}{:>7}{:>9}   {:14}the box",
-        "", "events", "ids", "holes", "doubles", "the answer"
+        "\n{:18}{:>6}{:>7}{:>7}{:>9}   {:10}{:14}the box",
+        "", "events", "ids", "holes", "doubles", "the work", "the answer"
     ))?;
     for (name, told) in [("straight", direct), ("through afterbay", through)] {
         let Told { ended: _, seen, by_box } = told;
@@ -112,11 +112,12 @@ fn account(direct: &Told, through: &Told) -> anyhow::Result<()> {
         let ran = if by_box.runs == 1 { "once" } else { "not once" };
         let finished = if by_box.finished { "finished" } else { "not finished" };
         say(format_args!(
-            "{name:18}{:>6}{:>8}{:>7}{:>9}   {answer:14}ran {ran}, {finished}",
+            "{name:18}{:>6}{:>7}{:>7}{:>9}   {:10}{answer:14}ran {ran}, {finished}",
             seen.events,
             format!("1..{}", seen.last),
             seen.missing,
             seen.doubled,
+            format!("{} of {}", told.parts_seen(), by_box.parts.len()),
         ))?;
     }
     Ok(())

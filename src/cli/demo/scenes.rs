@@ -106,14 +106,14 @@ async fn strike(
 async fn fell_silent(seen: &mut watch::Receiver<Seen>) -> bool {
     loop {
         let changed = tokio::time::timeout(limits::DEMO_SILENCE, seen.changed()).await;
-        let (parts, done) = {
+        let (works, done) = {
             let now = seen.borrow_and_update();
-            (now.parts, now.done)
+            (!now.parts.is_empty(), now.done)
         };
         match changed {
             Ok(Err(_)) => return false,
             Ok(Ok(())) | Err(_) if done > 0 => return false,
-            Err(_) if parts > 0 => return true,
+            Err(_) if works => return true,
             Ok(Ok(())) | Err(_) => {}
         }
     }
@@ -141,13 +141,14 @@ mod tests {
             tokio::pin!(silent);
             let long = limits::DEMO_SILENCE * 3;
             assert!(tokio::time::timeout(long, &mut silent).await.is_err(), "nothing has come yet");
-            tell.send_modify(|seen| seen.parts = 1);
+            let part = |id: &str| (id.to_owned(), serde_json::Value::Null);
+            tell.send_modify(|seen| seen.parts.extend([part("a")]));
             let almost = limits::DEMO_SILENCE - Duration::from_millis(1);
             assert!(
                 tokio::time::timeout(almost, &mut silent).await.is_err(),
                 "not for long enough"
             );
-            tell.send_modify(|seen| seen.parts = 2);
+            tell.send_modify(|seen| seen.parts.extend([part("b")]));
             assert!(silent.await);
         }
         tell.send_modify(|seen| seen.done = 1);

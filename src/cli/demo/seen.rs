@@ -1,19 +1,25 @@
-//! What a client has seen of a turn: how many events, whether their ids follow each other, and
-//! the answer.
+//! What a client has seen of a turn: how many events, whether their ids follow each other, the
+//! parts of the agent's work, and the answer.
 //!
 //! Nothing here knows how the events came.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::sse::parser::Frame;
+
+/// The parts of an agent's work by their ids, each as it was last.
+pub(super) type Parts = BTreeMap<String, Value>;
 
 /// Counts of one client and one turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Events with an id that followed the last one.
     pub(super) events: u64,
-    /// Those of them that showed a part of the agent's work.
-    pub(super) parts: u64,
+    /// The parts that they showed.
+    pub(super) parts: Parts,
     /// The id of the last event; 0 before the first.
     pub(super) last: u64,
     /// Events whose id had been seen already.
@@ -36,19 +42,29 @@ pub(super) struct Seen {
     pub(super) strikes: u32,
 }
 
-/// The result's text, in both forms in which boxes send it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TurnResult {
+/// What counts of a frame's JSON, in both forms in which boxes send it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Told {
     final_text: Option<String>,
-    properties: Option<Box<TurnResult>>,
+    part: Option<Value>,
+    properties: Option<Box<Told>>,
 }
 
-impl TurnResult {
-    fn text(self) -> Option<String> {
-        let Self { final_text, properties } = self;
-        final_text.or_else(|| properties?.text())
+impl Told {
+    /// What `data` says; nothing if it is no JSON.
+    fn by(data: &str) -> Self {
+        let Self { final_text, part, properties } = serde_json::from_str(data).unwrap_or_default();
+        let Self { final_text: inner_text, part: inner_part, properties: _ } =
+            properties.map(|inner| *inner).unwrap_or_default();
+        Self { final_text: final_text.or(inner_text), part: part.or(inner_part), properties: None }
     }
+}
+
+/// A part under its id; `None` if it has none.
+pub(super) fn by_id(part: Value) -> Option<(String, Value)> {
+    let id = part.get("id")?.as_str()?.to_owned();
+    Some((id, part))
 }
 
 impl Seen {
@@ -77,11 +93,8 @@ impl Seen {
         self.last = id;
         self.events += 1;
         match frame.name.as_str() {
-            "message.part.updated" => self.parts += 1,
-            "result" => {
-                let result = serde_json::from_str::<TurnResult>(&frame.data);
-                self.answer = result.ok().and_then(TurnResult::text);
-            }
+            "message.part.updated" => self.parts.extend(Told::by(&frame.data).part.and_then(by_id)),
+            "result" => self.answer = Told::by(&frame.data).final_text,
             "done" => self.done += 1,
             _ => {}
         }
@@ -105,14 +118,16 @@ mod tests {
     fn a_whole_turn_has_neither_holes_nor_doubles() {
         let seen = seen(&[
             ("1", "execution.started", "{}"),
-            ("2", "message.part.updated", "{}"),
-            ("3", "result", r#"{"finalText":"good"}"#),
-            ("4", "done", "{}"),
+            ("2", "message.part.updated", r#"{"part":{"id":"p","text":"g"}}"#),
+            ("3", "message.part.updated", r#"{"part":{"id":"p","text":"good"},"delta":"ood"}"#),
+            ("4", "result", r#"{"finalText":"good"}"#),
+            ("5", "done", "{}"),
         ]);
+        let part = serde_json::json!({ "id": "p", "text": "good" });
         let expected = Seen {
-            events: 4,
-            parts: 1,
-            last: 4,
+            events: 5,
+            parts: Parts::from([("p".to_owned(), part)]),
+            last: 5,
             done: 1,
             answer: Some("good".to_owned()),
             ..Seen::default()
@@ -136,12 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_found_in_both_forms() {
-        for data in [r#"{"finalText":"x"}"#, r#"{"type":"result","properties":{"finalText":"x"}}"#]
-        {
-            assert_eq!(seen(&[("1", "result", data)]).answer.as_deref(), Some("x"), "{data}");
+    fn answers_and_parts_are_found_in_both_forms() {
+        let told = r#"{"finalText":"x","part":{"id":"p"}}"#;
+        for data in [told.to_owned(), format!(r#"{{"type":"any","properties":{told}}}"#)] {
+            let seen = seen(&[("1", "result", &data), ("2", "message.part.updated", &data)]);
+            assert_eq!(seen.answer.as_deref(), Some("x"), "{data}");
+            assert_eq!(seen.parts.keys().collect::<Vec<_>>(), ["p"], "{data}");
         }
-        assert_eq!(seen(&[("1", "result", "{}")]).answer, None);
+        let seen = seen(&[("1", "result", "{}"), ("2", "message.part.updated", "no JSON")]);
+        assert_eq!((seen.answer, seen.parts.len(), seen.events), (None, 0, 2));
     }
 
     #[test]

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::scenes::Times;
+use super::seen::by_id;
 use super::verdict::BoxSays;
 use crate::limits;
-use crate::simbox::{Faults, Simbox, State};
+use crate::simbox::{Faults, Simbox, State, Version};
 use crate::tasks::Tasks;
 
 /// A box that serves, and a folder that goes with it.
@@ -78,8 +80,14 @@ impl Stage {
             runs: turn.runs,
             finished: turn.state == State::Succeeded,
             answer: turn.final_text.text.clone().unwrap_or_default(),
+            parts: turn.versions.iter().filter_map(part).collect(),
         })
     }
+}
+
+/// A version of a part, under its id.
+fn part(version: &Version) -> Option<(String, Value)> {
+    by_id(serde_json::from_str(version.json.text.as_deref()?).ok()?)
 }
 
 impl Drop for Stage {

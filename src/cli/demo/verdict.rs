@@ -3,7 +3,7 @@
 //! Pure. Each difference is one sentence, so that a demo that fails says why.
 
 use super::client::Ended;
-use super::seen::Seen;
+use super::seen::{Parts, Seen};
 
 /// What the box says about a turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct BoxSays {
     pub(super) finished: bool,
     /// The answer, as the box keeps it.
     pub(super) answer: String,
+    /// All parts, as they were at last.
+    pub(super) parts: Parts,
 }
 
 /// One of the two turns.
@@ -25,6 +27,14 @@ pub(super) struct Told {
     pub(super) seen: Seen,
     /// What the box did.
     pub(super) by_box: BoxSays,
+}
+
+impl Told {
+    /// How many parts the client has seen as they were at last.
+    pub(super) fn parts_seen(&self) -> usize {
+        let whole = |(id, part)| self.seen.parts.get(id) == Some(part);
+        self.by_box.parts.iter().filter(|(id, part)| whole((*id, *part))).count()
+    }
 }
 
 /// Whether afterbay was killed and started again before the turn's end.
@@ -47,8 +57,9 @@ pub(super) fn differences(direct: &Told, through: &Told, kill: Kill) -> Vec<&'st
     let Told { ended, seen, by_box } = direct;
     expect(*ended == Ended::Lost, "straight: the client was not turned away, it has its answer");
     expect(seen.cuts > 0, "straight: the stream was not cut");
-    expect(seen.parts > 0, "straight: no part of the work was seen before the cut");
+    expect(!seen.parts.is_empty(), "straight: no part of the work was seen before the cut");
     expect(seen.done == 0 && seen.answer.is_none(), "straight: an answer arrived");
+    expect(seen.parts != by_box.parts, "straight: all of the work was seen");
     expect(by_box.finished, "straight: the box did not finish the turn");
     expect(by_box.runs == 1, "straight: the box did not run the turn exactly once");
     let Told { ended, seen, by_box } = through;
@@ -59,10 +70,7 @@ pub(super) fn differences(direct: &Told, through: &Told, kill: Kill) -> Vec<&'st
     expect(seen.missing == 0, "through afterbay: events are missing");
     expect(seen.doubled == 0, "through afterbay: events came twice");
     expect(seen.unnumbered == 0, "through afterbay: events came without a number");
-    expect(
-        seen.parts > direct.seen.parts,
-        "through afterbay: no more of the work was seen than straight",
-    );
+    expect(seen.parts == by_box.parts, "through afterbay: not all of the work was seen");
     expect(by_box.finished, "through afterbay: the box did not finish the turn");
     expect(by_box.runs == 1, "through afterbay: the box did not run the turn exactly once");
     expect(
@@ -74,21 +82,31 @@ pub(super) fn differences(direct: &Told, through: &Told, kill: Kill) -> Vec<&'st
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
+    fn parts(names: &[&str]) -> Parts {
+        names.iter().map(|name| ((*name).to_owned(), Value::from(*name))).collect()
+    }
+
     fn by_box() -> BoxSays {
-        BoxSays { runs: 1, finished: true, answer: "good".to_owned() }
+        BoxSays { runs: 1, finished: true, answer: "good".to_owned(), parts: parts(&["a", "b"]) }
     }
 
     fn direct() -> Told {
-        let seen = Seen { events: 5, last: 5, parts: 4, cuts: 1, strikes: 3, ..Seen::default() };
+        let seen = Seen { events: 5, last: 5, parts: parts(&["a"]), cuts: 1, ..Seen::default() };
         Told { ended: Ended::Lost, seen, by_box: by_box() }
     }
 
     fn through() -> Told {
-        let answer = Some("good".to_owned());
-        let seen =
-            Seen { events: 9, last: 9, parts: 6, done: 1, answer, refused: 1, ..Seen::default() };
+        let seen = Seen {
+            parts: parts(&["b", "a"]),
+            done: 1,
+            answer: Some("good".to_owned()),
+            refused: 1,
+            ..Seen::default()
+        };
         Told { ended: Ended::Done, seen, by_box: by_box() }
     }
 
@@ -102,10 +120,11 @@ mod tests {
     #[test]
     fn each_thing_that_differs_is_named() {
         type Change = fn(&mut Told);
-        let of_direct: [(Change, &str); 7] = [
+        let of_direct: [(Change, &str); 8] = [
             (|t| t.ended = Ended::Done, "was not turned away"),
             (|t| t.seen.cuts = 0, "was not cut"),
-            (|t| t.seen.parts = 0, "no part"),
+            (|t| t.seen.parts = parts(&[]), "no part"),
+            (|t| t.seen.parts = parts(&["a", "b"]), "all of the work"),
             (|t| t.seen.done = 1, "an answer arrived"),
             (|t| t.seen.answer = Some(String::new()), "an answer arrived"),
             (|t| t.by_box.finished = false, "did not finish"),
@@ -123,7 +142,7 @@ mod tests {
             (|t| t.seen.missing = 1, "are missing"),
             (|t| t.seen.doubled = 1, "came twice"),
             (|t| t.seen.unnumbered = 1, "without a number"),
-            (|t| t.seen.parts = 4, "no more of the work"),
+            (|t| t.seen.parts = parts(&["a"]), "not all of the work"),
             (|t| t.by_box.finished = false, "did not finish"),
             (|t| t.by_box.runs = 0, "exactly once"),
             (|t| t.seen.answer = None, "is not the box's"),
@@ -135,6 +154,14 @@ mod tests {
             check(&differences(&direct(), &through, KILLED), "through afterbay: ", named);
         }
         check(&differences(&direct(), &through(), Kill::TooLate), "through afterbay: ", "killed");
+    }
+
+    #[test]
+    fn only_parts_as_they_were_at_last_count_as_seen() {
+        let mut told = through();
+        assert_eq!(told.parts_seen(), 2);
+        told.seen.parts.insert("a".to_owned(), Value::from("half"));
+        assert_eq!(told.parts_seen(), 1);
     }
 
     #[track_caller]
