@@ -5,7 +5,7 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
