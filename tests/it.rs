@@ -20,6 +20,7 @@ mod it {
     mod config_of_the_program;
     mod connections;
     mod doors;
+    mod kills_around_the_dispatch;
     mod log_crash;
     mod log_damage;
     mod log_faults;

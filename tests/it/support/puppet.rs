@@ -152,6 +152,11 @@ impl Puppet {
         self.state().books.start_anew();
     }
 
+    /// How often the box was started anew.
+    pub(crate) fn starts(&self) -> usize {
+        self.state().books.starts()
+    }
+
     /// Prompts that were on their way arrive.
     pub(crate) fn let_arrive(&self) {
         self.state().books.let_arrive();
@@ -351,7 +356,8 @@ impl Upstream for Puppet {
         let execution = turn.ids.execution.as_str();
         let prompt = state.prompts.get(execution).filter(|_| state.books.knows(execution));
         let Some(prompt) = prompt else {
-            let view = View { activity: Activity::Gone, ..View::default() };
+            let started = cursor.get("at").is_some();
+            let view = View { activity: Activity::Gone, started, ..View::default() };
             return Ok(Page { steps: Vec::new(), view, messages_took: None });
         };
         let at = cursor.get("at").map_or(0, |at| at.parse().expect("own mark"));

@@ -48,7 +48,7 @@ impl Default for Memory {
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) memory: Memory,
-    boots: u64,
+    boots: usize,
     /// The executions that it knows since its last start.
     known: BTreeSet<String>,
     /// Those that ran and are forgotten.
@@ -61,7 +61,7 @@ pub(super) struct Books {
     arrivals: Vec<String>,
     runs: Vec<String>,
     /// With which start of the box each prompt was last looked at or prepared.
-    seen: BTreeMap<String, u64>,
+    seen: BTreeMap<String, usize>,
 }
 
 impl Books {
@@ -113,6 +113,10 @@ impl Books {
         self.boots += 1;
         self.on_the_way.clear();
         self.forgotten.append(&mut self.known);
+    }
+
+    pub(super) fn starts(&self) -> usize {
+        self.boots
     }
 
     pub(super) fn knows(&self, execution: &str) -> bool {
