@@ -31,6 +31,7 @@ mod it {
     mod opencode;
     mod raw;
     mod resume;
+    mod sent_once_more;
     mod shortage;
     mod shutdown;
     mod tidy;

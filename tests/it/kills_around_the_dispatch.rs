@@ -4,7 +4,7 @@
 //!
 //! Whatever happens: nothing runs twice, at most one extra prompt leaves for a lost answer, a turn
 //! that may have run keeps its ids and has one verdict, any other leaves nothing, and the log
-//! opens. A thousand kills, or as many as `AFTERBAY_KILLS` says. `AFTERBAY_SEED` plans one life
+//! opens. Some hundred kills, or as many as `AFTERBAY_KILLS` says. `AFTERBAY_SEED` plans one life
 //! again; the threads of its log are as fast as they are.
 
 mod ledger;
@@ -20,7 +20,7 @@ use ledger::Ledger;
 use life::Life;
 use plan::Plan;
 
-const KILLS: usize = 1_000;
+const KILLS: usize = 500;
 /// Lives that go on at once: most of each is waiting.
 const LANES: usize = 24;
 

@@ -23,8 +23,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Kills that came where they were aimed.
     pub(super) fn kills(&self) -> usize {
-        self.at.values().sum::<usize>() + self.elsewhere + self.after
+        self.at.values().sum()
     }
 
     pub(super) fn reaches_every_point(&self) -> bool {
@@ -53,11 +54,11 @@ impl Ledger {
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lives, at, elsewhere, after, runs, posts, repeats, box_starts, verdicts } = self;
-        writeln!(f, "{} kills in {lives} lives of a turn", self.kills())?;
+        writeln!(f, "{} kills where they were aimed, in {lives} lives of a turn", self.kills())?;
         for (point, count) in at {
             writeln!(f, "  {count:6} at {point:?}")?;
         }
-        writeln!(f, "  {elsewhere:6} where another way was gone, {after} after the verdict")?;
+        writeln!(f, "and {elsewhere} where another way was gone, {after} after the verdict")?;
         writeln!(f, "{posts} prompts left, {repeats} of them once more; {runs} runs")?;
         writeln!(f, "{box_starts} starts of the box")?;
         for (verdict, count) in verdicts {
