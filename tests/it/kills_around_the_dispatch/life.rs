@@ -92,7 +92,10 @@ impl Life {
             self.rig.puppet.let_arrive();
         }
         if stage.box_starts == Some(now) {
-            self.rig.puppet.start_anew();
+            match now {
+                Moment::Before | Moment::AtThePoint => self.rig.puppet.start_anew(),
+                Moment::WhileDead => self.rig.puppet.start_unwatched(),
+            }
         }
     }
 

@@ -106,7 +106,7 @@ impl Plan {
     pub(super) fn from_seed(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let repeats = if rng.random_bool(0.7) { Redispatch::Deduped } else { Redispatch::Never };
-        let memory = Memory { repeats, has_mark: rng.random_bool(0.7) };
+        let memory = Memory { repeats, has_mark: rng.random() };
         let stages: Vec<_> =
             (0..rng.random_range(1..4)).map(|index| Stage::draw(&mut rng, index)).collect();
         let first = stages.first().map_or(Point::AnyOperation, |stage| stage.point);
@@ -128,12 +128,18 @@ impl Stage {
     fn draw(rng: &mut StdRng, index: usize) -> Self {
         let later = |point: &Point| *point > Point::RecordAfterThePrompt;
         let points: Vec<_> = Point::ALL.into_iter().filter(|p| index == 0 || later(p)).collect();
-        let point = *points.choose(rng).expect("some");
-        let most = match (point, rng.random_bool(0.7)) {
+        // The point at which most can go wrong, and the longest way on from there.
+        let searches = rng.random_bool(0.2);
+        let any = *points.choose(rng).expect("some");
+        let point = if searches { Point::RecordAfterASearch } else { any };
+        let most = match (point, rng.random_bool(0.6)) {
             (Point::AnyOperation, _) => 16,
             (_, true) => 2,
             (_, false) => 8,
         };
+        let starts_now = searches && rng.random_bool(0.4);
+        let box_starts =
+            if starts_now { Some(Moment::AtThePoint) } else { Moment::draw(rng, 0.25) };
         let calls = [Call::Prepare, Call::Dispatch, Call::Find, Call::Poll];
         let refused = if rng.random_bool(0.25) { rng.random_range(1..3) } else { 0 };
         Self {
@@ -142,7 +148,7 @@ impl Stage {
             power_is_lost: rng.random(),
             client_returns: index == 0 || rng.random_bool(0.7),
             refused: (0..refused).map(|_| *calls.choose(rng).expect("some")).collect(),
-            box_starts: Moment::draw(rng, 0.25),
+            box_starts,
             late_arrival: Moment::draw(rng, 0.4),
         }
     }

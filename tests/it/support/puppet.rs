@@ -5,6 +5,7 @@
 //! counts which prompts left, arrived and ran, so that a test can tell a lost one from a doubled
 //! one. On request it tells repeats, and it can be started anew, which `memory` keeps.
 
+mod fault;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +20,7 @@ use afterbay::upstream::{
     Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
     TurnIds, Upstream, View, Vouched,
 };
+pub(crate) use fault::Fault;
 use http::{HeaderMap, StatusCode};
 use memory::Books;
 pub(crate) use memory::{Delivery, Memory};
@@ -37,18 +39,6 @@ pub(crate) enum Call {
     Poll,
     Cancel,
     Vouch,
-}
-
-/// How a call that reads fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Connect,
-    NoAnswer,
-    Status,
-    Unauthorized,
-    Gone,
-    Later,
-    Nonsense,
 }
 
 #[derive(Debug)]
@@ -152,6 +142,11 @@ impl Puppet {
         self.state().books.start_anew();
     }
 
+    /// The same while nobody looks.
+    pub(crate) fn start_unwatched(&self) {
+        self.state().books.start_unwatched();
+    }
+
     /// How often the box was started anew.
     pub(crate) fn starts(&self) -> usize {
         self.state().books.starts()
@@ -227,32 +222,6 @@ impl<'a> Stands<'a> {
 impl Drop for Stands<'_> {
     fn drop(&mut self) {
         self.0.standing.send_modify(|standing| *standing.entry(self.1).or_default() -= 1);
-    }
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Connect,
-        Self::NoAnswer,
-        Self::Status,
-        Self::Unauthorized,
-        Self::Gone,
-        Self::Later,
-        Self::Nonsense,
-    ];
-
-    fn error(self) -> Error {
-        match self {
-            Self::Connect => Error::Connect("refused".into()),
-            Self::NoAnswer => Error::NoAnswer("reset".into()),
-            Self::Status => Error::Status(StatusCode::BAD_GATEWAY),
-            Self::Unauthorized => Error::Unauthorized(StatusCode::UNAUTHORIZED),
-            Self::Gone => Error::Gone,
-            Self::Later => {
-                Error::Later { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: None }
-            }
-            Self::Nonsense => Error::Nonsense("html".into()),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a box remembers of its prompts, and the books of the test, which forget nothing.
 //!
 //! A box that is started anew forgets ids and runs; prompts on their way to it are lost with their
-//! connections. Such a start is never silent: either the boot mark tells it, or the next look at
+//! connections. While somebody looks, such a start is never silent: either the boot mark tells it, or the next look at
 //! each prompt finds the box away or its session gone. A box that does neither cannot be told from
 //! one that was never started anew, and nothing is promised before it. Nor is it started anew
 //! between a late arrival and the next thing it hears of that prompt: whoever had just been told
@@ -113,6 +113,13 @@ impl Books {
         self.boots += 1;
         self.on_the_way.clear();
         self.forgotten.append(&mut self.known);
+    }
+
+    /// Started anew while nobody looked: without a mark nothing tells.
+    pub(super) fn start_unwatched(&mut self) {
+        self.start_anew();
+        let boots = self.boots;
+        self.seen.values_mut().for_each(|seen| *seen = boots);
     }
 
     pub(super) fn starts(&self) -> usize {
