@@ -42,7 +42,9 @@ async fn no_kill_around_the_dispatch_runs_a_turn_twice_or_leaves_it_without_a_ve
     let lives = stream::iter(first..).take(count).map(one_life).buffer_unordered(LANES);
     let mut lives = Box::pin(lives);
     let mut all = Ledger::default();
-    while all.kills() < wanted {
+    // A slow machine comes more seldom to the points that have a deadline before them.
+    let misses_some = |all: &Ledger| !all.reaches_every_point() && all.kills() < 4 * wanted;
+    while all.kills() < wanted || misses_some(&all) {
         let Some(one) = lives.next().await else { break };
         all.add(one);
     }

