@@ -23,6 +23,7 @@ mod it {
     mod connections;
     mod demo;
     mod doors;
+    mod kills_around_the_dispatch;
     mod log_crash;
     mod log_damage;
     mod log_faults;
@@ -33,6 +34,7 @@ mod it {
     mod opencode;
     mod raw;
     mod resume;
+    mod sent_once_more;
     mod shortage;
     mod shutdown;
     mod simbox;
