@@ -12,6 +12,7 @@ mod it {
         pub(crate) mod puppet;
         pub(crate) mod rig;
         pub(crate) mod scripted_box;
+        pub(crate) mod scripted_sidecar;
         pub(super) mod sessions;
     }
 
@@ -32,6 +33,7 @@ mod it {
     mod resume;
     mod shortage;
     mod shutdown;
+    mod tangle;
     mod tidy;
     mod turn_races;
     mod turn_storm;
