@@ -5,6 +5,7 @@
 //! - [`Sidecar::says`] puts answers on a [`Route`]: each is given once, the last one for ever.
 //! - [`Sidecar::holds`] sets the messages that the message route gives, with its `limit`.
 //! - [`Sidecar::seen`] tells the requests that arrived, in order.
+//! - [`Sidecar::drops_all`] waits until nobody reads a stream any more.
 //!
 //! A route without an answer says 404, `/health` says that all is well. It shares nothing with the
 //! adapter.
@@ -24,6 +25,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::daemon::LONG;
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +137,24 @@ struct Shared {
     answers: BTreeMap<Route, VecDeque<Canned>>,
     messages: Option<Vec<Value>>,
     seen: Vec<Seen>,
+    /// How many open streams somebody reads.
+    held: watch::Sender<usize>,
+}
+
+/// Counts as one held stream as long as it lives.
+struct Held(watch::Sender<usize>);
+
+impl Held {
+    fn new(held: watch::Sender<usize>) -> Self {
+        held.send_modify(|held| *held += 1);
+        Self(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.send_modify(|held| *held -= 1);
+    }
 }
 
 /// The running server. Dropped, it stops.
@@ -177,6 +200,13 @@ impl Sidecar {
     /// The requests on `route` so far.
     pub(crate) fn seen(&self, route: Route) -> Vec<Seen> {
         self.lock().seen.iter().filter(|seen| seen.route == route).cloned().collect()
+    }
+
+    /// Waits until nobody reads any of the open streams.
+    pub(crate) async fn drops_all(&self) {
+        let mut held = self.lock().held.subscribe();
+        let dropped = timeout(LONG, held.wait_for(|held| *held == 0)).await;
+        drop(dropped.expect("the streams are dropped").expect("the sidecar holds the sender"));
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -233,10 +263,10 @@ async fn answer(
         headers: head.headers,
         body,
     };
-    let canned = {
+    let (canned, held) = {
         let mut shared = shared.lock().expect("no test panics while it holds the state");
         shared.seen.push(seen.clone());
-        shared.next(&seen)
+        (shared.next(&seen), shared.held.clone())
     };
     let Canned { status, headers, body, then } = canned;
     if then == Then::Close {
@@ -246,17 +276,18 @@ async fn answer(
     for (name, value) in headers {
         response = response.header(name, value);
     }
-    let first = stream::iter((!body.is_empty()).then_some(Ok(Frame::data(body))));
+    let first = stream::iter((!body.is_empty()).then_some(Ok::<_, Infallible>(Frame::data(body))));
     let body: Body = if then == Then::Hang {
-        BodyExt::boxed(StreamBody::new(first.chain(stream::pending()).map(sendable)))
+        let held = Held::new(held);
+        let open = first.chain(stream::pending()).map(move |frame| {
+            let _held = &held;
+            frame
+        });
+        BodyExt::boxed(StreamBody::new(open))
     } else {
-        BodyExt::boxed(StreamBody::new(first.map(sendable)))
+        BodyExt::boxed(StreamBody::new(first))
     };
     Ok(response.body(body).expect("a canned answer can be built"))
-}
-
-fn sendable(frame: Result<Frame<Bytes>, Infallible>) -> Result<Frame<Bytes>, Infallible> {
-    frame
 }
 
 fn route(head: &http::request::Parts) -> Route {

@@ -33,6 +33,7 @@ async fn accepted(answer: Canned) -> Accepted {
     let (sent, sidecar) = dispatched(answer).await;
     let Dispatch::Accepted(accepted) = sent else { panic!("not accepted: {sent:?}") };
     assert_eq!(sidecar.seen(Route::Run).len(), 1);
+    sidecar.drops_all().await;
     accepted
 }
 
@@ -203,9 +204,10 @@ async fn a_box_that_has_it_and_does_not_say_where_is_unnamed_after_a_second() {
         (Canned::json(200, &json!({"executionId": "exec_box", "dispatched": true})), false),
     ] {
         let start = Instant::now();
-        let (sent, _sidecar) = dispatched(stream).await;
+        let (sent, sidecar) = dispatched(stream).await;
         assert_eq!(word(&sent), "unnamed no_answer");
         let took = start.elapsed();
+        sidecar.drops_all().await;
         assert_eq!(took >= limits::DISPATCH_SILENCE, waits, "{took:?}");
         assert!(took < 2 * limits::DISPATCH_SILENCE, "{took:?}");
     }

@@ -1,12 +1,13 @@
 //! What is read before a prompt leaves, and what the box vouches for.
 
 use afterbay::upstream::tangle::{Lane, Settings};
-use afterbay::upstream::{Prepare, Upstream, Vouched};
+use afterbay::upstream::{Prepare, TextHash, Upstream, Vouched};
 use serde_json::{Value, json};
 
 use super::super::support::scripted_sidecar::{Canned, Route, Sidecar};
 use super::{
-    ASSIGNED, SECRET, adapter, adapter_with, new_turn, prepared, said, session_id, status, who,
+    ASSIGNED, SECRET, adapter, adapter_with, new_turn, prepared, prompt, said, session_id, status,
+    who,
 };
 
 #[tokio::test]
@@ -146,4 +147,21 @@ async fn a_stop_is_harmless_where_nothing_runs() {
     let seen = sidecar.seen(Route::Abort).pop().expect("asked");
     assert_eq!(seen.path, "/agents/sessions/sess_assigned/abort");
     assert_eq!((seen.body.as_ref(), seen.header("authorization")), (&b"{}"[..], Some(SECRET)));
+}
+
+#[tokio::test]
+async fn a_prompt_is_checked_before_anything_is_sent_and_known_by_its_text() {
+    let sidecar = Sidecar::start().await;
+    let adapter = adapter(&sidecar);
+    for good in [
+        r#"{"message":"build it"}"#,
+        r#"{"parts":[{"type":"text","text":"build it"}],"detach":false}"#,
+    ] {
+        let hash = adapter.check_prompt(&prompt(good));
+        assert_eq!(hash, Ok(Some(TextHash::of("build it"))), "{good}");
+    }
+    for bad in ["", "[]", "{}", r#"{"message":7}"#, r#"{"message":"x","detach":"no"}"#] {
+        assert!(adapter.check_prompt(&prompt(bad)).is_err(), "{bad}");
+    }
+    assert!(sidecar.seen(Route::Run).is_empty() && sidecar.seen(Route::Health).is_empty());
 }
