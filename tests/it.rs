@@ -13,6 +13,7 @@ mod it {
         pub(crate) mod puppet;
         pub(crate) mod rig;
         pub(crate) mod scripted_box;
+        pub(crate) mod scripted_sidecar;
         pub(super) mod sessions;
     }
 
@@ -38,6 +39,7 @@ mod it {
     mod shortage;
     mod shutdown;
     mod simbox;
+    mod tangle;
     mod tidy;
     mod turn_races;
     mod turn_storm;
