@@ -43,7 +43,11 @@ pub(super) const TERMINAL: [&str; 9] = [
 pub(super) const SUCCEEDED: [&str; 2] = ["completed", "success"];
 
 // [assumed] Those that say that it failed.
-pub(super) const FAILED: [&str; 3] = ["failed", "error", "expired"];
+pub(super) const FAILED: [&str; 2] = ["failed", "error"];
+
+// [assumed] The one that says that the box has put the session away; it fails only what was not
+// complete by then.
+pub(super) const EXPIRED: &str = "expired";
 
 // [assumed] Those that say that somebody stopped it; `interrupted` is a reason, not a state.
 pub(super) const STOPPED: [&str; 4] = ["aborted", "cancelled", "canceled", "interrupted"];

@@ -239,7 +239,7 @@ async fn what_became_of_a_prompt_is_told_by_what_can_be_known() {
         (Canned::error(408, "TIMEOUT"), "unanswered status"),
         (Canned::error(429, "RATE").with("retry-after", "7"), "later 429 7"),
         (Canned::error(429, "RATE"), "later 429 -1"),
-        (Canned::html(503), "later 503 -1"),
+        (Canned::html(503), "unanswered status"),
         (Canned::error(503, "AGENT_WARMING_UP").with("retry-after", "3"), "later 503 3"),
         (Canned::error(500, "INTERNAL"), "unanswered status"),
         (Canned::html(502), "unanswered status"),

@@ -58,6 +58,7 @@ async fn a_terminal_state_ends_the_turn_as_it_and_the_last_message_say() {
             format!("{failed} failed: no model"),
         ),
         (json!({"state": "error"}), &unsaid, format!("{failed} error")),
+        (json!({"state": "expired"}), &done, "completed".to_owned()),
         (json!({"state": "expired"}), &unsaid, format!("{failed} expired")),
         (json!({"state": "aborted"}), &unsaid, "cancelled".to_owned()),
         (json!({"state": "cancelled"}), &done, "cancelled".to_owned()),
