@@ -1,6 +1,7 @@
 //! The sidecar's adapter against canned answers: what goes out byte for byte, what each answer to
 //! a prompt means, how a lost one is found, and what a poll makes of every state and shape.
 
+mod assuming;
 mod dispatching;
 mod finding;
 mod interacting;
