@@ -18,6 +18,8 @@ pub(super) enum Key {
     Kind,
     /// The box's credential, a secret.
     BoxCredential,
+    /// How prompts go to the box.
+    Lane,
     /// Where the box tells results.
     ResultPath,
     /// How turns are run.
@@ -151,13 +153,15 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 32] = [
+pub(super) const ROWS: [Row; 33] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
-        "what the box is: `opencode`"),
+        "what the box is: `tangle` or `opencode`"),
     row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
         "value of the Authorization header that turns are polled with when their own is gone; a secret, hence never a flag"),
+    row(Key::Lane, "lane", "box.lane", One("LANE"), Text(|| "run".to_owned()),
+        "how prompts go to a `tangle` box: `run` (a detached run with the client's whole body) or `messages` (into a session that the client names, its text alone)"),
     row(Key::ResultPath, "result-path", "box.result_path", One("PATH"), Told("none"),
         "where the box tells a turn's result, with `{id}` for the session; asked before its messages, and answered from the log once the box has forgotten"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),

@@ -5,7 +5,7 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
@@ -97,9 +97,10 @@ fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);
+    let lane = sources.read(Key::Lane, str::parse);
     let result_path = sources.read_optional(Key::ResultPath, str::parse);
     let (url, kind, credential) = (url?, kind?, credential?);
-    Some(Upstream { url, kind, credential, result_path: result_path? })
+    Some(Upstream { url, kind, credential, lane: lane?, result_path: result_path? })
 }
 
 fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {

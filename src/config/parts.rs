@@ -12,6 +12,7 @@ use crate::credential::Credential;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
 use crate::upstream::result_path::ResultPath;
+use crate::upstream::tangle::Lane;
 
 /// Everything, on its way to the parts.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Upstream {
     pub kind: BoxKind,
     /// What turns are polled with when their own credential is gone.
     pub credential: Option<Credential>,
+    /// How prompts go to it, if it is of kind `tangle`.
+    pub lane: Lane,
     /// Where it tells the result of a turn.
     pub result_path: Option<ResultPath>,
 }

@@ -168,12 +168,10 @@ fn box_entry(
     poll: &Poll,
     metrics: metrics::upstream::Metrics,
 ) -> anyhow::Result<BoxEntry> {
-    let Upstream { url, kind, credential, result_path } = upstream;
+    let Upstream { url, kind, credential, lane, result_path } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
-    let result_path = result_path.map(|path| path.to_string());
-    let settings = tangle::Settings { result_path, ..tangle::Settings::default() };
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
-        BoxKind::Tangle => Arc::new(Tangle::new(client, settings)),
+        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
     let budget = ProxyBudget::new(poll.rate_total).for_box(poll.rate);

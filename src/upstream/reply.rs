@@ -62,7 +62,8 @@ impl Reply {
     }
 
     /// Whether the body is HTML: something that stands in the box's place.
-    fn is_page(&self) -> bool {
+    #[must_use]
+    pub fn is_page(&self) -> bool {
         let html = self.headers.get(CONTENT_TYPE).is_some_and(|kind| {
             kind.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"text/html")
         });

@@ -12,6 +12,7 @@ use afterbay::config::{
 };
 use afterbay::mode::{Fidelity, Mode};
 use afterbay::session::Vouching;
+use afterbay::upstream::tangle::Lane;
 use clap::Parser as _;
 use tempfile::NamedTempFile;
 
@@ -125,11 +126,16 @@ fn what_is_told_and_to_whom_and_how_often_the_box_is_asked_can_be_chosen() {
     assert_eq!((other.streams.fidelity, other.callers.readers), (Fidelity::Result, Vouching::Box));
     assert_eq!((other.poll.rate.get(), other.poll.rate_total.get()), (7, 9));
     assert_eq!(other.upstream.result_path, path.parse().ok());
+    assert_eq!(
+        (usual.upstream.lane, config(&["--lane", "messages"]).upstream.lane),
+        (Lane::Run, Lane::Messages)
+    );
     for (line, parts) in [
         (["--fidelity", "some"], ["unknown fidelity `some`", "`full` or `result`"]),
         (["--readers", "all"], ["`all`", "`session` nor `box`"]),
         (["--poll-rate", "0"], ["`0`", "1 or more"]),
         (["--poll-rate-total", "fast"], ["`fast`", "1 or more"]),
+        (["--lane", "fast"], ["`fast`", "`run` nor `messages`"]),
         (["--result-path", "/result"], ["`/result`", "`{id}`"]),
     ] {
         check_only_mistake(with(&line, []), &[line[0], parts[0], parts[1]]);

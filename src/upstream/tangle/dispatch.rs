@@ -125,6 +125,13 @@ fn answered(reply: Reply, notes: &Notes, only: Option<SessionId>) -> Dispatch {
         };
     }
     match reply.class() {
+        // A gateway's page may stand there for an answer that was lost; a 429 is given before
+        // anything is passed on.
+        Error::Later { status, .. }
+            if status == StatusCode::SERVICE_UNAVAILABLE && reply.is_page() =>
+        {
+            Dispatch::Unanswered(Error::Status(status))
+        }
         Error::Later { .. } => {
             let wait = patience(&reply);
             Dispatch::Later(reply.into_refusal(), wait)

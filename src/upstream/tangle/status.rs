@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::api::{flag, json_of, object, word};
-use super::assumed::{FAILED, STOPPED, SUCCEEDED, TERMINAL};
+use super::assumed::{EXPIRED, FAILED, STOPPED, SUCCEEDED, TERMINAL};
 use super::interactions::Outstanding;
 use crate::credential::Credential;
 use crate::ids::{ExecutionId, SessionId};
@@ -39,6 +39,8 @@ pub(super) enum Outcome {
     Succeeded,
     Failed,
     Stopped,
+    /// The session was put away, whatever came of the work.
+    Expired,
     /// The messages must tell.
     Unclear,
 }
@@ -211,6 +213,9 @@ fn outcome_of(word: &str) -> Option<Outcome> {
     if FAILED.contains(&word) {
         return Some(Outcome::Failed);
     }
+    if word == EXPIRED {
+        return Some(Outcome::Expired);
+    }
     STOPPED.contains(&word).then_some(Outcome::Stopped)
 }
 
@@ -308,7 +313,7 @@ mod tests {
     fn an_outcome_is_told_by_the_state_else_by_its_reason() {
         for (session, outcome) in [
             (r#"{"state":"completed","terminalReason":"error"}"#, Outcome::Succeeded),
-            (r#"{"state":"expired"}"#, Outcome::Failed),
+            (r#"{"state":"expired"}"#, Outcome::Expired),
             (r#"{"state":"Aborted"}"#, Outcome::Stopped),
             (r#"{"state":"terminal","terminalReason":"error"}"#, Outcome::Failed),
             (r#"{"state":"terminal","terminalReason":"went home"}"#, Outcome::Unclear),

@@ -26,15 +26,21 @@ pub(super) fn ending(now: &Now, turn: Option<&OfTurn<'_, '_>>, is_trusted: bool)
         return last.filter(|last| lingers(now, last)).map(|_| Ending::Completed);
     }
     match now.outcome() {
-        Outcome::Failed if is_trusted => {
-            let told = last.and_then(|last| last.failure.as_ref());
-            Some(failed(told, Some(&now.in_words())))
-        }
+        Outcome::Failed if is_trusted => Some(state_failed(now, last)),
+        // What was complete when the session was put away is no failure.
+        Outcome::Expired => last
+            .and_then(|last| by_record(last, Completion::Closed))
+            .or_else(|| is_trusted.then(|| state_failed(now, last))),
         Outcome::Stopped if is_trusted => Some(Ending::Cancelled),
         Outcome::Failed | Outcome::Stopped => None,
         Outcome::Succeeded => by_record(last?, Completion::Unsaid),
         Outcome::Unclear => by_record(last?, Completion::Closed),
     }
+}
+
+fn state_failed(now: &Now, last: Option<&Message<'_>>) -> Ending {
+    let told = last.and_then(|last| last.failure.as_ref());
+    failed(told, Some(&now.in_words()))
 }
 
 /// The end by the last message alone, if it says at least `enough`.

@@ -52,6 +52,7 @@ async fn what_became_of_a_prompt_is_told_by_what_can_be_known() {
         (Fault::AnswerAfterEffect(500), "unanswered status", 1),
         (Fault::AnswerAfterEffect(200), "unanswered nonsense", 1),
         (Fault::html(200), "unanswered nonsense", 0),
+        (Fault::html(503), "unanswered status", 0),
         (Fault::Endless, "unanswered too_large", 0),
     ] {
         let shown = format!("{fault:?}");
