@@ -72,6 +72,26 @@ async fn a_turn_that_ends_while_the_box_is_unreachable_is_read_when_it_is_back()
 }
 
 #[tokio::test]
+async fn a_restart_while_the_box_is_unreachable_loses_nothing() {
+    let mut set = set(Patience::AsShipped).await;
+    let (mut client, frames) = cut_off(&set, "parts=8 tool=2 step=100ms").await;
+    drop(frames);
+    set.daemon.kill();
+    set.daemon.restart().await;
+    let mut frames = client.open(Way::RunStream).await.expect("afterbay answers").stream();
+    let before = client.seen.len();
+    // A life that finds no box has tried at least once.
+    wait::until(REST, "the new life has asked for the box", || async {
+        (set.daemon.metric("afterbay_polls_total").await >= 1.0).then_some(())
+    })
+    .await;
+    set.link.come_back().await;
+    wait::within(REST, "the turn is read to its end", client.read(&mut frames)).await;
+    assert!(client.seen.len() > before, "the rest came after the restart");
+    shown::check(&set, &client, Verdict::Completed, Seen::Last).await;
+}
+
+#[tokio::test]
 async fn an_outage_beyond_the_deadline_is_one_verdict_although_the_box_comes_back() {
     let set = set(Patience::Hasty).await;
     let (mut client, mut frames) = cut_off(&set, "parts=4 step=100ms wait=answer").await;

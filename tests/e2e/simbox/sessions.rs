@@ -109,6 +109,10 @@ async fn the_log_of_a_session_is_its_turns_and_ends_when_told_to() {
         assert_eq!(oracle::bytes_of(&session_log(&set, path, None).await), both, "{path}");
         let rest = session_log(&set, path, Some(first.last_id())).await;
         assert_eq!(oracle::bytes_of(&rest), oracle::bytes_of(&second.seen), "{path}");
+        // The one cursor that names the first event it wants.
+        let since = format!("{path}&since={}", second.seen[0].id);
+        let rest = session_log(&set, &since, None).await;
+        assert_eq!(oracle::bytes_of(&rest), oracle::bytes_of(&second.seen), "{since}");
     }
 }
 
