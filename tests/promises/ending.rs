@@ -26,9 +26,10 @@ async fn early(stage: &dyn Stage) {
     for _ in 0..20 {
         turn.poll().await;
         assert_eq!((turn.view.started, &turn.view.ending), (false, &None));
-        assert_eq!(turn.view.activity, Activity::Idle);
         stage.go_on(&turn.name).await;
     }
+    turn.follow("the box is idle", |view| view.activity == Activity::Idle).await;
+    assert_eq!((turn.view.started, &turn.view.ending), (false, &None));
     assert_eq!(turn.told.count("message.part.updated"), 0);
 }
 

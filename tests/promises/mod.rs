@@ -118,7 +118,9 @@ pub(crate) type Promise = (&'static str, for<'a> fn(&'a dyn Stage) -> LocalBoxFu
 pub(crate) async fn keep(stage: &dyn Stage, promises: &[Promise]) {
     let mut broken = Vec::new();
     for (name, proof) in promises {
+        let began = tokio::time::Instant::now();
         let proof = timeout(LONG, AssertUnwindSafe(proof(stage)).catch_unwind()).await;
+        eprintln!("TIME {:?} {name}", began.elapsed());
         if !matches!(proof, Ok(Ok(()))) {
             broken.push(if proof.is_err() {
                 format!("{name} (hangs)")
@@ -145,6 +147,13 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     };
     let found = timeout(LONG / 2, looking).await;
     found.unwrap_or_else(|_| panic!("in time: {what}"))
+}
+
+/// Waits until the prompt has arrived at the box: some say that they have it before they show it.
+async fn arrives(stage: &dyn Stage, name: &str) {
+    let there = async || (stage.arrived(name).await > 0).then_some(());
+    until("the box shows the prompt", there).await;
+    assert_eq!(stage.arrived(name).await, 1, "{name} has arrived more than once");
 }
 
 /// An error text holds no credential, no query and no body.

@@ -8,7 +8,7 @@ use afterbay::upstream::{Accepted, Body, Dispatch, Found, Prepare, Prepared, Tur
 use http::HeaderMap;
 use serde_json::json;
 
-use super::{CANARY, Scene, Stage};
+use super::{CANARY, Scene, Stage, until};
 
 /// A request that is known to nobody yet.
 #[derive(Debug, Clone)]
@@ -77,9 +77,17 @@ impl Request {
 
     /// As [`Request::found`], of a prompt that the box has.
     pub(super) async fn arrived(&self, stage: &dyn Stage, prepared: &Prepared) -> Accepted {
-        let found = self.found(stage, prepared).await;
-        let Found::Arrived(accepted) = found else { panic!("{}: {found:?}", self.name) };
-        accepted
+        until("the prompt is found", async || {
+            let is_there = stage.arrived(&self.name).await > 0;
+            match self.found(stage, prepared).await {
+                Found::Arrived(accepted) => Some(accepted),
+                Found::Absent(boot) => {
+                    assert!(!is_there, "{} is at the box: absent, {boot:?}", self.name);
+                    None
+                }
+            }
+        })
+        .await
     }
 
     /// Looks for the prompt as another process does: without the body, with a new adapter.
