@@ -112,6 +112,10 @@ impl Stage for Real {
         json!({ "message": words, "model": { "providerID": "fake", "modelID": model } })
     }
 
+    fn shows_growing_text(&self) -> Result<(), &'static str> {
+        Err("its texts are empty until they are whole; what grows is a tool's output")
+    }
+
     async fn go_on(&self, _name: &str) {}
 
     async fn answer(&self, _name: &str) {

@@ -59,15 +59,13 @@ async fn refused(stage: &dyn Stage) {
     let prepared = request.prepared(stage).await;
     stage.hop().refuse().await;
     for _ in 0..2 {
-        match request.dispatched(stage, &prepared).await {
-            Dispatch::NotSent(error @ Error::Connect(_)) => tells_no_secret(stage, &error),
-            other => panic!("{other:?}"),
-        }
+        let sent = request.dispatched(stage, &prepared).await;
+        let Dispatch::NotSent(error @ Error::Connect(_)) = sent else { panic!("{sent:?}") };
+        tells_no_secret(stage, &error);
     }
-    match request.adapter.prepare(Some(&stage.who()), &request.ids).await {
-        Prepare::Failed(error @ Error::Connect(_)) => tells_no_secret(stage, &error),
-        other => panic!("{other:?}"),
-    }
+    let prepare = request.adapter.prepare(Some(&stage.who()), &request.ids).await;
+    let Prepare::Failed(error @ Error::Connect(_)) = prepare else { panic!("{prepare:?}") };
+    tells_no_secret(stage, &error);
     stage.hop().mend().await;
     assert_eq!(stage.arrived(&request.name).await, 0);
     request.accepted(stage, &prepared).await;
@@ -84,10 +82,8 @@ async fn unsendable(stage: &dyn Stage) {
     let nobody = Credential::new("Bearer of\nbad news");
     let sent =
         request.adapter.dispatch(Some(&nobody), &request.ids, &prepared, &request.body).await;
-    match sent {
-        Dispatch::NotSent(error @ Error::Unauthorized(_)) => tells_no_secret(stage, &error),
-        other => panic!("{other:?}"),
-    }
+    let Dispatch::NotSent(error @ Error::Unauthorized(_)) = sent else { panic!("{sent:?}") };
+    tells_no_secret(stage, &error);
     assert_eq!(stage.hop().requests(), before, "something was sent");
 }
 
@@ -96,14 +92,14 @@ async fn lost(stage: &dyn Stage) {
         let request = Request::new(stage, Scene::Answers);
         let prepared = request.prepared(stage).await;
         stage.hop().breaks(fault);
-        match request.dispatched(stage, &prepared).await {
-            Dispatch::Unanswered(error) => tells_no_secret(stage, &error),
-            other => panic!("{fault:?}: {other:?}"),
-        }
+        let sent = request.dispatched(stage, &prepared).await;
+        let Dispatch::Unanswered(error) = sent else { panic!("{fault:?}: {sent:?}") };
+        tells_no_secret(stage, &error);
         assert_eq!(stage.hop().prompts_with(&request.mark()), 1, "{fault:?}: sent again");
-        match fault {
-            Fault::LoseAnswer => arrives(stage, &request.name).await,
-            _ => assert_eq!(stage.arrived(&request.name).await, 0),
+        if fault == Fault::LoseAnswer {
+            arrives(stage, &request.name).await;
+        } else {
+            assert_eq!(stage.arrived(&request.name).await, 0);
         }
     }
 }
@@ -113,10 +109,9 @@ async fn garbled(stage: &dyn Stage) {
         let request = Request::new(stage, Scene::Answers);
         let prepared = request.prepared(stage).await;
         stage.hop().breaks(Fault::GarbleAnswer(garbage));
-        match request.dispatched(stage, &prepared).await {
-            Dispatch::Unanswered(error) => tells_no_secret(stage, &error),
-            other => panic!("{garbage:?}: {other:?}"),
-        }
+        let sent = request.dispatched(stage, &prepared).await;
+        let Dispatch::Unanswered(error) = sent else { panic!("{garbage:?}: {sent:?}") };
+        tells_no_secret(stage, &error);
         assert_eq!(stage.hop().prompts_with(&request.mark()), 1, "{garbage:?}: sent again");
     }
 }

@@ -6,7 +6,7 @@ use afterbay::upstream::{Activity, Depth, Ending};
 
 use super::request::Request;
 use super::turn::Turn;
-use super::{Promise, Scene, Stage, until};
+use super::{Promise, Scene, Stage};
 
 pub(crate) const ENDING: &[Promise] = &[
     ("a box that has not begun is neither started nor at an end", |stage| Box::pin(early(stage))),
@@ -121,10 +121,4 @@ async fn gone(stage: &dyn Stage) {
     let page = turn.page(Depth::Messages).await.expect("a box that does not know is an answer");
     assert_eq!((page.view.activity, page.view.ending), (Activity::Gone, None));
     assert!(page.steps.iter().all(|step| step.events.is_empty()), "{:?}", page.steps);
-    until("the session itself is still there", async || {
-        let session = stage.unknown_session();
-        let vouched = turn.adapter.vouch(&stage.who(), &session).await.ok()?;
-        matches!(vouched, afterbay::upstream::Vouched::UnknownSession).then_some(())
-    })
-    .await;
 }

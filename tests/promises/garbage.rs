@@ -36,13 +36,9 @@ async fn all_calls(turn: &Turn<'_>, request: &Request) -> Vec<(&'static str, Err
     let found = adapter.find(Some(&who), &turn.bound.ids, &turn.bound.prepared).await;
     errors.push(("find", failed(stage, "find", found)));
     errors.push(("vouch", failed(stage, "vouch", adapter.vouch(&who, session).await)));
-    match adapter.prepare(Some(&who), &request.ids).await {
-        Prepare::Failed(error) => {
-            tells_no_secret(stage, &error);
-            errors.push(("prepare", error));
-        }
-        other => panic!("prepare: {other:?}"),
-    }
+    let prepare = adapter.prepare(Some(&who), &request.ids).await;
+    let Prepare::Failed(error) = prepare else { panic!("prepare: {prepare:?}") };
+    errors.push(("prepare", failed::<()>(stage, "prepare", Err(error))));
     errors
 }
 

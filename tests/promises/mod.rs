@@ -3,7 +3,7 @@
 //!
 //! A promise is one function over a stage. It makes turns of its own, so promises can follow each
 //! other on one box. [`keep`] runs a group of them to its end and then names all that are broken.
-//! What only some boxes can do is no promise: every one of them runs on every stage.
+//! What a box cannot do is said by its stage, with the reason, and shown as `not applicable`.
 //!
 //! The suite knows a box only by the stage's verbs: what it was asked, ran and has on record is
 //! told by the box itself and never by the adapter.
@@ -95,6 +95,9 @@ pub(crate) trait Stage: Send + Sync {
     /// The fields of a request body that make the agent play `scene`; the text is in `message`.
     fn prompt(&self, scene: Scene) -> Value;
 
+    /// Whether the text of [`Scene::Grows`] can be seen growing; if not, why.
+    fn shows_growing_text(&self) -> Result<(), &'static str>;
+
     /// Lets the agent of the turn `name` do its next step, if it does none by itself.
     async fn go_on(&self, name: &str);
 
@@ -118,9 +121,7 @@ pub(crate) type Promise = (&'static str, for<'a> fn(&'a dyn Stage) -> LocalBoxFu
 pub(crate) async fn keep(stage: &dyn Stage, promises: &[Promise]) {
     let mut broken = Vec::new();
     for (name, proof) in promises {
-        let began = tokio::time::Instant::now();
         let proof = timeout(LONG, AssertUnwindSafe(proof(stage)).catch_unwind()).await;
-        eprintln!("TIME {:?} {name}", began.elapsed());
         if !matches!(proof, Ok(Ok(()))) {
             broken.push(if proof.is_err() {
                 format!("{name} (hangs)")

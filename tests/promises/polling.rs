@@ -16,7 +16,8 @@ pub(crate) const POLLING: &[Promise] = &[
     ("a process that dies between steps loses and doubles nothing", |stage| {
         Box::pin(dying_often(stage))
     }),
-    ("a part that grows is told at most nine times over", |stage| Box::pin(growing(stage))),
+    ("a part that grows is told at most ten times over", |stage| Box::pin(growing(stage))),
+    ("a text that grows is told with what was added to it", |stage| Box::pin(adding(stage))),
     ("the shallow polls find the end and leave nothing out", |stage| Box::pin(shallow(stage))),
 ];
 
@@ -140,10 +141,22 @@ async fn growing(stage: &dyn Stage) {
     let small = limits::SMALL_PART_BYTES;
     let mut most = 0;
     for (told, times, last) in turn.told.growth(small) {
-        assert!(told <= 9 * last, "{told} bytes were told of a part of {last}");
+        assert!(told <= 10 * last, "{told} bytes were told of a part of {last}");
         most = most.max(times);
     }
     assert!(most > 2, "no part has grown before our eyes");
+}
+
+async fn adding(stage: &dyn Stage) {
+    if let Err(why) = stage.shows_growing_text() {
+        println!("not applicable: a text that grows is told with what was added to it: {why}");
+        return;
+    }
+    let mut turn = Turn::start(stage, Scene::Grows).await;
+    turn.end().await;
+    settle(&mut turn).await;
+    // That they make up the text is checked with each of them.
+    assert!(turn.told.additions > 2, "{} deltas added to a text", turn.told.additions);
 }
 
 async fn shallow(stage: &dyn Stage) {

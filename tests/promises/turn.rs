@@ -39,11 +39,13 @@ impl<'s> Turn<'s> {
     /// Sends `request`.
     pub(super) async fn of(stage: &'s dyn Stage, request: Request) -> Self {
         let prepared = request.prepared(stage).await;
-        let accepted = match request.dispatched(stage, &prepared).await {
-            Dispatch::Accepted(accepted) => accepted,
+        let sent = request.dispatched(stage, &prepared).await;
+        let accepted = if matches!(sent, Dispatch::Unnamed(_)) {
             // Taken, and the box does not say where until it is asked.
-            Dispatch::Unnamed(_) => request.arrived(stage, &prepared).await,
-            other => panic!("not taken: {other:?}"),
+            request.arrived(stage, &prepared).await
+        } else {
+            let Dispatch::Accepted(accepted) = sent else { panic!("not taken: {sent:?}") };
+            accepted
         };
         let bound = Bound {
             ids: request.ids,

@@ -179,6 +179,10 @@ impl Stage for Scripted {
         json!({ "message": format!("{scene:?}") })
     }
 
+    fn shows_growing_text(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     async fn go_on(&self, name: &str) {
         let mut plays = self.plays.lock().expect("no test panics while it holds the plays");
         if let Some(play) = plays.get_mut(name) {

@@ -101,6 +101,10 @@ impl Stage for Simulated {
         json!({ "message": words })
     }
 
+    fn shows_growing_text(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     async fn go_on(&self, _name: &str) {}
 
     async fn answer(&self, _name: &str) {
