@@ -50,7 +50,7 @@ pub(crate) const CANARY: &str = "canary-7c1e";
 const LONG: Duration = Duration::from_secs(40);
 
 /// Between two looks at a fact that nobody announces.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What an agent does with a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

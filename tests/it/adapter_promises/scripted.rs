@@ -78,7 +78,7 @@ fn steps(scene: &str) -> VecDeque<Step> {
             [Step::Begin].into_iter().chain(growing).chain(whole).chain(end).collect()
         }
         "SaysMuch" => {
-            let much = (2..5).map(|part| text(part, 600_000, true));
+            let much = (2..4).map(|part| text(part, 550_000, true));
             tool.into_iter().chain(much).chain(end).collect()
         }
         "NeverBegins" => VecDeque::new(),

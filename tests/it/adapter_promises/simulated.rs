@@ -94,7 +94,7 @@ impl Stage for Simulated {
             Scene::Works => "tool=2 parts=2 quiet=1h",
             Scene::Fails => "tool=1 parts=1 step=5ms fail=MODEL_DOWN",
             Scene::Asks => "tool=2 parts=2 wait=answer wait-for=approval",
-            Scene::Grows => "grow=1000 step=1ms",
+            Scene::Grows => "grow=800 step=1ms",
             Scene::SaysMuch => "tool=1 parts=2 big=1200KB",
             Scene::NeverBegins => "never",
         };
