@@ -112,6 +112,10 @@ impl Stage for Real {
         json!({ "message": words, "model": { "providerID": "fake", "modelID": model } })
     }
 
+    fn status_path(&self, _session: &SessionId) -> String {
+        "/session/status".to_owned()
+    }
+
     fn shows_growing_text(&self) -> Result<(), &'static str> {
         Err("its texts are empty until they are whole; what grows is a tool's output")
     }
@@ -146,32 +150,31 @@ impl Stage for Real {
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_dispatching() {
-    keep(&Real::start().await, DISPATCHING).await;
+    keep(&Real::start().await, &[DISPATCHING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_finding() {
-    keep(&Real::start().await, FINDING).await;
+    keep(&Real::start().await, &[FINDING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_polling() {
-    keep(&Real::start().await, POLLING).await;
+    keep(&Real::start().await, &[POLLING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_ending() {
-    keep(&Real::start().await, ENDING).await;
+    keep(&Real::start().await, &[ENDING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_waiting() {
-    keep(&Real::asking().await, WAITING).await;
+    keep(&Real::asking().await, &[WAITING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_rights_and_bad_answers() {
     let stage = Real::start().await;
-    keep(&stage, RIGHTS).await;
-    keep(&stage, GARBAGE).await;
+    keep(&stage, &[RIGHTS, GARBAGE]).await;
 }

@@ -16,43 +16,40 @@ const OTHERWISE: &str = "assign receipt info shape=data bare-status";
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_dispatching() {
-    keep(&Scripted::start().await, DISPATCHING).await;
+    keep(&Scripted::start().await, &[DISPATCHING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_finding() {
-    keep(&Scripted::start().await, FINDING).await;
+    keep(&Scripted::start().await, &[FINDING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_polling() {
-    keep(&Scripted::start().await, POLLING).await;
+    keep(&Scripted::start().await, &[POLLING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_ending() {
-    keep(&Scripted::start().await, ENDING).await;
+    keep(&Scripted::start().await, &[ENDING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_waiting() {
-    keep(&Scripted::start().await, WAITING).await;
+    keep(&Scripted::start().await, &[WAITING]).await;
 }
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_rights_and_bad_answers() {
     let stage = Scripted::start().await;
-    keep(&stage, RIGHTS).await;
-    keep(&stage, GARBAGE).await;
+    keep(&stage, &[RIGHTS, GARBAGE]).await;
 }
 
 /// Proves `groups` on a box of each way to speak, side by side.
 async fn simulated(groups: &[&[Promise]]) {
     let run = async |words| {
         let stage = Simulated::start(words).await;
-        for promises in groups {
-            keep(&stage, promises).await;
-        }
+        keep(&stage, groups).await;
     };
     tokio::join!(run(PLAIN), run(OTHERWISE));
 }

@@ -5,6 +5,7 @@
 //! - [`Hop::refuse`] keeps the port, so that nobody else can answer there.
 //! - Nothing is sent twice: each request that comes in goes out once, on a connection of its own.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,6 +95,10 @@ struct Seen {
     /// The bodies of all prompts.
     prompts: Vec<Bytes>,
     requests: usize,
+    /// The last answer of each path.
+    last: BTreeMap<String, Bytes>,
+    /// The path whose last answer is given again.
+    frozen: Option<String>,
     /// The bodies that came back since they were last taken, streams left out.
     served: Vec<String>,
 }
@@ -119,9 +124,17 @@ impl Hop {
         self.shared.seen().fault = Some(fault);
     }
 
+    /// From now on, what is read at `path` is what was read there last.
+    pub(crate) fn freeze(&self, path: &str) {
+        self.shared.seen().frozen = Some(path.to_owned());
+    }
+
     /// From now on, all goes well; connections are taken again.
     pub(crate) async fn mend(&self) {
-        self.shared.seen().fault = None;
+        {
+            let mut seen = self.shared.seen();
+            (seen.fault, seen.frozen) = (None, None);
+        }
         let mut server = self.server.lock().await;
         *server = match std::mem::replace(&mut *server, Server::Closed) {
             Server::Refusing(socket) => {
@@ -204,8 +217,23 @@ impl Shared {
         }
     }
 
+    /// The answer that is given again at `path`, if there is one.
+    fn frozen(&self, path: &str) -> Option<Answer> {
+        let mut seen = self.seen();
+        let is_frozen = seen.frozen.as_deref() == Some(path);
+        let body = seen.last.get(path).filter(|_| is_frozen)?.clone();
+        seen.served.push(String::from_utf8_lossy(&body).into_owned());
+        let mut answer = Response::new(whole(body));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Some(answer)
+    }
+
     async fn answer_of_the_box(&self, request: Request<Bytes>) -> Result<Answer, Close> {
         let (mut head, body) = request.into_parts();
+        let here = head.uri.path().to_owned();
+        if let Some(frozen) = self.frozen(&here) {
+            return Ok(frozen);
+        }
         let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         head.uri = format!("http://{}{path}", self.target).parse().map_err(|_| Close)?;
         let request = Request::from_parts(head, Full::new(body));
@@ -215,7 +243,9 @@ impl Shared {
             return Ok(Response::from_parts(head, body.map_err(|_| Close).boxed()));
         }
         let body = body.collect().await.map_err(|_| Close)?.to_bytes();
-        self.seen().served.push(String::from_utf8_lossy(&body).into_owned());
+        let mut seen = self.seen();
+        seen.served.push(String::from_utf8_lossy(&body).into_owned());
+        seen.last.insert(here, body.clone());
         Ok(Response::from_parts(head, whole(body)))
     }
 }

@@ -95,6 +95,9 @@ pub(crate) trait Stage: Send + Sync {
     /// The fields of a request body that make the agent play `scene`; the text is in `message`.
     fn prompt(&self, scene: Scene) -> Value;
 
+    /// Where the box tells what the session is doing.
+    fn status_path(&self, session: &SessionId) -> String;
+
     /// Whether the text of [`Scene::Grows`] can be seen growing; if not, why.
     fn shows_growing_text(&self) -> Result<(), &'static str>;
 
@@ -117,10 +120,10 @@ pub(crate) trait Stage: Send + Sync {
 /// A promise, and how it is proven.
 pub(crate) type Promise = (&'static str, for<'a> fn(&'a dyn Stage) -> LocalBoxFuture<'a, ()>);
 
-/// Runs all of `promises`; panics at the end with the names of those that are broken.
-pub(crate) async fn keep(stage: &dyn Stage, promises: &[Promise]) {
+/// Runs all promises of `groups`; panics at the end with the names of those that are broken.
+pub(crate) async fn keep(stage: &dyn Stage, groups: &[&[Promise]]) {
     let mut broken = Vec::new();
-    for (name, proof) in promises {
+    for (name, proof) in groups.iter().copied().flatten() {
         let proof = timeout(LONG, AssertUnwindSafe(proof(stage)).catch_unwind()).await;
         if !matches!(proof, Ok(Ok(()))) {
             broken.push(if proof.is_err() {

@@ -179,6 +179,10 @@ impl Stage for Scripted {
         json!({ "message": format!("{scene:?}") })
     }
 
+    fn status_path(&self, _session: &SessionId) -> String {
+        "/session/status".to_owned()
+    }
+
     fn shows_growing_text(&self) -> Result<(), &'static str> {
         Ok(())
     }

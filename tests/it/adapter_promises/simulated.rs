@@ -101,6 +101,10 @@ impl Stage for Simulated {
         json!({ "message": words })
     }
 
+    fn status_path(&self, session: &SessionId) -> String {
+        format!("/agents/sessions/{session}")
+    }
+
     fn shows_growing_text(&self) -> Result<(), &'static str> {
         Ok(())
     }
