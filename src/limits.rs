@@ -207,7 +207,7 @@ pub const MAX_CURSOR_STEP_BYTES: usize = 64 << 10;
 pub const SMALL_PART_BYTES: usize = 4 << 10;
 
 /// A larger one, in the same state, only when it grew by this fraction of what was last sent:
-/// a part that grows to N bytes costs at most 9 N.
+/// a part that grows to N bytes costs at most 9 N on its way and N once it is whole.
 pub const PART_GROWTH_DIVISOR: usize = 8;
 
 /// How many of a session's newest messages are asked for first. A step of an agent is one message,

@@ -31,6 +31,7 @@ mod e2e {
     mod oracle;
 
     // The scenarios.
+    mod adapter_promises;
     mod boxes_that_fail;
     mod credentials;
     mod fifty;

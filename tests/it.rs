@@ -17,6 +17,7 @@ mod it {
         pub(super) mod sessions;
     }
 
+    mod adapter_promises;
     mod answers_from_the_log;
     mod bad_input;
     mod config;

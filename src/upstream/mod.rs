@@ -6,13 +6,35 @@
 //! [`Prepared`]; both are kept in the log by the driver, so any process can go on with the turn.
 //!
 //! # What every adapter promises
+//! Of sending:
 //! - `prepare` leaves no prompt at the box; run twice, it does no harm.
 //! - `dispatch` sends the prompt at most once a call. [`Dispatch::NotSent`] is said only if no byte of
-//!   the request can have left; whatever else went wrong is [`Dispatch::Unanswered`].
-//! - `poll` is repeatable: with the same cursor and an unchanged box it gives the same events.
-//!   A [`PageStep`]'s events and its [`CursorDelta`] belong together in one append.
-//! - The box's JSON passes through unchanged but for `event::WireJson`'s wire form.
-//! - No error text holds a credential or a URL's query.
+//!   the request can have left, [`Dispatch::Refused`] only of the box's own no; whatever else went
+//!   wrong, a gateway's page included, is [`Dispatch::Unanswered`].
+//! - `find` sends no prompt. It says [`Found::Arrived`] if and only if the box shows the prompt, for
+//!   any process that has the [`Prepared`]; an earlier prompt of the session is not the turn's.
+//!   In a session that is gone the prompt is absent, or the answer is [`Error::Gone`].
+//! - [`Redispatch::Deduped`] is said only of a box that runs a repeat under the same ids once.
+//!
+//! Of polling:
+//! - `poll` is repeatable: with the same cursor and an unchanged box it gives the same events. Once
+//!   all deltas are folded nothing is new, and whatever number of a page's steps is taken over,
+//!   the next poll tells the rest. A [`PageStep`]'s events and its [`CursorDelta`] belong together
+//!   in one append.
+//! - The box's JSON passes through unchanged but for `event::WireJson`'s wire form, and what was
+//!   told last of each part is what the box has. The deltas of a text make up the text. A part
+//!   beyond [`crate::limits::SMALL_PART_BYTES`] is told at most ten times over, however it grows.
+//! - [`View::started`] is false until the agent was seen, then stays; before it there is no
+//!   [`View::ending`], whatever the session reads. An earlier turn of the session, how it ended
+//!   included, leaves no trace in a later one's pages.
+//! - What waits for a person is [`Activity::Waiting`], one `interaction`, and one
+//!   `interaction.cancel` once it waits no more.
+//! - A session that the box does not know is a page with [`Activity::Gone`] and without an ending.
+//!
+//! Of all calls:
+//! - A wrong credential is [`Error::Unauthorized`], [`Vouched::No`] or a refusal; an answer that
+//!   makes no sense is another [`Error`], never a page.
+//! - No error text holds a credential, a URL's query, or anything of a body.
 
 pub mod budget;
 pub mod client;

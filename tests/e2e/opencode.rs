@@ -74,6 +74,11 @@ impl Opencode {
         self.address
     }
 
+    /// What an `Authorization` must say, if it asks for one.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.settings.authorization()
+    }
+
     /// A folder that its tools can reach, gone with the test.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()

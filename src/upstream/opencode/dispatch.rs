@@ -56,8 +56,8 @@ fn prepared_session(prepared: &Prepared) -> Result<SessionId, Error> {
     prepared.session.clone().ok_or_else(unknown)
 }
 
-/// Only a 204 says that the box has the prompt, and only a 4xx that it has not. Behind any other
-/// status may stand a gateway that lost the answer.
+/// Only a 204 says that the box has the prompt, and only a 4xx of its own that it has not. Behind any
+/// other answer may stand a gateway that lost the box's.
 fn answered(session: SessionId, reply: Reply) -> Dispatch {
     if reply.status == StatusCode::NO_CONTENT {
         return Dispatch::Accepted(taken(session));
@@ -68,7 +68,10 @@ fn answered(session: SessionId, reply: Reply) -> Dispatch {
         let retry_after = reply.retry_after();
         return Dispatch::Later(reply.into_refusal(), retry_after);
     }
-    if reply.status.is_client_error() && reply.status != StatusCode::REQUEST_TIMEOUT {
+    // A page in the place of the box's own 404 is a gateway's.
+    let is_gateways =
+        matches!(reply.class(), Error::Status(StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT));
+    if reply.status.is_client_error() && !is_gateways {
         return Dispatch::Refused(reply.into_refusal());
     }
     if reply.status.is_success() {

@@ -8,7 +8,8 @@
 //! - a part over [`limits::SMALL_PART_BYTES`] is sent again only when its state changes, when it
 //!   closes, when it grew by an eighth, and once more when the box is done with it.
 //!
-//! So a part that grows to N bytes costs at most 9 N, deltas not counted.
+//! So what is told of a part beyond that size, while it grows to N bytes, is at most 9 N on its way
+//! and N once it is whole, deltas not counted.
 
 use serde_json::value::RawValue;
 
