@@ -13,7 +13,7 @@ use simulated::Simulated;
 
 /// How the simulated box speaks: as plain as it can, and in its other forms.
 const PLAIN: &str = "";
-const OTHERWISE: &str = "assign receipt info shape=data bare-status";
+const OTHERWISE: &str = "assign receipt info shape=data bare-status no-turn-id";
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_dispatching() {
