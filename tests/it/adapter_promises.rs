@@ -6,13 +6,14 @@ mod promises;
 mod scripted;
 mod simulated;
 
+use afterbay::upstream::tangle::{Lane, Settings};
 use promises::{DISPATCHING, ENDING, FINDING, GARBAGE, POLLING, Promise, RIGHTS, WAITING, keep};
 use scripted::Scripted;
 use simulated::Simulated;
 
 /// How the simulated box speaks: as plain as it can, and in its other forms.
 const PLAIN: &str = "";
-const OTHERWISE: &str = "assign receipt info shape=data bare-status";
+const OTHERWISE: &str = "assign receipt info shape=data bare-status no-turn-id";
 
 #[tokio::test]
 async fn opencodes_adapter_keeps_the_promises_of_dispatching() {
@@ -47,11 +48,15 @@ async fn opencodes_adapter_keeps_the_promises_of_rights_and_bad_answers() {
 
 /// Proves `groups` on a box of each way to speak, side by side.
 async fn simulated(groups: &[&[Promise]]) {
-    let run = async |words| {
-        let stage = Simulated::start(words).await;
-        keep(&stage, groups).await;
-    };
-    tokio::join!(run(PLAIN), run(OTHERWISE));
+    let run = async |words, settings| keep(&Simulated::start(words, settings).await, groups).await;
+    let result_path = Some("/agents/sessions/{id}/result".parse().expect("a result path"));
+    let with_results = Settings { result_path, ..Settings::default() };
+    let by_message = Settings { lane: Lane::Messages, ..Settings::default() };
+    tokio::join!(
+        run(PLAIN, Settings::default()),
+        run(OTHERWISE, with_results),
+        run(PLAIN, by_message),
+    );
 }
 
 #[tokio::test]

@@ -68,13 +68,16 @@ async fn absent(stage: &dyn Stage) {
 }
 
 async fn not_the_earlier(stage: &dyn Stage) {
-    let mut turn = Turn::start(stage, Scene::Answers).await;
+    let first = Request::new(stage, Scene::Answers);
+    let mut turn = Turn::of(stage, first.clone()).await;
     turn.end().await;
     let session = turn.bound.session;
-    let lost = Request::next(stage, Scene::Answers, &session);
-    let prepared = unanswered(stage, &lost, Fault::LosePrompt).await;
-    let found = lost.found(stage, &prepared).await;
-    assert!(matches!(found, Found::Absent(_)), "{found:?}");
+    // People say the same thing twice.
+    for lost in [Request::next(stage, Scene::Answers, &session), first.again(stage, &session)] {
+        let prepared = unanswered(stage, &lost, Fault::LosePrompt).await;
+        let found = lost.found(stage, &prepared).await;
+        assert!(matches!(found, Found::Absent(_)), "{found:?}");
+    }
 
     let taken = Request::next(stage, Scene::Answers, &session);
     let prepared = unanswered(stage, &taken, Fault::LoseAnswer).await;

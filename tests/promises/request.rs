@@ -6,7 +6,7 @@ use std::sync::Arc;
 use afterbay::ids::{ExecutionId, SessionId, TurnId};
 use afterbay::upstream::{Accepted, Body, Dispatch, Found, Prepare, Prepared, TurnIds, Upstream};
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CANARY, Scene, Stage, until};
 
@@ -52,6 +52,17 @@ impl Request {
             text,
         };
         Self { name, ids, body, adapter }
+    }
+
+    /// The next turn of the session, in the same words as this one.
+    pub(super) fn again(&self, stage: &dyn Stage, session: &SessionId) -> Self {
+        let next = Self::next(stage, Scene::Answers, session);
+        let said = |json: &[u8]| serde_json::from_slice::<Value>(json).expect("our own body");
+        let mut json = said(&next.body.bytes);
+        json["message"] = said(&self.body.bytes)["message"].clone();
+        let body = Body { bytes: json.to_string().into(), ..next.body };
+        let ids = TurnIds { text: self.ids.text, ..next.ids };
+        Self { name: self.name.clone(), ids, body, adapter: next.adapter }
     }
 
     /// What marks the turn in its text.

@@ -27,14 +27,15 @@ pub(super) struct Simulated {
     simbox: Simbox,
     address: SocketAddr,
     stop: CancellationToken,
+    settings: Settings,
     hop: Hop,
     numbers: AtomicUsize,
     _tasks: Tasks,
 }
 
 impl Simulated {
-    /// A box that speaks as these words say.
-    pub(super) async fn start(words: &str) -> Self {
+    /// A box that speaks as these words say, and an adapter that was set so.
+    pub(super) async fn start(words: &str, settings: Settings) -> Self {
         let faults = Faults::default().with_words_of(words).expect("good words");
         let simbox = Simbox::new(faults);
         simbox.accept_tokens(vec![TOKEN.to_owned()]);
@@ -44,7 +45,7 @@ impl Simulated {
         let serving = simbox.clone().serve(listener, stop.clone());
         tasks.spawn("simbox", async move { serving.await.expect("served to its end") });
         let hop = Hop::start(address, is_prompt).await;
-        Self { simbox, address, stop, hop, numbers: AtomicUsize::new(0), _tasks: tasks }
+        Self { simbox, address, stop, settings, hop, numbers: AtomicUsize::new(0), _tasks: tasks }
     }
 }
 
@@ -57,7 +58,9 @@ impl Drop for Simulated {
 /// A run without a message is a request for a replay.
 fn is_prompt(path: &str, body: &[u8]) -> bool {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    path == "/agents/run/stream" && json["message"].as_str().is_some_and(|text| !text.is_empty())
+    let is_run = path == "/agents/run/stream";
+    let is_message = path.starts_with("/agents/sessions/") && path.ends_with("/messages");
+    is_message || (is_run && json["message"].as_str().is_some_and(|text| !text.is_empty()))
 }
 
 #[async_trait]
@@ -69,7 +72,7 @@ impl Stage for Simulated {
     fn adapter(&self) -> Arc<dyn Upstream> {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
         let client = BoxClient::new(&self.hop.url(), metrics).expect("a good base");
-        Arc::new(Tangle::new(client, Settings::default()))
+        Arc::new(Tangle::new(client, self.settings.clone()))
     }
 
     fn who(&self) -> Credential {
