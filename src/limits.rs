@@ -219,6 +219,10 @@ pub const MAX_LAST_LOOKS: u8 = 16;
 /// and only unfinished ones are read again.
 pub const FIRST_MESSAGE_WINDOW: usize = 8;
 
+/// How many of a turn's messages before its last one stay unsettled, complete or not: fewer than
+/// the first window holds, so that reading them again costs no read of its own.
+pub const UNSETTLED_MESSAGES: usize = 3;
+
 /// How many messages are asked for at most, doubling from [`FIRST_MESSAGE_WINDOW`]. A turn of more
 /// steps between two polls is not credible.
 pub const MAX_MESSAGE_WINDOW: usize = 8 << 10;

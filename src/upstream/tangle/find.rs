@@ -125,6 +125,7 @@ async fn is_among_messages(
     }
     let known = Known {
         settled: None,
+        told: None,
         prompt: None,
         turn: ids.turn.as_ref(),
         text: ids.text,

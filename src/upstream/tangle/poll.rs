@@ -15,6 +15,7 @@ use super::status::{self, Now, Outcome};
 use super::transcript::{self, Known, OfTurn, Proof};
 use super::{interactions, result, verdict};
 use crate::credential::Credential;
+use crate::limits;
 use crate::upstream::client::BoxClient;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::snapshot::pages::{Pages, unreadable};
@@ -135,6 +136,7 @@ fn known<'a>(
 ) -> Known<'a> {
     Known {
         settled: settled.last,
+        told: Some(cursor),
         prompt: cursor.get(PROMPT),
         turn: turn.ids.turn.as_ref(),
         text: turn.ids.text,
@@ -161,7 +163,8 @@ fn tell(
     if let Some((last, earlier)) = messages.split_last() {
         pages.mark(STARTED, "1");
         for message in earlier {
-            let moment = if message.is_closed() { Moment::Done } else { Moment::Working };
+            let is_done = message.is_closed() || now.is_over();
+            let moment = if is_done { Moment::Done } else { Moment::Working };
             parts::tell(&message.id, &message.parts, moment, pages);
         }
         let moment = if now.is_over() { Moment::Done } else { Moment::Working };
@@ -172,13 +175,15 @@ fn tell(
 }
 
 /// Moves the anchor over the messages that are complete, were sent as they are, and are followed
-/// by another. The anchor is marked before the parts are forgotten: a crash between two steps may
+/// by some others: the newest few are read each time anyway, and one of them may still be written
+/// to, or be followed late by what belongs before the next. The anchor is marked before the parts are forgotten: a crash between two steps may
 /// leave marks that nobody needs, but never forgets one that is needed.
 fn settle(earlier: &[&Message<'_>], settled_cost: f64, pages: &mut Pages<'_>) {
     let is_settled = |message: &&&Message<'_>| {
         message.is_closed() && parts::all_sent(&message.id, &message.parts, pages)
     };
-    let settled: Vec<_> = earlier.iter().take_while(is_settled).collect();
+    let old = earlier.len().saturating_sub(limits::UNSETTLED_MESSAGES);
+    let settled: Vec<_> = earlier.iter().take(old).take_while(is_settled).collect();
     let Some(last) = settled.last() else { return };
     let cost = settled_cost + settled.iter().filter_map(|message| message.cost).sum::<f64>();
     pages.mark(ANCHOR, &format!("{cost} {}", last.id));

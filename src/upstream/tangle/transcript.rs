@@ -5,7 +5,10 @@
 //! the messages after the last one that was there before it. Once the box is known to have it, the
 //! first message of a person after that one will do: the box may have changed the text.
 //!
-//! A turn's messages are the agent's after the prompt, up to the next prompt of somebody else.
+//! A turn's messages are the agent's after the prompt, up to the next prompt of somebody else. A
+//! message that is listed twice counts as it stands there last.
+
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -19,7 +22,8 @@ use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
 use crate::upstream::reply::Reply;
-use crate::upstream::{Error, TextHash};
+use crate::upstream::snapshot::parts;
+use crate::upstream::{Error, PollCursor, TextHash};
 
 /// What may count as the turn's prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +41,8 @@ pub(super) enum Proof {
 pub(super) struct Known<'a> {
     /// The last message of the turn that is never read again.
     pub(super) settled: Option<&'a str>,
+    /// What was told so far: where to go on if the settled message was taken back.
+    pub(super) told: Option<&'a PollCursor>,
     /// The turn's prompt, once it was seen.
     pub(super) prompt: Option<&'a str>,
     pub(super) turn: Option<&'a TurnId>,
@@ -97,12 +103,14 @@ pub(super) async fn read<R>(
     loop {
         let reply = client.read(Call::Messages, who, &format!("{path}?limit={limit}")).await?;
         let list = list(&reply)?;
-        let messages: Vec<Message<'_>> = list.iter().filter_map(|raw| Message::read(raw)).collect();
+        let mut messages: Vec<_> = list.iter().filter_map(|raw| Message::read(raw)).collect();
+        let has_unreadable = messages.len() < list.len();
+        keep_last_of_each(&mut messages);
         // Fewer than were asked for are all there are; more come from a box that knows no limit.
         let is_whole = list.len() != limit;
         if let Some(from) = known.find_in(&messages, is_whole) {
             let mut turn = of_turn(&messages, from, known.turn);
-            turn.has_unreadable = messages.len() < list.len();
+            turn.has_unreadable = has_unreadable;
             return Ok(Some(see(&turn)));
         }
         if is_whole {
@@ -113,6 +121,19 @@ pub(super) async fn read<R>(
         }
         limit *= 2;
     }
+}
+
+fn keep_last_of_each(messages: &mut Vec<Message<'_>>) {
+    let mut left: BTreeMap<String, usize> = BTreeMap::new();
+    for message in &*messages {
+        *left.entry(message.id.clone()).or_default() += 1;
+    }
+    messages.retain(|message| {
+        left.get_mut(&message.id).is_none_or(|left| {
+            *left -= 1;
+            *left == 0
+        })
+    });
 }
 
 /// Where a turn begins in a list.
@@ -132,7 +153,16 @@ impl Known<'_> {
         if let Some(at) = self.settled.and_then(place) {
             return Some(Begin::Behind(at));
         }
-        if let Some(at) = self.prompt.and_then(place) {
+        let prompt = self.prompt.and_then(place);
+        // All of the turn is there and the settled message is not: it was taken back, and what
+        // follows the others that are settled is known by having been told.
+        if (prompt.is_some() || is_whole)
+            && self.settled.is_some()
+            && let Some(at) = messages.iter().position(|message| self.has_told(&message.id))
+        {
+            return Some(Begin::First(at));
+        }
+        if let Some(at) = prompt {
             return Some(Begin::Prompt(at));
         }
         if let Some(from) = self.by_turn_id(messages) {
@@ -161,6 +191,12 @@ impl Known<'_> {
         let at = messages.iter().position(is_ours)?;
         let is_user = messages.get(at).is_some_and(Message::is_user);
         Some(if is_user { Begin::Prompt(at) } else { Begin::First(at) })
+    }
+
+    /// Whether parts of a message were told and may be told again.
+    fn has_told(&self, message: &str) -> bool {
+        let marks = parts::marks_of(message);
+        self.told.is_some_and(|told| told.with_prefix(&marks).next().is_some())
     }
 
     /// Whether a message names another turn than ours.
@@ -233,7 +269,7 @@ mod tests {
 
     fn known<'a>(before: Option<&'a str>, proof: Proof) -> Known<'a> {
         let text = Some(TextHash::of("hi"));
-        Known { settled: None, prompt: None, turn: None, text, before, proof }
+        Known { settled: None, told: None, prompt: None, turn: None, text, before, proof }
     }
 
     #[test]
