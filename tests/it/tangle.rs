@@ -5,6 +5,7 @@ mod assuming;
 mod dispatching;
 mod finding;
 mod interacting;
+mod misleading;
 mod polling;
 mod preparing;
 mod reading;

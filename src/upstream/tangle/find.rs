@@ -130,10 +130,11 @@ async fn is_among_messages(
         turn: ids.turn.as_ref(),
         text: ids.text,
         before: notes.last_of(session),
+        knows_before: notes.holds(session),
         proof,
     };
-    match transcript::read(client, who, session, known, |_| ()).await {
-        Ok(found) => Ok(found.is_some()),
+    match transcript::read(client, who, session, known, |turn| turn.is_found).await {
+        Ok(is_found) => Ok(is_found),
         Err(Error::Gone) => Ok(false),
         Err(error) => Err(error),
     }
