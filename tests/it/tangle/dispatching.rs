@@ -242,7 +242,11 @@ async fn what_became_of_a_prompt_is_told_by_what_can_be_known() {
         (Canned::html(503), "unanswered status"),
         // A gateway whose connection broke when the box had read the prompt.
         (
-            Canned::text(503, "text/plain", "upstream connect error or disconnect/reset before headers. reset reason: connection termination"),
+            Canned::text(
+                503,
+                "text/plain",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+            ),
             "unanswered status",
         ),
         (Canned::text(503, "text/plain", "").with("retry-after", "1"), "unanswered status"),
