@@ -210,9 +210,18 @@ pub const SMALL_PART_BYTES: usize = 4 << 10;
 /// a part that grows to N bytes costs at most 9 N on its way and N once it is whole.
 pub const PART_GROWTH_DIVISOR: usize = 8;
 
+/// How often a larger part that changed by less is sent because the box says that it is done: idle
+/// for a moment between two steps is seen, and whatever follows must not be lost for it; a box that
+/// changes what it has closed at each poll must not be followed for ever.
+pub const MAX_LAST_LOOKS: u8 = 16;
+
 /// How many of a session's newest messages are asked for first. A step of an agent is one message,
 /// and only unfinished ones are read again.
 pub const FIRST_MESSAGE_WINDOW: usize = 8;
+
+/// How many of a turn's messages before its last one stay unsettled, complete or not: fewer than
+/// the first window holds, so that reading them again costs no read of its own.
+pub const UNSETTLED_MESSAGES: usize = 3;
 
 /// How many messages are asked for at most, doubling from [`FIRST_MESSAGE_WINDOW`]. A turn of more
 /// steps between two polls is not credible.

@@ -39,6 +39,7 @@ mod it {
     mod sent_once_more;
     mod shortage;
     mod shutdown;
+    mod sidecar_at_the_doors;
     mod simbox;
     mod tangle;
     mod tidy;

@@ -10,10 +10,12 @@ use std::str::FromStr;
 use http::StatusCode;
 
 use crate::credential::{Credential, CredentialHash};
+use crate::ids::SessionId;
 use crate::log::Batch;
 use crate::turn::control::TurnRecord;
-use crate::upstream::Vouched;
+use crate::upstream::{self, Vouched};
 
+use super::boxes::BoxEntry;
 use super::registry::Sessions;
 use super::{Owner, Session};
 
@@ -24,7 +26,8 @@ pub enum Vouching {
     #[default]
     Session,
     /// The box's for the session; and once it has forgotten that, that it accepts the credential
-    /// at all. For boxes whose every credential belongs to one owner.
+    /// at all. For boxes whose every credential belongs to one owner. A box that says the same of
+    /// a forgotten session to whoever asks accepts nobody by that.
     Box,
 }
 
@@ -121,7 +124,7 @@ impl Sessions {
             return Err(forbidden);
         };
         entry.budget.turn().await;
-        match entry.upstream.vouch(who, &id).await {
+        match vouch(entry, self.inner.config.vouching, who, &id).await {
             Ok(Vouched::Yes) => {
                 self.add_reader(session, hash).await;
                 Ok(())
@@ -130,16 +133,10 @@ impl Sessions {
                 self.remember_denied(session, hash);
                 Err(Denied { status })
             }
-            Ok(Vouched::UnknownSession) => match self.inner.config.vouching {
-                Vouching::Box => {
-                    self.add_reader(session, hash).await;
-                    Ok(())
-                }
-                Vouching::Session => {
-                    self.remember_denied(session, hash);
-                    Err(forbidden)
-                }
-            },
+            Ok(Vouched::UnknownSession) => {
+                self.remember_denied(session, hash);
+                Err(forbidden)
+            }
             Err(error) => {
                 tracing::info!(%error, "the box cannot be asked about a credential");
                 Err(forbidden)
@@ -180,14 +177,34 @@ impl Sessions {
         };
         self.tasks().spawn("adopt credential", async move {
             entry.budget.turn().await;
-            match entry.upstream.vouch(&who, &id).await {
+            match vouch(&entry, vouching, &who, &id).await {
                 Ok(Vouched::Yes) => handle.adopt(who),
-                Ok(Vouched::UnknownSession) if vouching == Vouching::Box => handle.adopt(who),
                 Ok(Vouched::No(_) | Vouched::UnknownSession) => {
                     tracing::info!("the box does not accept the credential of a reader");
                 }
                 Err(error) => tracing::info!(%error, "the box cannot be asked about a credential"),
             }
         });
+    }
+}
+
+/// The box's word about a credential, and what follows from it after `vouching`.
+async fn vouch(
+    entry: &BoxEntry,
+    vouching: Vouching,
+    who: &Credential,
+    session: &SessionId,
+) -> Result<Vouched, upstream::Error> {
+    let told = entry.upstream.vouch(who, session).await?;
+    match (&told, vouching) {
+        (Vouched::UnknownSession, Vouching::Box) => {
+            // A box that looks for the session before it looks at the credential, and a gateway
+            // without such a route, say 404 to everybody: only one that refuses a made-up
+            // credential has accepted this one.
+            let nobodys = Credential::new(&format!("Bearer {}", uuid::Uuid::now_v7()));
+            let to_nobody = entry.upstream.vouch(&nobodys, session).await?;
+            Ok(if matches!(to_nobody, Vouched::No(_)) { Vouched::Yes } else { told })
+        }
+        (Vouched::Yes | Vouched::No(_) | Vouched::UnknownSession, _) => Ok(told),
     }
 }

@@ -70,6 +70,14 @@ impl Reply {
         html || self.body.trim_ascii_start().starts_with(b"<")
     }
 
+    /// Whether the body is a JSON object: what a box says of itself. A gateway that lost the box's
+    /// answer has a page, a line of text, or nothing.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        let json: Option<&serde_json::value::RawValue> = serde_json::from_slice(&self.body).ok();
+        json.is_some_and(|json| json.get().starts_with('{'))
+    }
+
     /// What the box asks for, in seconds or as a date, at most [`limits::MAX_RETRY_AFTER`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -5,9 +5,11 @@ mod assuming;
 mod dispatching;
 mod finding;
 mod interacting;
+mod misleading;
 mod polling;
 mod preparing;
 mod reading;
+mod rewriting;
 
 use afterbay::credential::Credential;
 use afterbay::ids::{ExecutionId, SessionId, TurnId};
@@ -151,6 +153,18 @@ impl Turn {
 
     async fn poll_at(&mut self, depth: Depth) -> Polled {
         self.try_poll(depth).await.expect("the box answers sensibly")
+    }
+
+    /// As [`Turn::poll`]; the data of the events as they are.
+    async fn raw_poll(&mut self) -> Vec<String> {
+        let polled = self.adapter.poll(None, &self.bound, &self.cursor, Depth::Messages).await;
+        let mut told = Vec::new();
+        for step in polled.expect("a page").steps {
+            let data = |event: &afterbay::event::Event| event.data.as_bytes().to_vec();
+            told.extend(step.events.iter().map(data));
+            self.cursor.fold(step.delta);
+        }
+        told.into_iter().map(|data| String::from_utf8(data).expect("UTF-8")).collect()
     }
 
     /// Polls and takes everything over, as a driver does whose appends all succeed.

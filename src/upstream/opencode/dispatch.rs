@@ -62,7 +62,7 @@ fn answered(session: SessionId, reply: Reply) -> Dispatch {
     if reply.status == StatusCode::NO_CONTENT {
         return Dispatch::Accepted(taken(session));
     }
-    let gateway = reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.is_page();
+    let gateway = reply.status == StatusCode::SERVICE_UNAVAILABLE && !reply.is_object();
     let patience = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
     if patience.contains(&reply.status) && !gateway {
         let retry_after = reply.retry_after();

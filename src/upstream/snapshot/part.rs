@@ -57,7 +57,8 @@ impl<'a> Part<'a> {
             return None;
         }
         let string = |raw: &'a RawValue| raw.get().strip_prefix('"')?.strip_suffix('"');
-        self.text.and_then(string).or_else(|| self.content.and_then(string))
+        let (text, content) = (self.text.and_then(string), self.content.and_then(string));
+        text.filter(|text| !text.is_empty() || content.is_none()).or(content)
     }
 }
 
@@ -71,7 +72,9 @@ mod tests {
             (r#"{"id":"p","type":"text","text":"a\n"}"#, Some(r"a\n")),
             (r#"{"id":"p","type":"text","content":"b"}"#, Some("b")),
             (r#"{"id":"p","type":"reasoning","text":null,"content":"c"}"#, Some("c")),
-            (r#"{"id":"p","type":"text","text":"","content":"d"}"#, Some("")),
+            (r#"{"id":"p","type":"text","text":"","content":"d"}"#, Some("d")),
+            (r#"{"id":"p","type":"text","text":"","content":""}"#, Some("")),
+            (r#"{"id":"p","type":"text","text":""}"#, Some("")),
             (r#"{"id":"p","type":"file","text":"e"}"#, None),
             (r#"{"id":"p","type":"text","text":7}"#, None),
         ] {

@@ -6,10 +6,16 @@
 //! - text that only grew carries what was added as `delta`, in the box's own bytes; text that was
 //!   rewritten or cut is sent whole, without one;
 //! - a part over [`limits::SMALL_PART_BYTES`] is sent again only when its state changes, when it
-//!   closes, when it grew by an eighth, and once more when the box is done with it.
+//!   closes, when it grew by an eighth, and when the box is done with it. A box may say that it is
+//!   done and go on all the same, so that counts up to [`limits::MAX_LAST_LOOKS`] times.
 //!
 //! So what is told of a part beyond that size, while it grows to N bytes, is at most 9 N on its way
 //! and N once it is whole, deltas not counted.
+//!
+//! Ids are the box's and may hold anything: in a mark's name they are escaped, and cut if they are
+//! long. Parts of one message with the same id are told apart by their order.
+
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -34,7 +40,34 @@ pub(in crate::upstream) enum Moment {
 
 /// The prefix of the marks of a message's parts.
 pub(in crate::upstream) fn marks_of(message: &str) -> String {
-    format!("p/{message}/")
+    format!("p/{}/", as_name(message))
+}
+
+/// An id as a piece of a mark's name: it holds nothing that divides pieces, and is not long.
+fn as_name(id: &str) -> String {
+    if id.len() > limits::MAX_ID_BYTES {
+        return format!("%{}", blake3::hash(id.as_bytes()).to_hex());
+    }
+    id.replace('%', "%25").replace('/', "%2F").replace('#', "%23")
+}
+
+/// The parts that can be read, each with the name of its mark; others with a name of their place.
+fn named<'p>(
+    message: &str,
+    parts: &[&'p RawValue],
+) -> impl Iterator<Item = (String, &'p RawValue, Option<Part<'p>>)> {
+    let prefix = marks_of(message);
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    parts.iter().enumerate().map(move |(index, raw)| {
+        let Some(part) = Part::read(raw).ok().filter(|_| can_be_shown(raw)) else {
+            return (format!("{prefix}#{index}"), *raw, None);
+        };
+        let name = format!("{prefix}{}", as_name(&part.id));
+        let times = seen.entry(name.clone()).or_default();
+        *times += 1;
+        let name = if *times == 1 { name } else { format!("{name}#{times}") };
+        (name, *raw, Some(part))
+    })
 }
 
 /// Tells what changed in the parts of `message`.
@@ -44,16 +77,13 @@ pub(in crate::upstream) fn tell(
     moment: Moment,
     pages: &mut Pages<'_>,
 ) {
-    let prefix = marks_of(message);
-    for (index, raw) in parts.iter().enumerate() {
-        let Some(part) = Part::read(raw).ok().filter(|_| can_be_shown(raw)) else {
-            let mark = format!("{prefix}#{index}");
-            if pages.get(&mark).is_none() {
-                pages.event(unreadable("part"), &mark, "unreadable");
+    for (name, raw, part) in named(message, parts) {
+        let Some(part) = part else {
+            if pages.get(&name).is_none() {
+                pages.event(unreadable("part"), &name, "unreadable");
             }
             continue;
         };
-        let name = format!("{prefix}{}", part.id);
         let sent = pages.get(&name).and_then(Sent::decode);
         let here = Sent::of(raw, &part);
         if let Some(mark) = here.after(sent.as_ref(), moment) {
@@ -65,16 +95,11 @@ pub(in crate::upstream) fn tell(
 
 /// Whether every part was sent as it is, so that the message need not be read again.
 pub(in crate::upstream) fn all_sent(message: &str, parts: &[&RawValue], pages: &Pages<'_>) -> bool {
-    let prefix = marks_of(message);
-    parts.iter().all(|raw| match Part::read(raw) {
-        Ok(part) => {
-            let sent = pages.get(&format!("{prefix}{}", part.id)).and_then(Sent::decode);
-            let open_tool = matches!(part.tool_status().as_deref(), Some("pending" | "running"));
-            let is_told = !can_be_shown(raw)
-                || sent.is_some_and(|sent| sent.same_bytes(&Sent::of(raw, &part)));
-            !open_tool && is_told
-        }
-        Err(_) => true,
+    named(message, parts).all(|(name, raw, part)| {
+        let Some(part) = part else { return true };
+        let sent = pages.get(&name).and_then(Sent::decode);
+        let open_tool = matches!(part.tool_status().as_deref(), Some("pending" | "running"));
+        !open_tool && sent.is_some_and(|sent| sent.same_bytes(&Sent::of(raw, &part)))
     })
 }
 
@@ -97,11 +122,23 @@ fn data(raw: &RawValue, delta: Option<&str>) -> Vec<u8> {
 }
 
 /// What was added to the text, if nothing else happened to it. What was sent before ends between
-/// two tokens, so what follows is whole, too.
+/// two escapes, so what follows is whole, too; where it ended with half a character, what follows
+/// is only the other half, which nobody could decode by itself.
 fn added<'t>(text: &'t str, sent: Option<&Sent>) -> Option<&'t str> {
     let (length, before) = sent.map_or((0, hash(b"")), |sent| (sent.text_bytes, sent.text_hash));
     let (kept, added) = text.split_at_checked(length)?;
-    (!added.is_empty() && hash(kept.as_bytes()) == before).then_some(added)
+    let completes_a_character = added.starts_with("\\u") && ends_with_half(kept);
+    (!added.is_empty() && !completes_a_character && hash(kept.as_bytes()) == before)
+        .then_some(added)
+}
+
+/// Whether a string token ends with the escape of the first half of a surrogate pair.
+fn ends_with_half(token: &str) -> bool {
+    let Some(at) = token.len().checked_sub(6) else { return false };
+    let Some((before, escape)) = token.split_at_checked(at) else { return false };
+    let unit = escape.strip_prefix("\\u").and_then(|hex| u16::from_str_radix(hex, 16).ok());
+    let backslashes = before.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit)) && backslashes.is_multiple_of(2)
 }
 
 /// What was last sent of a part.
@@ -111,8 +148,8 @@ struct Sent {
     hash: u64,
     text_bytes: usize,
     text_hash: u64,
-    /// Whether it was sent although it had changed too little, since the box was done.
-    last_look: bool,
+    /// How often it was sent although it had changed too little, since the box was done.
+    last_looks: u8,
     /// [`CLOSED`], a tool's status, or nothing.
     state: String,
 }
@@ -134,7 +171,7 @@ impl Sent {
             hash: hash(raw.get().as_bytes()),
             text_bytes: text.len(),
             text_hash: hash(text),
-            last_look: false,
+            last_looks: 0,
             state,
         }
     }
@@ -154,14 +191,13 @@ impl Sent {
         {
             return Some(self);
         }
-        self.last_look = true;
-        (moment == Moment::Done && !sent.last_look).then_some(self)
+        self.last_looks = sent.last_looks.saturating_add(1);
+        (moment == Moment::Done && sent.last_looks < limits::MAX_LAST_LOOKS).then_some(self)
     }
 
     fn encode(&self) -> String {
-        let Self { bytes, hash, text_bytes, text_hash, last_look, state } = self;
-        let last_look = u8::from(*last_look);
-        format!("{bytes:x}:{hash:x}:{text_bytes:x}:{text_hash:x}:{last_look}:{state}")
+        let Self { bytes, hash, text_bytes, text_hash, last_looks, state } = self;
+        format!("{bytes:x}:{hash:x}:{text_bytes:x}:{text_hash:x}:{last_looks:x}:{state}")
     }
 
     /// `None` for a mark of another form; the part is then sent as if it were new.
@@ -169,13 +205,13 @@ impl Sent {
         let mut fields = mark.splitn(6, ':');
         let mut number = || u64::from_str_radix(fields.next()?, 16).ok();
         let (bytes, hash, text_bytes, text_hash) = (number()?, number()?, number()?, number()?);
-        let last_look = number()? == 1;
+        let last_looks = u8::try_from(number()?).ok()?;
         Some(Self {
             bytes: usize::try_from(bytes).ok()?,
             hash,
             text_bytes: usize::try_from(text_bytes).ok()?,
             text_hash,
-            last_look,
+            last_looks,
             state: fields.next()?.to_owned(),
         })
     }

@@ -125,10 +125,10 @@ fn answered(reply: Reply, notes: &Notes, only: Option<SessionId>) -> Dispatch {
         };
     }
     match reply.class() {
-        // A gateway's page may stand there for an answer that was lost; a 429 is given before
+        // A gateway's own 503 may stand there for an answer that was lost; a 429 is given before
         // anything is passed on.
         Error::Later { status, .. }
-            if status == StatusCode::SERVICE_UNAVAILABLE && reply.is_page() =>
+            if status == StatusCode::SERVICE_UNAVAILABLE && !reply.is_object() =>
         {
             Dispatch::Unanswered(Error::Status(status))
         }

@@ -125,14 +125,16 @@ async fn is_among_messages(
     }
     let known = Known {
         settled: None,
+        told: None,
         prompt: None,
         turn: ids.turn.as_ref(),
         text: ids.text,
         before: notes.last_of(session),
+        knows_before: notes.holds(session),
         proof,
     };
-    match transcript::read(client, who, session, known, |_| ()).await {
-        Ok(found) => Ok(found.is_some()),
+    match transcript::read(client, who, session, known, |turn| turn.is_found).await {
+        Ok(is_found) => Ok(is_found),
         Err(Error::Gone) => Ok(false),
         Err(error) => Err(error),
     }

@@ -3,8 +3,9 @@
 //! That order matters. Messages that are read after the status said that all is over hold
 //! everything the turn has left, so a last word that came between two reads is never missed.
 //!
-//! The cursor's marks: `status`, `started`, `prompt` (its message id), `i/…` (requests), `p/…`
-//! (parts of unsettled messages), `anchor` (the last settled message, and what all of them cost),
+//! The cursor's marks: `status`, `started`, `stale` (the status as it was before the turn was seen
+//! at work), `past` (the session is older than the turn), `prompt` (its message id), `i/…`
+//! (requests), `p/…` (parts of unsettled messages), `anchor` (the last settled message, and what all of them cost),
 //! and `bad/…` (warnings that were told).
 
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use super::status::{self, Now, Outcome};
 use super::transcript::{self, Known, OfTurn, Proof};
 use super::{interactions, result, verdict};
 use crate::credential::Credential;
+use crate::limits;
 use crate::upstream::client::BoxClient;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::snapshot::pages::{Pages, unreadable};
@@ -25,6 +27,10 @@ use crate::upstream::{Activity, Answer, Bound, Depth, Ending, Error, Page, PollC
 const STATUS: &str = "status";
 /// The mark that the agent was seen at work.
 const STARTED: &str = "started";
+/// The mark of an end that the status told before the turn was seen at work.
+const STALE: &str = "stale";
+/// The mark that the session has messages from before the turn.
+const PAST: &str = "past";
 /// The mark of the prompt's message id.
 const PROMPT: &str = "prompt";
 /// The mark of the last message that is never read again, behind what the messages up to there
@@ -54,9 +60,8 @@ pub(super) async fn poll(
     if now.is_about_us() {
         interactions::tell(&now.outstanding, &turn.session, &mut pages);
     }
-    // What was seen before this status was read: only then can the status not be older.
-    let is_trusted = cursor.get(STARTED).is_some() || !notes.knew(&turn.session);
-    if now.is_at_work() || (now.is_over() && is_trusted && tells_an_end(&now)) {
+    mark_stale(&now, is_new(turn, &notes, &pages), &mut pages);
+    if now.is_at_work() {
         pages.mark(STARTED, "1");
     }
     let mut page = Page::default();
@@ -65,19 +70,29 @@ pub(super) async fn poll(
         let start = Instant::now();
         let settled = Settled::of(cursor);
         let known = known(turn, &notes, cursor, &settled);
-        let see =
-            |of_turn: &OfTurn<'_, '_>| tell(of_turn, settled.cost, &now, is_trusted, &mut pages);
+        let see = |of_turn: &OfTurn<'_, '_>| {
+            if of_turn.has_past && pages.get(PAST).is_none() {
+                pages.mark(PAST, "1");
+            }
+            let is_trusted = is_trusted(&now, cursor, is_new(turn, &notes, &pages), &pages);
+            tell(of_turn, settled.cost, &now, is_trusted, &mut pages)
+        };
         match transcript::read(client, who, &turn.session, known, see).await {
-            Ok(Some((ending, answer))) => (page.view.ending, page.view.answer) = (ending, answer),
-            // The record does not show the prompt yet; the state may say all the same how it went.
-            Ok(None) => page.view.ending = verdict::ending(&now, None, is_trusted),
+            Ok((ending, answer)) => (page.view.ending, page.view.answer) = (ending, answer),
             Err(Error::Gone) => page.view.activity = Activity::Gone,
             Err(error) => return Err(error),
         }
         page.messages_took = Some(start.elapsed());
     }
-    if let Some(path) = result_path.filter(|_| now.is_over() && now.is_about_us() && is_trusted)
-        && let Some((ending, answer)) = result::read(client, path, who, turn).await
+    let is_trusted = is_trusted(&now, cursor, is_new(turn, &notes, &pages), &pages);
+    if is_trusted && now.is_over() && tells_an_end(&now) {
+        pages.mark(STARTED, "1");
+    }
+    // Without trust, only a result that names our execution is ours, and only of a turn that the
+    // messages show to be over.
+    let may_tell = is_trusted || page.view.ending.is_some();
+    if let Some(path) = result_path.filter(|_| now.is_over() && now.is_about_us() && may_tell)
+        && let Some((ending, answer)) = result::read(client, path, who, turn, is_trusted).await
     {
         pages.mark(STARTED, "1");
         page.view.ending = Some(ending);
@@ -92,6 +107,29 @@ fn gone(cursor: &PollCursor) -> Page {
     let started = cursor.get(STARTED).is_some();
     let view = View { activity: Activity::Gone, started, ..View::default() };
     Page { view, ..Page::default() }
+}
+
+/// Whether the session is as new as the turn, as far as can be seen.
+fn is_new(turn: &Bound, notes: &Notes, pages: &Pages<'_>) -> bool {
+    !notes.knew(&turn.session) && pages.get(PAST).is_none()
+}
+
+/// Keeps an end that is told before the turn was seen at work, until another word is heard: a
+/// status may lag behind the messages.
+fn mark_stale(now: &Now, is_new: bool, pages: &mut Pages<'_>) {
+    let print = now.print();
+    if pages.get(STARTED).is_none() && !is_new && now.is_over() {
+        pages.mark(STALE, &print);
+    } else if pages.get(STALE).is_some_and(|stale| stale != print) {
+        pages.forget(STALE);
+    }
+}
+
+/// Whether the status cannot be about what was before the turn. Only what was seen before it was
+/// read can tell that.
+fn is_trusted(now: &Now, cursor: &PollCursor, is_new: bool, pages: &Pages<'_>) -> bool {
+    let is_stale = pages.get(STALE).is_some_and(|stale| stale == now.print());
+    is_new || (cursor.get(STARTED).is_some() && !is_stale)
 }
 
 /// A state that only work can have left behind.
@@ -135,10 +173,12 @@ fn known<'a>(
 ) -> Known<'a> {
     Known {
         settled: settled.last,
+        told: Some(cursor),
         prompt: cursor.get(PROMPT),
         turn: turn.ids.turn.as_ref(),
         text: turn.ids.text,
         before: notes.last_of(&turn.session),
+        knows_before: notes.holds(&turn.session),
         proof: Proof::Position,
     }
 }
@@ -151,6 +191,10 @@ fn tell(
     is_trusted: bool,
     pages: &mut Pages<'_>,
 ) -> (Option<Ending>, Option<Answer>) {
+    if !of_turn.is_found {
+        // The record does not show the turn yet; the state may say all the same how it went.
+        return (verdict::ending(now, None, is_trusted), None);
+    }
     if let Some(prompt) = of_turn.prompt {
         pages.mark(PROMPT, prompt);
     }
@@ -161,7 +205,8 @@ fn tell(
     if let Some((last, earlier)) = messages.split_last() {
         pages.mark(STARTED, "1");
         for message in earlier {
-            let moment = if message.is_closed() { Moment::Done } else { Moment::Working };
+            let is_done = message.is_closed() || now.is_over();
+            let moment = if is_done { Moment::Done } else { Moment::Working };
             parts::tell(&message.id, &message.parts, moment, pages);
         }
         let moment = if now.is_over() { Moment::Done } else { Moment::Working };
@@ -172,13 +217,15 @@ fn tell(
 }
 
 /// Moves the anchor over the messages that are complete, were sent as they are, and are followed
-/// by another. The anchor is marked before the parts are forgotten: a crash between two steps may
+/// by some others: the newest few are read each time anyway, and one of them may still be written
+/// to, or be followed late by what belongs before the next. The anchor is marked before the parts are forgotten: a crash between two steps may
 /// leave marks that nobody needs, but never forgets one that is needed.
 fn settle(earlier: &[&Message<'_>], settled_cost: f64, pages: &mut Pages<'_>) {
     let is_settled = |message: &&&Message<'_>| {
         message.is_closed() && parts::all_sent(&message.id, &message.parts, pages)
     };
-    let settled: Vec<_> = earlier.iter().take_while(is_settled).collect();
+    let old = earlier.len().saturating_sub(limits::UNSETTLED_MESSAGES);
+    let settled: Vec<_> = earlier.iter().take(old).take_while(is_settled).collect();
     let Some(last) = settled.last() else { return };
     let cost = settled_cost + settled.iter().filter_map(|message| message.cost).sum::<f64>();
     pages.mark(ANCHOR, &format!("{cost} {}", last.id));

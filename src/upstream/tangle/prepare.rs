@@ -65,6 +65,11 @@ impl Notes {
         self.about(session).is_some_and(|candidate| candidate.known)
     }
 
+    /// Whether `session` was looked at before the prompt was sent.
+    pub(super) fn holds(&self, session: &SessionId) -> bool {
+        self.about(session).is_some()
+    }
+
     /// The newest message of `session` before the prompt was sent.
     pub(super) fn last_of(&self, session: &SessionId) -> Option<&str> {
         self.about(session)?.last.as_deref()

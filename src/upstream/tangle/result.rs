@@ -13,19 +13,21 @@ use crate::upstream::client::BoxClient;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::{Answer, Bound, Ending, Error};
 
-/// What the route tells of the turn; `None` if it tells nothing that can be relied on.
+/// What the route tells of the turn; `None` if it tells nothing that can be relied on. Unless
+/// `is_trusted`, it must name the turn's execution.
 pub(super) async fn read(
     client: &BoxClient,
     path: &ResultPath,
     who: Option<&Credential>,
     turn: &Bound,
+    is_trusted: bool,
 ) -> Option<(Ending, Answer)> {
     let execution = turn.execution.as_ref().unwrap_or(&turn.ids.execution);
     let target = format!("{}?{RESULT_EXECUTION}={execution}", path.of(&turn.session));
     match client
         .read(Call::Result, who, &target)
         .await
-        .and_then(|reply| of_ours(json_of(&reply)?, turn))
+        .and_then(|reply| of_ours(json_of(&reply)?, turn, is_trusted))
     {
         Ok(told) => told,
         Err(error) => {
@@ -35,11 +37,15 @@ pub(super) async fn read(
     }
 }
 
-fn of_ours(json: &RawValue, turn: &Bound) -> Result<Option<(Ending, Answer)>, Error> {
+fn of_ours(
+    json: &RawValue,
+    turn: &Bound,
+    is_trusted: bool,
+) -> Result<Option<(Ending, Answer)>, Error> {
     let said = frame::said(json);
     let own = [Some(&turn.ids.execution), turn.execution.as_ref()];
     let is_ours = |named: &String| own.iter().flatten().any(|own| own.as_str() == named);
-    if said.execution.as_ref().is_some_and(|named| !is_ours(named)) {
+    if !said.execution.as_ref().map_or(is_trusted, is_ours) {
         return Ok(None);
     }
     let ending = closing::of_result(&said);

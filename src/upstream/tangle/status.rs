@@ -114,7 +114,7 @@ impl Now {
         let execution: Execution<'_> =
             payload.active_execution.and_then(object).unwrap_or_default();
         let lower = |raw| word(raw).map(|word| word.to_ascii_lowercase());
-        let (active, latest) = (word(session.active_execution_id), word(execution.id));
+        let (active, latest) = (id(session.active_execution_id), id(execution.id));
         let status = lower(execution.status);
         let is_terminal =
             |word: &Option<String>| word.as_deref().is_some_and(|word| TERMINAL.contains(&word));
@@ -126,7 +126,8 @@ impl Now {
             Some(false) if assigned.is_some() => Named::Anothers,
             Some(false) | None => Named::Nobodys,
         };
-        let is_active = active.is_some() || (latest.is_some() && !is_terminal(&status));
+        let is_told = latest.is_some() || status.is_some();
+        let is_active = active.is_some() || (is_told && !is_terminal(&status));
         let state = lower(session.state);
         let waits = state.as_deref().is_some_and(|state| WAITING.contains(&state));
         let outstanding =
@@ -187,6 +188,13 @@ impl Now {
             .unwrap_or(Outcome::Unclear)
     }
 
+    /// The state and its reason, in few bytes: equal for two readings that say the same. Times are
+    /// left out, since a prompt alone moves them.
+    pub(super) fn print(&self) -> String {
+        let reason = blake3::hash(self.reason.as_deref().unwrap_or_default().as_bytes()).to_hex();
+        format!("{} {}", self.mark(), reason.get(..16).unwrap_or_default())
+    }
+
     /// The status in one short word, to see that it moved.
     pub(super) fn mark(&self) -> String {
         let state = self.state.get(..self.state.floor_char_boundary(SHOWN_STATE_BYTES));
@@ -205,6 +213,12 @@ impl Now {
 
 /// How much of a state tells it from another.
 const SHOWN_STATE_BYTES: usize = 64;
+
+/// An execution's id, in whatever type: one that is no text is told by its JSON.
+fn id(raw: Option<&RawValue>) -> Option<String> {
+    let is_none = matches!(raw?.get(), "null" | "false" | "\"\"" | "{}" | "[]");
+    word(raw).or_else(|| (!is_none).then(|| raw.map(|raw| raw.get().to_owned()))?)
+}
 
 fn outcome_of(word: &str) -> Option<Outcome> {
     if SUCCEEDED.contains(&word) {

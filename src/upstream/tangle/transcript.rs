@@ -5,7 +5,10 @@
 //! the messages after the last one that was there before it. Once the box is known to have it, the
 //! first message of a person after that one will do: the box may have changed the text.
 //!
-//! A turn's messages are the agent's after the prompt, up to the next prompt of somebody else.
+//! A turn's messages are the agent's after the prompt, up to the next prompt of somebody else. A
+//! message that is listed twice counts as it stands there last.
+
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -19,7 +22,8 @@ use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
 use crate::upstream::reply::Reply;
-use crate::upstream::{Error, TextHash};
+use crate::upstream::snapshot::parts;
+use crate::upstream::{Error, PollCursor, TextHash};
 
 /// What may count as the turn's prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,18 +41,27 @@ pub(super) enum Proof {
 pub(super) struct Known<'a> {
     /// The last message of the turn that is never read again.
     pub(super) settled: Option<&'a str>,
+    /// What was told so far: where to go on if the settled message was taken back.
+    pub(super) told: Option<&'a PollCursor>,
     /// The turn's prompt, once it was seen.
     pub(super) prompt: Option<&'a str>,
     pub(super) turn: Option<&'a TurnId>,
     pub(super) text: Option<TextHash>,
     /// The newest message before the prompt was sent; `None` if there was none.
     pub(super) before: Option<&'a str>,
+    /// Whether the session was looked at before the prompt was sent: then `before` can be relied
+    /// on.
+    pub(super) knows_before: bool,
     pub(super) proof: Proof,
 }
 
 /// The turn's part of a session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OfTurn<'m, 'a> {
+    /// Whether the record shows the turn.
+    pub(super) is_found: bool,
+    /// There are messages before the turn's.
+    pub(super) has_past: bool,
     /// The prompt's message id, unless it is not among what was read.
     pub(super) prompt: Option<&'m str>,
     /// The agent's messages.
@@ -84,35 +97,51 @@ pub(super) fn list(reply: &Reply) -> Result<Vec<&RawValue>, Error> {
     Ok(list)
 }
 
-/// Reads the messages and hands the turn's to `see`. `None` if the prompt is not there.
+/// Reads the messages and hands the turn's to `see`.
 pub(super) async fn read<R>(
     client: &BoxClient,
     who: Option<&Credential>,
     session: &SessionId,
     known: Known<'_>,
     see: impl FnOnce(&OfTurn<'_, '_>) -> R,
-) -> Result<Option<R>, Error> {
+) -> Result<R, Error> {
     let path = path(session);
     let mut limit = limits::FIRST_MESSAGE_WINDOW;
     loop {
         let reply = client.read(Call::Messages, who, &format!("{path}?limit={limit}")).await?;
         let list = list(&reply)?;
-        let messages: Vec<Message<'_>> = list.iter().filter_map(|raw| Message::read(raw)).collect();
+        let mut messages: Vec<_> = list.iter().filter_map(|raw| Message::read(raw)).collect();
+        let has_unreadable = messages.len() < list.len();
+        keep_last_of_each(&mut messages);
         // Fewer than were asked for are all there are; more come from a box that knows no limit.
         let is_whole = list.len() != limit;
         if let Some(from) = known.find_in(&messages, is_whole) {
             let mut turn = of_turn(&messages, from, known.turn);
-            turn.has_unreadable = messages.len() < list.len();
-            return Ok(Some(see(&turn)));
+            turn.has_past |= !is_whole;
+            turn.has_unreadable = has_unreadable;
+            return Ok(see(&turn));
         }
         if is_whole {
-            return Ok(None);
+            return Ok(see(&OfTurn { has_past: !list.is_empty(), ..OfTurn::default() }));
         }
         if limit >= limits::MAX_MESSAGE_WINDOW {
             return Err(Error::Nonsense(format!("the turn is not in the newest {limit} messages")));
         }
         limit *= 2;
     }
+}
+
+fn keep_last_of_each(messages: &mut Vec<Message<'_>>) {
+    let mut left: BTreeMap<String, usize> = BTreeMap::new();
+    for message in &*messages {
+        *left.entry(message.id.clone()).or_default() += 1;
+    }
+    messages.retain(|message| {
+        left.get_mut(&message.id).is_none_or(|left| {
+            *left -= 1;
+            *left == 0
+        })
+    });
 }
 
 /// Where a turn begins in a list.
@@ -132,7 +161,16 @@ impl Known<'_> {
         if let Some(at) = self.settled.and_then(place) {
             return Some(Begin::Behind(at));
         }
-        if let Some(at) = self.prompt.and_then(place) {
+        let prompt = self.prompt.and_then(place);
+        // All of the turn is there and the settled message is not: it was taken back, and what
+        // follows the others that are settled is known by having been told.
+        if (prompt.is_some() || is_whole)
+            && self.settled.is_some()
+            && let Some(at) = messages.iter().position(|message| self.has_told(&message.id))
+        {
+            return Some(Begin::First(at));
+        }
+        if let Some(at) = prompt {
             return Some(Begin::Prompt(at));
         }
         if let Some(from) = self.by_turn_id(messages) {
@@ -146,12 +184,19 @@ impl Known<'_> {
         let mut later = messages.iter().enumerate().skip(start).filter(|(_, message)| {
             message.is_user() && !prompt::is_synthetic(&message.parts) && !self.is_anothers(message)
         });
-        let by_text = self.text.and_then(|hash| {
-            later.clone().find(|(_, message)| prompt::holds(&message.parts, hash))
-        });
-        // A list that has lost the last known message says nothing about what came after it.
+        // A list that has lost the last known message says nothing about what came after it, and
+        // one that was never looked at may begin long before the turn: what stands there last is
+        // the likeliest.
         let knows_order = self.before.is_none() || before.is_some();
-        let by_position = later.next().filter(|_| self.proof == Proof::Position && knows_order);
+        let is_ours = |(_, message): &(usize, &Message<'_>)| {
+            self.text.is_some_and(|hash| prompt::holds(&message.parts, hash))
+        };
+        let (by_text, by_position) = if knows_order && self.knows_before {
+            (later.clone().find(is_ours), later.next())
+        } else {
+            (later.clone().rfind(is_ours), later.next_back())
+        };
+        let by_position = by_position.filter(|_| self.proof == Proof::Position && knows_order);
         by_text.or(by_position).map(|(at, _)| Begin::Prompt(at))
     }
 
@@ -161,6 +206,12 @@ impl Known<'_> {
         let at = messages.iter().position(is_ours)?;
         let is_user = messages.get(at).is_some_and(Message::is_user);
         Some(if is_user { Begin::Prompt(at) } else { Begin::First(at) })
+    }
+
+    /// Whether parts of a message were told and may be told again.
+    fn has_told(&self, message: &str) -> bool {
+        let marks = parts::marks_of(message);
+        self.told.is_some_and(|told| told.with_prefix(&marks).next().is_some())
     }
 
     /// Whether a message names another turn than ours.
@@ -179,8 +230,11 @@ fn of_turn<'m, 'a>(
         Begin::Prompt(at) => (at + 1, messages.get(at).map(|message| message.id.as_str())),
         Begin::First(at) => (at, None),
     };
-    let mut ours =
-        OfTurn { prompt, messages: Vec::new(), is_taken_over: false, has_unreadable: false };
+    let has_past = match from {
+        Begin::Behind(_) => true,
+        Begin::Prompt(at) | Begin::First(at) => at > 0,
+    };
+    let mut ours = OfTurn { is_found: true, has_past, prompt, ..OfTurn::default() };
     for message in messages.iter().skip(start) {
         let named = match (turn, &message.turn) {
             (Some(turn), Some(named)) => Some(turn.as_str() == named),
@@ -233,7 +287,16 @@ mod tests {
 
     fn known<'a>(before: Option<&'a str>, proof: Proof) -> Known<'a> {
         let text = Some(TextHash::of("hi"));
-        Known { settled: None, prompt: None, turn: None, text, before, proof }
+        Known {
+            settled: None,
+            told: None,
+            prompt: None,
+            turn: None,
+            text,
+            before,
+            knows_before: true,
+            proof,
+        }
     }
 
     #[test]
@@ -249,6 +312,7 @@ mod tests {
             ("u2:hi a2", false, "-"),
             // All there is; the last known message was dropped.
             ("u2:hi a2", true, "u2 a2"),
+            ("u1:hi u2:hi a2", true, "u2 a2"),
         ] {
             assert_eq!(told(session, after_a1, is_whole), turn, "{session}");
         }
@@ -283,6 +347,16 @@ mod tests {
             ("u1:changed a1", Some("gone"), "-"),
         ] {
             assert_eq!(told(session, known(before, Proof::Position), true), said, "{session}");
+        }
+    }
+
+    #[test]
+    fn in_a_session_that_was_never_looked_at_the_last_prompt_is_the_likeliest() {
+        for (session, said) in
+            [("u1:hi a1 u2:hi a2", "u2 a2"), ("u1:hi a1 u2:x a2", "u1 a1 +"), ("u1:x u2:y", "u2")]
+        {
+            let unknown = Known { knows_before: false, ..known(None, Proof::Position) };
+            assert_eq!(told(session, unknown, true), said, "{session}");
         }
     }
 

@@ -32,7 +32,11 @@ pub(super) fn ending(now: &Now, turn: Option<&OfTurn<'_, '_>>, is_trusted: bool)
             .and_then(|last| by_record(last, Completion::Closed))
             .or_else(|| is_trusted.then(|| state_failed(now, last))),
         Outcome::Stopped if is_trusted => Some(Ending::Cancelled),
-        Outcome::Failed | Outcome::Stopped => None,
+        // The state may be an earlier turn's; the turn's own message is not.
+        Outcome::Failed => {
+            last.filter(|last| last.failure.is_some()).map(|last| state_failed(now, Some(last)))
+        }
+        Outcome::Stopped => last.filter(|last| last.is_interrupted).map(|_| Ending::Cancelled),
         Outcome::Succeeded => by_record(last?, Completion::Unsaid),
         Outcome::Unclear => by_record(last?, Completion::Closed),
     }

@@ -240,6 +240,18 @@ async fn what_became_of_a_prompt_is_told_by_what_can_be_known() {
         (Canned::error(429, "RATE").with("retry-after", "7"), "later 429 7"),
         (Canned::error(429, "RATE"), "later 429 -1"),
         (Canned::html(503), "unanswered status"),
+        // A gateway whose connection broke when the box had read the prompt.
+        (
+            Canned::text(
+                503,
+                "text/plain",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+            ),
+            "unanswered status",
+        ),
+        (Canned::text(503, "text/plain", "").with("retry-after", "1"), "unanswered status"),
+        (Canned::text(503, json_type, r#"{"message":"no healthy upstream"#), "unanswered status"),
+        (Canned::text(503, json_type, ""), "unanswered status"),
         (Canned::error(503, "AGENT_WARMING_UP").with("retry-after", "3"), "later 503 3"),
         (Canned::error(500, "INTERNAL"), "unanswered status"),
         (Canned::html(502), "unanswered status"),
