@@ -18,6 +18,9 @@
 //! 1 words    ids  credential  mode  limits  event  metrics  tasks
 //! ```
 //!
+//! `simbox`, the simulated box, is a house of its own: it uses `sse` and words, and only `cli`
+//! uses it.
+//!
 //! The modules stand below in reading order.
 
 pub mod credential;
@@ -37,6 +40,8 @@ pub mod upstream;
 pub mod turn;
 
 pub mod session;
+
+pub mod simbox;
 
 pub mod cli;
 pub mod config;

@@ -317,3 +317,34 @@ pub const PASS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection of the pass-through is kept. Below the 5 s after which a Node
 /// server closes its own, so that a request is not written into a connection that is closing.
 pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+// ---- the simulated box ----
+
+/// Where the simulated box listens unless told otherwise: next to the port of the clients, so that
+/// both can be tried side by side.
+pub const SIMBOX_LISTEN: &str = "127.0.0.1:8789";
+
+/// Connections at once of the simulated box: some thousands of turns with a poll and a stream each.
+pub const SIMBOX_CONNECTIONS: usize = 8192;
+
+/// Events that one stream's buffer keeps; the oldest is dropped first, as near-by boxes do.
+pub const SIMBOX_BUFFER_EVENTS: usize = 1000;
+
+/// Largest request body of the simulated box: a long prompt.
+pub const SIMBOX_BODY_BYTES: usize = 16 << 20;
+
+/// Largest number in a word of a prompt. A turn's changes are planned ahead as parts times steps.
+pub const SIMBOX_COUNT: u32 = 1000;
+
+/// Largest part that a prompt may ask for; beyond it memory, not the contract, is what is tested.
+pub const SIMBOX_PART_BYTES: usize = 64 << 20;
+
+/// Longest text that the account of the simulated box keeps as it is; of longer ones it keeps the
+/// length and a hash.
+pub const SIMBOX_ACCOUNT_TEXT_BYTES: usize = 64 << 10;
+
+/// How long the simulated box tries to get its address back after a crash that it simulated.
+pub const SIMBOX_REBIND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause between two such tries.
+pub const SIMBOX_REBIND_PAUSE: Duration = Duration::from_millis(20);

@@ -5,6 +5,7 @@
 //! A second signal exits with 128 plus its number, as a shell would say it.
 
 mod serve;
+mod simbox;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Serve(Box<serve::Arguments>),
+    Simbox(Box<simbox::Arguments>),
 }
 
 /// Runs the command that `arguments` name.
@@ -36,6 +38,7 @@ enum Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command: Command::Serve(arguments) }) => serve::run(&arguments, environment),
+        Ok(Arguments { command: Command::Simbox(arguments) }) => simbox::run(*arguments),
         Err(told) => {
             let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nobody is left to tell if the terminal is gone.
