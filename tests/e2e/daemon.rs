@@ -27,6 +27,8 @@ pub(crate) enum Patience {
     Patient,
     /// Soon, for boxes that are gone.
     Hasty,
+    /// For many turns at once on a box whose polls have a budget: each is looked at seldom.
+    Crowded,
 }
 
 impl Patience {
@@ -34,6 +36,7 @@ impl Patience {
         let (start, unreachable, idle) = match self {
             Self::Patient => ("15s", "90s", "15s"),
             Self::Hasty => ("15s", "5s", "4s"),
+            Self::Crowded => ("25s", "90s", "8s"),
         };
         ["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
     }
@@ -42,9 +45,30 @@ impl Patience {
 /// Polls as fast as a test can use.
 const PACE: [&str; 4] = ["--poll-fast", "50ms", "--poll-slow", "200ms"];
 
+/// What stands behind the daemon.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Kind {
+    /// An `opencode` server.
+    #[default]
+    Opencode,
+    /// A simulated box.
+    Tangle,
+}
+
+impl Kind {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Opencode => "opencode",
+            Self::Tangle => "tangle",
+        }
+    }
+}
+
 /// What the daemon is told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
+    /// What kind of box it has.
+    pub(crate) kind: Kind,
     /// How soon it gives up on a box.
     pub(crate) patience: Patience,
     /// Further flags, as `["--heartbeat", "1s"]`.
@@ -120,6 +144,12 @@ impl Daemon {
         (self.clients, self.admin) = (clients, admin);
     }
 
+    /// Whether it says that it is ready.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let answer = Request::get("/readyz").send(self.admin).await.expect("readyz");
+        answer.status == 200
+    }
+
     /// A number from `/metrics`, summed over its labels; 0 if it is not there.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let answer = Request::get("/metrics").send(self.admin).await.expect("metrics");
@@ -148,14 +178,14 @@ impl Daemon {
         let stdout = File::create(self.stdout_path()).expect("open the daemon's stdout");
         let stderr = File::options().create(true).append(true).open(self.path("stderr"));
         let stderr = stderr.expect("open the daemon's stderr");
-        Process::start(Path::new(env!("CARGO_BIN_EXE_afterbay")), |command| {
+        Process::start(&program(), |command| {
             self.dress(command);
             command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         })
     }
 
     fn dress(&self, command: &mut Command) {
-        command.args(["serve", "--kind", "opencode", "--box", &self.box_url]);
+        command.args(["serve", "--kind", self.settings.kind.flag(), "--box", &self.box_url]);
         command.args(["--listen", &self.clients.to_string()]);
         command.args(["--admin", &self.admin.to_string()]);
         command.arg("--data-dir").arg(self.path("data"));
@@ -185,6 +215,13 @@ impl Drop for Daemon {
             self.check_log_lines();
         }
     }
+}
+
+/// The daemon that was built with the tests, or the one that `AFTERBAY_BIN` names.
+#[expect(clippy::disallowed_methods, reason = "a variable of the tests' own")]
+fn program() -> PathBuf {
+    let given = std::env::var("AFTERBAY_BIN").ok();
+    given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_afterbay")), PathBuf::from)
 }
 
 /// The addresses that it printed, once it has printed both.

@@ -1,0 +1,133 @@
+//! What one seed plays on: the simulated box in this process, the daemon as a process of its own
+//! with the library that kills it at a sync, and how far everybody is.
+
+use std::time::Duration;
+
+use afterbay::simbox::{Account, Faults, Simbox};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::plan::{Blow, Plan};
+use crate::e2e::daemon::{self, Daemon, Kind, Patience};
+use crate::e2e::kill_at_sync::KillAtSync;
+use crate::e2e::wait;
+
+/// Polls as often as a test can use; what many turns share is bounded by the box's budget.
+const FLAGS: [&str; 4] = ["--poll-waiting", "300ms", "--heartbeat", "2s"];
+
+/// The set-up. Fields are dropped in this order: the daemon first.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) daemon: Daemon,
+    killer: KillAtSync,
+    simbox: Simbox,
+    stop: CancellationToken,
+    server: JoinSet<()>,
+}
+
+/// How far everybody is, in steps: a turn has two of them, its first frame and its end.
+#[derive(Debug)]
+pub(super) struct Progress {
+    steps: watch::Sender<usize>,
+    all: usize,
+}
+
+impl Progress {
+    pub(super) fn new(all: usize) -> Self {
+        Self { steps: watch::Sender::new(0), all }
+    }
+
+    /// One more.
+    pub(super) fn step(&self) {
+        self.steps.send_modify(|steps| *steps += 1);
+    }
+
+    /// Resolves when this share of all steps is done.
+    async fn reaches(&self, share: f64) {
+        // Far below the numbers that a float cannot count.
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred steps")]
+        let done = |steps: &usize| *steps as f64 >= share * self.all as f64;
+        let mut steps = self.steps.subscribe();
+        steps.wait_for(done).await.expect("the sender lives as long as this");
+    }
+}
+
+impl World {
+    pub(super) async fn start(plan: &Plan) -> Self {
+        let mut faults = Faults::default();
+        for (name, value) in &plan.faults {
+            faults.set(name, value).expect("a fault of the box");
+        }
+        let simbox = Simbox::new(faults);
+        simbox.accept_tokens(plan.token.clone().into_iter().collect());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the box");
+        let url = format!("http://{}", listener.local_addr().expect("the box's address"));
+        let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
+        let (serving, stopped) = (simbox.clone(), stop.clone());
+        server.spawn(async move { serving.serve(listener, stopped).await.expect("the box serves") });
+        let killer = KillAtSync::build();
+        let settings = daemon::Settings {
+            kind: Kind::Tangle,
+            patience: Patience::Crowded,
+            flags: FLAGS.to_vec(),
+            environment: killer.environment().to_vec(),
+            canaries: plan.token.clone().into_iter().collect(),
+        };
+        let daemon = Daemon::start(url, settings).await;
+        Self { daemon, killer, simbox, stop, server }
+    }
+
+    /// What the box says that happened.
+    pub(super) fn account(&self) -> Account {
+        self.simbox.account()
+    }
+
+    /// Lets all blows fall, each when its time has come. The daemon serves in the end.
+    pub(super) async fn strike(&mut self, blows: &[(f64, Blow)], progress: &Progress) -> usize {
+        let mut kills = 0;
+        for (share, blow) in blows {
+            progress.reaches(*share).await;
+            match blow {
+                Blow::Kill => {
+                    self.daemon.kill();
+                    self.daemon.restart().await;
+                    kills += 1;
+                }
+                Blow::KillAtSync => {
+                    self.killer.arm();
+                    self.daemon.killed().await;
+                    self.daemon.restart().await;
+                    kills += 1;
+                }
+                Blow::Crash(away) => self.simbox.crash(Duration::from_millis(*away)),
+            }
+        }
+        kills
+    }
+
+    /// Restarts the daemon once more and waits until it has no unfinished turn.
+    pub(super) async fn settle(&mut self) {
+        self.daemon.kill();
+        self.daemon.restart().await;
+        let daemon = &self.daemon;
+        wait::until(Duration::from_secs(60), "no turn is unfinished", || async {
+            let resumed = daemon.metric("afterbay_turns_resumed_total").await;
+            let finished = daemon.metric("afterbay_turns_finished_total").await;
+            let withdrawn = daemon.metric("afterbay_turns_withdrawn_total").await;
+            (resumed <= finished + withdrawn).then_some(())
+        })
+        .await;
+        assert!(daemon.is_ready().await, "the daemon is ready");
+    }
+
+    /// Stops all of it.
+    pub(super) async fn end(mut self) {
+        self.daemon.kill();
+        self.stop.cancel();
+        let ended = self.server.join_next();
+        let ended = wait::within(Duration::from_secs(10), "the box stops", ended).await;
+        ended.expect("the box was served").expect("the box does not panic");
+    }
+}
