@@ -198,6 +198,29 @@ pub const MAX_SUBSESSION_DEPTH: usize = 4;
 /// have many, and each costs up to [`MAX_SUBSESSION_DEPTH`] calls once.
 pub const MAX_KIN_SESSIONS: usize = 16;
 
+/// Silence after which a dispatch's stream is dropped: a box names its ids within a round trip or
+/// two, and no stream is held across a quiet time.
+pub const DISPATCH_SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a dispatch's stream is read at most: a box that talks, and never of its ids.
+pub const DISPATCH_STREAM_TIME: Duration = Duration::from_secs(10);
+
+/// Longest frame that is read on a dispatch's stream. A very short turn's answer fits.
+pub const MAX_DISPATCH_FRAME_BYTES: usize = 1 << 20;
+
+/// Bytes that are read on a dispatch's stream: a short turn's answer stands in several frames.
+pub const MAX_DISPATCH_STREAM_BYTES: usize = 4 << 20;
+
+/// How long a box that warms up without naming a time is left alone, in milliseconds: what such
+/// boxes want, and spread, so that many turns do not come back at once.
+pub const WARMING_UP_MILLIS: std::ops::RangeInclusive<u64> = 250..=4000;
+
+/// Longest mark of a box's process that is kept: an id or a time.
+pub const MAX_BOOT_MARK_BYTES: usize = 256;
+
+/// Of how many open requests to a person one turn is told: nobody answers more.
+pub const MAX_SHOWN_INTERACTIONS: usize = 64;
+
 // ---- turn ----
 
 /// Default for a turn that was accepted and not dispatched, or dispatched and never seen at work.

@@ -22,14 +22,20 @@ pub enum Call {
     Session,
     /// Send a prompt.
     Prompt,
+    /// Ask for an execution's stream again.
+    Replay,
     /// Read what sessions are doing.
     Status,
     /// Read a session's messages.
     Messages,
     /// List what waits for a person.
     Interactions,
+    /// Read a turn's result.
+    Result,
     /// Stop a session's work.
     Abort,
+    /// Read which process of the box answers.
+    Health,
 }
 
 impl Call {
@@ -39,10 +45,13 @@ impl Call {
         match self {
             Self::Session => "session",
             Self::Prompt => "prompt",
+            Self::Replay => "replay",
             Self::Status => "status",
             Self::Messages => "messages",
             Self::Interactions => "interactions",
+            Self::Result => "result",
             Self::Abort => "abort",
+            Self::Health => "health",
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::upstream::budget::ProxyBudget;
 use crate::upstream::client::BoxClient;
 use crate::upstream::opencode::Opencode;
 use crate::upstream::schedule::Intervals;
+use crate::upstream::tangle::{self, Tangle};
 
 /// What the floors are built from.
 #[derive(Debug)]
@@ -165,8 +166,8 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
 fn box_entry(upstream: Upstream, metrics: metrics::upstream::Metrics) -> anyhow::Result<BoxEntry> {
     let Upstream { url, kind, credential, result_path: _ } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
-    let adapter = match kind {
-        BoxKind::Tangle => anyhow::bail!("not built yet"),
+    let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
+        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings::default())),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
     let budget =

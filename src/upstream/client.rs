@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Error;
 use super::reply::Reply;
+use super::stream::{Chunks, Opened};
 use crate::credential::Credential;
 use crate::limits;
 use crate::metrics::upstream::{Call, Metrics};
@@ -96,7 +97,7 @@ impl BoxClient {
                 request
             })
         };
-        self.counted(call, async {
+        self.counted(call, told_by_reply, async {
             match exchange(&self.pooled, request()?).await {
                 Err(Broken { timed_out: false, error: Error::NoAnswer(_) }) => {
                     Ok(exchange(&self.fresh, request()?).await?)
@@ -120,7 +121,37 @@ impl BoxClient {
         body: Bytes,
     ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, who, target, headers, body);
-        self.counted(call, async { Ok(exchange(&self.fresh, request?).await?) }).await
+        self.counted(call, told_by_reply, async { Ok(exchange(&self.fresh, request?).await?) })
+            .await
+    }
+
+    /// As [`BoxClient::act`], for a route that may answer with an event stream: then the bytes are
+    /// handed out as they come. Any other answer is read whole.
+    ///
+    /// # Errors
+    /// As [`BoxClient::read`]; after [`Error::Connect`] nothing has left.
+    pub async fn open(
+        &self,
+        call: Call,
+        who: Option<&Credential>,
+        target: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Opened, Error> {
+        let request = self.request(Method::POST, who, target, headers, body);
+        let told = |opened: &Opened| match opened {
+            Opened::Whole(reply) => told_by_reply(reply),
+            // What comes later is not part of the call.
+            Opened::Stream(_) => ("ok", 0),
+        };
+        self.counted(call, told, async {
+            let response = self.fresh.execute(request?).await.map_err(broken)?;
+            if response.status().is_success() && is_event_stream(response.headers()) {
+                return Ok(Opened::Stream(Chunks::new(response)));
+            }
+            Ok(Opened::Whole(whole(response).await?))
+        })
+        .await
     }
 
     /// Builds a request. A credential that is no header value can belong to nobody.
@@ -152,17 +183,17 @@ impl BoxClient {
         Ok(request)
     }
 
-    /// Runs a call and counts it.
-    async fn counted(
+    /// Runs a call and counts it: how it ended, and the bytes that were read.
+    async fn counted<T>(
         &self,
         call: Call,
-        run: impl Future<Output = Result<Reply, Error>>,
-    ) -> Result<Reply, Error> {
+        told: impl FnOnce(&T) -> (&'static str, usize),
+        run: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let start = Instant::now();
         let result = run.await;
         let (label, read) = match &result {
-            Ok(reply) if reply.status.is_success() => ("ok", reply.body.len()),
-            Ok(reply) => ("refused", reply.body.len()),
+            Ok(answer) => told(answer),
             Err(error) => (error.class(), 0),
         };
         self.metrics.called(call, label, start.elapsed(), read);
@@ -170,11 +201,25 @@ impl BoxClient {
     }
 }
 
+fn told_by_reply(reply: &Reply) -> (&'static str, usize) {
+    (if reply.status.is_success() { "ok" } else { "refused" }, reply.body.len())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"text/event-stream"))
+}
+
 /// A shorter time than the client's own, where a poll must not hang on one call.
 const fn time_for(call: Call) -> Option<Duration> {
     match call {
-        Call::Status | Call::Interactions => Some(limits::BOX_STATUS_TIMEOUT),
-        Call::Session | Call::Prompt | Call::Messages | Call::Abort => None,
+        Call::Status | Call::Interactions | Call::Health => Some(limits::BOX_STATUS_TIMEOUT),
+        Call::Session
+        | Call::Prompt
+        | Call::Replay
+        | Call::Messages
+        | Call::Result
+        | Call::Abort => None,
     }
 }
 
@@ -195,7 +240,7 @@ fn http_client(idle_connections: usize) -> Result<reqwest::Client, BadBase> {
 }
 
 /// A call that gave no answer.
-struct Broken {
+pub(super) struct Broken {
     error: Error,
     /// A silent box, not a broken connection: asking again would only wait again.
     timed_out: bool,
@@ -214,7 +259,10 @@ impl From<Error> for Broken {
 }
 
 async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Reply, Broken> {
-    let mut response = client.execute(request).await.map_err(broken)?;
+    whole(client.execute(request).await.map_err(broken)?).await
+}
+
+async fn whole(mut response: reqwest::Response) -> Result<Reply, Broken> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let body = if status.is_success() {
@@ -252,7 +300,7 @@ async fn read_start(response: &mut reqwest::Response) -> Bytes {
 }
 
 /// A connection that was never made carried nothing; of anything else that cannot be known.
-fn broken(error: reqwest::Error) -> Broken {
+pub(super) fn broken(error: reqwest::Error) -> Broken {
     let error = error.without_url();
     let cause = root_cause(&error);
     let (never_connected, timed_out) = (error.is_connect(), error.is_timeout());

@@ -19,9 +19,13 @@ pub mod client;
 pub mod cursor;
 pub mod error;
 pub mod opencode;
+mod prompt_headers;
 pub mod reply;
 pub mod result_path;
 pub mod schedule;
+mod snapshot;
+pub mod stream;
+pub mod tangle;
 
 use std::time::Duration;
 

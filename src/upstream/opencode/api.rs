@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+use crate::upstream::snapshot::part::Part;
 
 /// `GET /session/{id}`, and the answer to `POST /session`.
 #[derive(Debug, Deserialize)]
@@ -92,33 +93,6 @@ pub(super) struct FailureData {
     pub(super) message: Option<String>,
 }
 
-/// The fields of a part that the machine needs.
-#[derive(Debug, Deserialize)]
-pub(super) struct Part<'a> {
-    #[serde(borrow)]
-    pub(super) id: Cow<'a, str>,
-    #[serde(rename = "type", borrow)]
-    pub(super) kind: Cow<'a, str>,
-    /// Raw, so that growth is seen and passed on in the box's own bytes.
-    #[serde(borrow, default)]
-    pub(super) text: Option<&'a RawValue>,
-    pub(super) time: Option<PartTime>,
-    #[serde(borrow, default)]
-    pub(super) state: Option<&'a RawValue>,
-}
-
-/// When a text part ended; absent while it is written.
-#[derive(Debug, Deserialize)]
-pub(super) struct PartTime {
-    pub(super) end: Option<IgnoredAny>,
-}
-
-/// The state of a tool part.
-#[derive(Debug, Deserialize)]
-pub(super) struct ToolState {
-    pub(super) status: String,
-}
-
 /// What tells a continuation that the box wrote itself from a person's prompt.
 #[derive(Debug, Deserialize)]
 pub(super) struct PromptPart {
@@ -159,29 +133,5 @@ impl Message<'_> {
     pub(super) fn cost(&self) -> f64 {
         let cost = self.info.cost.and_then(|raw| raw.get().parse().ok());
         cost.filter(|cost: &f64| cost.is_finite()).unwrap_or_default()
-    }
-}
-
-impl<'a> Part<'a> {
-    pub(super) fn read(raw: &'a RawValue) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(raw.get())
-    }
-
-    pub(super) fn is_tool(&self) -> bool {
-        self.kind == "tool"
-    }
-
-    /// A tool's status; `None` for other parts.
-    pub(super) fn tool_status(&self) -> Option<String> {
-        let state = self.state.filter(|_| self.is_tool())?;
-        serde_json::from_str::<ToolState>(state.get()).ok().map(|state| state.status)
-    }
-
-    /// The text of a part that people read, as its JSON token without the quotes.
-    pub(super) fn raw_text(&self) -> Option<&'a str> {
-        if !matches!(&*self.kind, "text" | "reasoning") {
-            return None;
-        }
-        self.text?.get().strip_prefix('"')?.strip_suffix('"')
     }
 }

@@ -1,7 +1,6 @@
 //! Sending the prompt, looking for one that went unanswered, and stopping the work.
 
-use http::header::{self, HeaderMap, HeaderName};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::api::Session;
 use super::prepare::{Notes, look_up};
@@ -10,11 +9,9 @@ use crate::credential::Credential;
 use crate::ids::SessionId;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
-use crate::upstream::reply::{Reply, drop_hop_by_hop};
+use crate::upstream::prompt_headers;
+use crate::upstream::reply::Reply;
 use crate::upstream::{Accepted, Body, Boot, Dispatch, Error, Found, Prepared, TurnIds};
-
-/// Under which the execution is known to whoever logs at the box.
-const EXECUTION_HEADER: HeaderName = HeaderName::from_static("x-execution-id");
 
 pub(super) async fn dispatch(
     client: &BoxClient,
@@ -28,7 +25,7 @@ pub(super) async fn dispatch(
         Err(error) => return Dispatch::NotSent(error),
     };
     let target = in_directory(&format!("/session/{session}/prompt_async"), &notes.directory);
-    let headers = headers_for(ids, &body.headers);
+    let headers = prompt_headers::of_rewritten(ids, &body.headers);
     match client.act(Call::Prompt, who, &target, headers, prompt).await {
         Ok(reply) => answered(session, reply),
         // A credential that is no header value was not sent either.
@@ -57,31 +54,6 @@ fn what_to_send(
 fn prepared_session(prepared: &Prepared) -> Result<SessionId, Error> {
     let unknown = || Error::Nonsense("the turn was prepared without a session".into());
     prepared.session.clone().ok_or_else(unknown)
-}
-
-/// The client's end-to-end headers, without those that describe a body that was rewritten. The
-/// credential is the caller's business.
-fn headers_for(ids: &TurnIds, sent: &HeaderMap) -> HeaderMap {
-    let mut headers = sent.clone();
-    drop_hop_by_hop(&mut headers);
-    for name in [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        header::ACCEPT,
-        header::ACCEPT_ENCODING,
-        header::EXPECT,
-    ] {
-        headers.remove(name);
-    }
-    for name in ["content-md5", "digest", "content-digest", "repr-digest", "last-event-id"] {
-        headers.remove(name);
-    }
-    if let Ok(execution) = HeaderValue::from_str(ids.execution.as_str()) {
-        headers.insert(EXECUTION_HEADER, execution);
-    }
-    headers
 }
 
 /// Only a 204 says that the box has the prompt, and only a 4xx that it has not. Behind any other

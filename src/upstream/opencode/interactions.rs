@@ -11,8 +11,6 @@ use serde_json::value::RawValue;
 use super::api::{Request, Session};
 use super::in_directory;
 use super::message_id::stamp;
-use super::nesting::is_nested_deeper_than;
-use super::pages::{Pages, unreadable};
 use super::prepare::look_up;
 use super::status::Now;
 use super::transcript::Place;
@@ -23,6 +21,8 @@ use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::Error;
 use crate::upstream::client::BoxClient;
+use crate::upstream::snapshot::nesting::is_nested_deeper_than;
+use crate::upstream::snapshot::pages::{Pages, unreadable};
 
 /// Marks of open requests: `i/<kind>/<id>`.
 const OPEN: &str = "i/";

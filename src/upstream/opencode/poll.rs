@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use super::api::Message;
 use super::interactions::{self, Requests};
-use super::pages::Pages;
-use super::parts::{self, Moment};
 use super::prepare::Notes;
 use super::status::{self, Now};
 use super::transcript::{self, Anchor, Place};
 use super::verdict;
 use crate::credential::Credential;
 use crate::upstream::client::BoxClient;
+use crate::upstream::snapshot::pages::Pages;
+use crate::upstream::snapshot::parts::{self, Moment};
 use crate::upstream::{Activity, Answer, Bound, Depth, Ending, Error, Page, PollCursor, View};
 
 /// The mark that the agent was seen at work.
@@ -87,10 +87,10 @@ fn tell(
         pages.mark(STARTED, "1");
         for message in earlier {
             let moment = if message.is_completed() { Moment::Done } else { Moment::Working };
-            parts::tell(message, moment, pages);
+            parts::tell(&message.info.id, &message.parts, moment, pages);
         }
         let moment = if now.is_idle() { Moment::Done } else { Moment::Working };
-        parts::tell(last, moment, pages);
+        parts::tell(&last.info.id, &last.parts, moment, pages);
         settle(earlier, settled_cost, pages);
     }
     let ending = turn.last().and_then(|last| verdict::ending(last, now.is_idle()));
@@ -101,8 +101,9 @@ fn tell(
 /// by another. The anchor is marked before the parts are forgotten: a crash between two steps may
 /// leave marks that nobody needs, but never forgets one that is needed.
 fn settle(earlier: &[&Message<'_>], settled_cost: f64, pages: &mut Pages<'_>) {
-    let is_settled =
-        |message: &&&Message<'_>| message.is_completed() && parts::all_sent(message, pages);
+    let is_settled = |message: &&&Message<'_>| {
+        message.is_completed() && parts::all_sent(&message.info.id, &message.parts, pages)
+    };
     let settled: Vec<_> = earlier.iter().take_while(is_settled).collect();
     let Some(last) = settled.last() else { return };
     let cost: f64 = settled_cost + settled.iter().map(|message| message.cost()).sum::<f64>();

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::nesting::is_nested_deeper_than;
 use crate::limits;
 use crate::upstream::BadPrompt;
+use crate::upstream::snapshot::nesting::is_nested_deeper_than;
 
 /// The client's body, as far as it matters.
 #[derive(Deserialize)]

@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 
 use super::api::Status;
 use super::in_directory;
-use super::pages::Pages;
 use super::transcript::Place;
-use super::verdict::cut;
 use crate::credential::Credential;
 use crate::event::Event;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
+use crate::upstream::snapshot::failure::cut;
+use crate::upstream::snapshot::pages::Pages;
 use crate::upstream::{Activity, Error};
 
 /// The mark of the last status.

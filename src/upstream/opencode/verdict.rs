@@ -5,14 +5,13 @@
 //! says that nothing follows.
 
 use super::api::{Failure, Message};
-use super::nesting::is_nested_deeper_than;
-use super::parts;
 use crate::event::WireJson;
 use crate::limits;
+use crate::upstream::snapshot::failure::{NO_NAME, code, cut};
+use crate::upstream::snapshot::nesting::is_nested_deeper_than;
+use crate::upstream::snapshot::text::decoded;
 use crate::upstream::{Answer, Ending};
 
-/// The code of a failure that the box gives no usable name.
-const NO_NAME: &str = "AGENT_FAILED";
 /// The name of the error that an abort leaves.
 const ABORTED: &str = "MessageAbortedError";
 
@@ -56,42 +55,12 @@ fn failed(failure: &Failure) -> Ending {
     }
 }
 
-/// `ProviderAuthError` as `PROVIDER_AUTH_ERROR`, `APIError` as `API_ERROR`.
-fn code(name: &str) -> String {
-    let letters = name.as_bytes();
-    let usable = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && letters.iter().all(|letter| letter.is_ascii_alphanumeric() || *letter == b'_')
-        && letters.len() <= limits::MAX_CODE_BYTES;
-    if !usable {
-        return NO_NAME.to_owned();
-    }
-    let mut code = String::new();
-    for (at, letter) in letters.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| letters.get(at)).copied().unwrap_or(b'_');
-        let after = letters.get(at + 1).copied().unwrap_or(b'_');
-        let starts_word = letter.is_ascii_uppercase()
-            && before != b'_'
-            && (!before.is_ascii_uppercase() || after.is_ascii_lowercase());
-        if starts_word {
-            code.push('_');
-        }
-        code.push(char::from(letter.to_ascii_uppercase()));
-    }
-    code
-}
-
-/// The start of a message for people.
-pub(super) fn cut(message: &str) -> &str {
-    let end = message.floor_char_boundary(limits::MAX_BOX_MESSAGE_BYTES);
-    message.get(..end).unwrap_or_default()
-}
-
 /// What the agent has said so far. `turn` are its messages since the last settled one, and
 /// `settled_cost` is what those up to there cost.
 pub(super) fn answer(turn: &[&Message<'_>], settled_cost: f64) -> Option<Answer> {
     let last = turn.iter().rev().find(|message| !message.is_summary()).or(turn.last())?;
     let texts = last.readable_parts().filter(|part| part.kind == "text");
-    let final_text = texts.filter_map(|part| part.raw_text()).map(parts::decoded).collect();
+    let final_text = texts.filter_map(|part| part.raw_text()).map(decoded).collect();
     let tokens =
         turn.last().and_then(|message| message.info.tokens.map(|raw| raw.get().as_bytes()));
     let tokens = tokens.filter(|raw| !is_nested_deeper_than(limits::MAX_SHOWN_DEPTH, raw));

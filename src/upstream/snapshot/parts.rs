@@ -12,9 +12,9 @@
 
 use serde_json::value::RawValue;
 
-use super::api::{Message, Part};
 use super::nesting::is_nested_deeper_than;
 use super::pages::{Pages, unreadable};
+use super::part::Part;
 use crate::limits;
 
 /// The state of a text that has its end.
@@ -24,7 +24,7 @@ const HASH_DIGITS: usize = 16;
 
 /// Whether the box may still change a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::upstream) enum Moment {
     /// It works.
     Working,
     /// It is done with the message: this is the last look.
@@ -32,14 +32,19 @@ pub(super) enum Moment {
 }
 
 /// The prefix of the marks of a message's parts.
-pub(super) fn marks_of(message: &str) -> String {
+pub(in crate::upstream) fn marks_of(message: &str) -> String {
     format!("p/{message}/")
 }
 
-/// Tells what changed in `message`.
-pub(super) fn tell(message: &Message<'_>, moment: Moment, pages: &mut Pages<'_>) {
-    let prefix = marks_of(&message.info.id);
-    for (index, raw) in message.parts.iter().enumerate() {
+/// Tells what changed in the parts of `message`.
+pub(in crate::upstream) fn tell(
+    message: &str,
+    parts: &[&RawValue],
+    moment: Moment,
+    pages: &mut Pages<'_>,
+) {
+    let prefix = marks_of(message);
+    for (index, raw) in parts.iter().enumerate() {
         let Some(part) = Part::read(raw).ok().filter(|_| can_be_shown(raw)) else {
             let mark = format!("{prefix}#{index}");
             if pages.get(&mark).is_none() {
@@ -58,9 +63,9 @@ pub(super) fn tell(message: &Message<'_>, moment: Moment, pages: &mut Pages<'_>)
 }
 
 /// Whether every part was sent as it is, so that the message need not be read again.
-pub(super) fn all_sent(message: &Message<'_>, pages: &Pages<'_>) -> bool {
-    let prefix = marks_of(&message.info.id);
-    message.parts.iter().all(|raw| match Part::read(raw) {
+pub(in crate::upstream) fn all_sent(message: &str, parts: &[&RawValue], pages: &Pages<'_>) -> bool {
+    let prefix = marks_of(message);
+    parts.iter().all(|raw| match Part::read(raw) {
         Ok(part) => {
             let sent = pages.get(&format!("{prefix}{}", part.id)).and_then(Sent::decode);
             let open_tool = matches!(part.tool_status().as_deref(), Some("pending" | "running"));
@@ -181,55 +186,9 @@ fn hash(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// The text that a JSON string token (without its quotes) means. Half a surrogate pair, which a
-/// box that cuts text at UTF-16 units leaves, becomes U+FFFD.
-pub(super) fn decoded(raw: &str) -> String {
-    let whole = |token: &str| serde_json::from_str::<String>(&format!("\"{token}\""));
-    if let Ok(text) = whole(raw) {
-        return text;
-    }
-    let mut mended = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        mended.push_str(before);
-        let length = [12, 6, 2].into_iter().find(|length| {
-            // Two characters escape anything but a unit, six a unit, twelve a pair of them.
-            let token = escape.get(..*length);
-            token.is_some_and(|token| {
-                (*length == 2 || token.starts_with("\\u")) && whole(token).is_ok()
-            })
-        });
-        match length.and_then(|length| escape.split_at_checked(length)) {
-            Some((token, after)) => {
-                mended.push_str(token);
-                rest = after;
-            }
-            None => {
-                mended.push_str("\\ufffd");
-                rest = escape.get(6..).unwrap_or_default();
-            }
-        }
-    }
-    mended.push_str(rest);
-    whole(&mended).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn half_a_surrogate_pair_does_not_lose_the_text() {
-        for (raw, text) in [
-            (r"plain \u00e9 \ud83d\ude00 \n", "plain é 😀 \n"),
-            (r"cut \ud83d", "cut \u{fffd}"),
-            (r"\ude00 turned \ud83d\ud83d\ude00 x", "\u{fffd} turned \u{fffd}😀 x"),
-            (r"\\ud83d \ud83dxyz", "\\ud83d \u{fffd}xyz"),
-        ] {
-            assert_eq!(decoded(raw), text, "{raw}");
-        }
-    }
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {

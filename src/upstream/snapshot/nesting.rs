@@ -3,7 +3,7 @@
 //! Decoders recurse: past some depth they refuse, or fall over. This one counts.
 
 /// Counts brackets outside strings; it needs no stack, and no valid JSON.
-pub(super) fn is_nested_deeper_than(limit: usize, json: &[u8]) -> bool {
+pub(in crate::upstream) fn is_nested_deeper_than(limit: usize, json: &[u8]) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json {
         match byte {

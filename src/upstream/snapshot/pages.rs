@@ -15,7 +15,7 @@ const MARK_OVERHEAD: usize = 10;
 
 /// A page in the making.
 #[derive(Debug)]
-pub(super) struct Pages<'c> {
+pub(in crate::upstream) struct Pages<'c> {
     cursor: &'c PollCursor,
     marked: BTreeMap<String, Option<String>>,
     done: Vec<PageStep>,
@@ -25,7 +25,7 @@ pub(super) struct Pages<'c> {
 }
 
 impl<'c> Pages<'c> {
-    pub(super) fn new(cursor: &'c PollCursor) -> Self {
+    pub(in crate::upstream) fn new(cursor: &'c PollCursor) -> Self {
         Self {
             cursor,
             marked: BTreeMap::new(),
@@ -37,7 +37,7 @@ impl<'c> Pages<'c> {
     }
 
     /// The value of a mark.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::upstream) fn get(&self, name: &str) -> Option<&str> {
         match self.marked.get(name) {
             Some(change) => change.as_deref(),
             None => self.cursor.get(name),
@@ -45,7 +45,7 @@ impl<'c> Pages<'c> {
     }
 
     /// The names of marks in the cursor and on this page that start with `prefix`.
-    pub(super) fn names(&self, prefix: &str) -> Vec<String> {
+    pub(in crate::upstream) fn names(&self, prefix: &str) -> Vec<String> {
         let here =
             self.marked.iter().filter(|(name, value)| name.starts_with(prefix) && value.is_some());
         let mut names: Vec<String> = self
@@ -60,7 +60,7 @@ impl<'c> Pages<'c> {
     }
 
     /// Adds an event and sets its mark.
-    pub(super) fn event(&mut self, event: Event, mark: &str, value: &str) {
+    pub(in crate::upstream) fn event(&mut self, event: Event, mark: &str, value: &str) {
         let bytes = event.len();
         self.make_room(bytes, mark.len() + value.len() + MARK_OVERHEAD);
         self.event_bytes += bytes;
@@ -69,7 +69,7 @@ impl<'c> Pages<'c> {
     }
 
     /// Adds an event and forgets its mark.
-    pub(super) fn last_event(&mut self, event: Event, mark: &str) {
+    pub(in crate::upstream) fn last_event(&mut self, event: Event, mark: &str) {
         let bytes = event.len();
         self.make_room(bytes, mark.len() + MARK_OVERHEAD);
         self.event_bytes += bytes;
@@ -79,7 +79,13 @@ impl<'c> Pages<'c> {
 
     /// Adds an event whose JSON was put together from the box's; what cannot be framed is told as
     /// a warning in its place, under the same mark.
-    pub(super) fn assembled(&mut self, name: &'static str, json: &[u8], mark: &str, value: &str) {
+    pub(in crate::upstream) fn assembled(
+        &mut self,
+        name: &'static str,
+        json: &[u8],
+        mark: &str,
+        value: &str,
+    ) {
         let event = match WireJson::from_json(json) {
             Ok(data) => Event { name: EventName::from_static(name), data },
             Err(_) => unreadable(name),
@@ -88,7 +94,7 @@ impl<'c> Pages<'c> {
     }
 
     /// Sets a mark, if it has another value.
-    pub(super) fn mark(&mut self, name: &str, value: &str) {
+    pub(in crate::upstream) fn mark(&mut self, name: &str, value: &str) {
         if self.get(name) != Some(value) {
             self.make_room(0, name.len() + value.len() + MARK_OVERHEAD);
             self.change(name, Some(value));
@@ -96,7 +102,7 @@ impl<'c> Pages<'c> {
     }
 
     /// Forgets a mark, if it is there.
-    pub(super) fn forget(&mut self, name: &str) {
+    pub(in crate::upstream) fn forget(&mut self, name: &str) {
         if self.get(name).is_some() {
             self.make_room(0, name.len() + MARK_OVERHEAD);
             self.change(name, None);
@@ -104,12 +110,12 @@ impl<'c> Pages<'c> {
     }
 
     /// Whether anything has been told or marked.
-    pub(super) fn has_changes(&self) -> bool {
+    pub(in crate::upstream) fn has_changes(&self) -> bool {
         !self.marked.is_empty()
     }
 
     /// The steps, in order; none if nothing changed.
-    pub(super) fn finish(mut self) -> Vec<PageStep> {
+    pub(in crate::upstream) fn finish(mut self) -> Vec<PageStep> {
         self.close_step();
         self.done
     }
@@ -141,7 +147,7 @@ impl<'c> Pages<'c> {
 }
 
 /// What is shown in the place of something of the box's that cannot be.
-pub(super) fn unreadable(what: &str) -> Event {
+pub(in crate::upstream) fn unreadable(what: &str) -> Event {
     #[derive(serde::Serialize)]
     struct Warning {
         code: &'static str,
