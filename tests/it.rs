@@ -34,6 +34,7 @@ mod it {
     mod resume;
     mod shortage;
     mod shutdown;
+    mod simbox;
     mod tidy;
     mod turn_races;
     mod turn_storm;

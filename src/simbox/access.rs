@@ -16,12 +16,12 @@ use super::answers::error;
 #[derive(Debug, Default)]
 pub(super) struct Access(Mutex<Vec<(String, Instant)>>);
 
-/// Why a request is not let in.
+/// Why a request is not let in: how its token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    NoToken,
-    WrongToken,
-    ExpiredToken,
+    Missing,
+    Wrong,
+    Expired,
 }
 
 impl Access {
@@ -49,11 +49,11 @@ impl Access {
         }
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token =
-            token.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refused::NoToken)?;
+            token.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refused::Missing)?;
         let known = accepted.iter().find(|(known, _)| known == token);
-        let (_, since) = known.ok_or(Refused::WrongToken)?;
+        let (_, since) = known.ok_or(Refused::Wrong)?;
         let expired = life.is_some_and(|life| since.elapsed() >= life);
-        if expired { Err(Refused::ExpiredToken) } else { Ok(()) }
+        if expired { Err(Refused::Expired) } else { Ok(()) }
     }
 }
 
@@ -61,9 +61,9 @@ impl Refused {
     /// How it is answered.
     pub(super) fn answer(self) -> Response {
         match self {
-            Self::NoToken => error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "no token"),
-            Self::ExpiredToken => error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "expired token"),
-            Self::WrongToken => error(StatusCode::FORBIDDEN, "FORBIDDEN", "wrong token"),
+            Self::Missing => error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "no token"),
+            Self::Expired => error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "expired token"),
+            Self::Wrong => error(StatusCode::FORBIDDEN, "FORBIDDEN", "wrong token"),
         }
     }
 }
@@ -87,9 +87,9 @@ mod tests {
         let access = Access::default();
         assert_eq!(check(&access, "", None), Ok(()));
         access.accept(vec!["a".to_owned(), "b".to_owned()]);
-        assert_eq!(check(&access, "", None), Err(Refused::NoToken));
-        assert_eq!(check(&access, "Basic a", None), Err(Refused::NoToken));
-        assert_eq!(check(&access, "Bearer c", None), Err(Refused::WrongToken));
+        assert_eq!(check(&access, "", None), Err(Refused::Missing));
+        assert_eq!(check(&access, "Basic a", None), Err(Refused::Missing));
+        assert_eq!(check(&access, "Bearer c", None), Err(Refused::Wrong));
         assert_eq!(check(&access, "Bearer b", None), Ok(()));
     }
 
@@ -101,7 +101,7 @@ mod tests {
         access.accept(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(check(&access, "Bearer a", life), Ok(()));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(check(&access, "Bearer a", life), Err(Refused::ExpiredToken));
+        assert_eq!(check(&access, "Bearer a", life), Err(Refused::Expired));
         assert_eq!(check(&access, "Bearer b", life), Ok(()));
     }
 }

@@ -10,12 +10,12 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use bytes::Bytes;
 use http::StatusCode;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Simbox;
-use super::answers::{Connection, error, json as answer};
+use super::answers::{BadBody, Connection, json as answer};
 use super::faults::Faults;
 use super::setting::Value as _;
 
@@ -38,7 +38,7 @@ async fn set_faults(State(simbox): State<Simbox>, body: Bytes) -> Response {
             simbox.set_faults(faults);
             shown(&simbox.faults())
         }
-        Err(refused) => refused,
+        Err(wrong) => wrong.answer(),
     }
 }
 
@@ -62,15 +62,15 @@ async fn crash(
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     let crash = match parsed::<Crash>(&body) {
         Ok(crash) => crash,
-        Err(refused) => return refused,
+        Err(wrong) => return wrong.answer(),
     };
     match crash.down.map_or(Ok(Duration::ZERO), |down| Duration::read(&down)) {
         Ok(down) => {
             connection.spare.cancel();
-            simbox.crash(down);
+            simbox.crash_and_wait(down).await;
             done()
         }
-        Err(wrong) => error(StatusCode::BAD_REQUEST, "BAD_REQUEST", &wrong),
+        Err(wrong) => BadBody::because(wrong).answer(),
     }
 }
 
@@ -86,7 +86,7 @@ async fn tokens(State(simbox): State<Simbox>, body: Bytes) -> Response {
             simbox.accept_tokens(tokens.accept);
             done()
         }
-        Err(refused) => refused,
+        Err(wrong) => wrong.answer(),
     }
 }
 
@@ -95,21 +95,14 @@ async fn answer_waiting(State(simbox): State<Simbox>) -> Response {
     done()
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    let parsed = serde_json::from_slice(body);
-    parsed.map_err(|wrong| error(StatusCode::BAD_REQUEST, "BAD_REQUEST", &wrong.to_string()))
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadBody> {
+    serde_json::from_slice(body).map_err(BadBody::because)
 }
 
-fn shown<T: serde::Serialize>(value: &T) -> Response {
-    match serde_json::to_value(value) {
-        Ok(value) => answer(StatusCode::OK, &value),
-        Err(wrong) => {
-            error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", &wrong.to_string())
-        }
-    }
+fn shown<T: Serialize>(value: &T) -> Response {
+    answer(StatusCode::OK, value)
 }
 
 fn done() -> Response {
-    let done: Value = json!({ "success": true });
-    answer(StatusCode::OK, &done)
+    answer(StatusCode::OK, &json!({ "success": true }))
 }

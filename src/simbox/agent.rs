@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Simbox;
 use super::account::State;
 use super::content::{Author, Change, Shown, changes};
 use super::faults::{Faults, Wait, WaitFor};
 use super::memory::Execution;
-use super::session::{Ending, Message, Outcome, Phase};
+use super::messages::Message;
+use super::session::{Ending, Finish, Outcome, Phase};
 use crate::event::Event;
 
 /// Runs the agent of `execution` to its end.
@@ -146,10 +147,9 @@ impl Agent<'_> {
             self.tell("error", &json!({ "message": message, "code": code }));
         }
         self.tell("session.idle", &json!({ "sessionId": session }));
-        let mut result = outcome.result();
-        result["metadata"] = json!({ "sessionId": session });
-        result["usage"] = json!({ "inputTokens": 1, "outputTokens": outcome.text.len() / 4 });
-        self.tell("result", &result);
+        let usage = json!({ "inputTokens": 1, "outputTokens": outcome.text.len() / 4 });
+        let metadata = json!({ "sessionId": session });
+        self.tell("result", &ResultOf { finish: outcome.result(), usage, metadata });
         let status = outcome.ending.status();
         self.tell("done", &json!({ "status": status, "sessionId": session, "executionId": id }));
     }
@@ -169,6 +169,14 @@ struct PartUpdated<'a> {
     part: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<&'a str>,
+}
+
+#[derive(serde::Serialize)]
+struct ResultOf<'a> {
+    #[serde(flatten)]
+    finish: Finish<'a>,
+    usage: Value,
+    metadata: Value,
 }
 
 #[derive(serde::Serialize)]

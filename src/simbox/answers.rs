@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Extensions, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::faults::Mishap;
@@ -38,8 +39,9 @@ pub(super) async fn drop_connection(extensions: &Extensions) -> Response {
 }
 
 /// An answer with a JSON body.
-pub(super) fn json(status: StatusCode, value: &Value) -> Response {
-    with_body(status, JSON, value.to_string())
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    // What the box tells are structs with text keys, which always serialise.
+    with_body(status, JSON, serde_json::to_string(value).unwrap_or_default())
 }
 
 /// An answer with a JSON body that is text already.
@@ -50,6 +52,22 @@ pub(super) fn json_text(text: String) -> Response {
 /// An error as the box words it.
 pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     json(status, &json!({ "success": false, "error": { "code": code, "message": message } }))
+}
+
+/// A body that is not what the route takes.
+#[derive(Debug)]
+pub(super) struct BadBody(String);
+
+impl BadBody {
+    /// Because of `why`.
+    pub(super) fn because(why: impl std::fmt::Display) -> Self {
+        Self(format!("not such a body: {why}"))
+    }
+
+    /// How it is answered.
+    pub(super) fn answer(&self) -> Response {
+        error(StatusCode::BAD_REQUEST, "BAD_REQUEST", &self.0)
+    }
 }
 
 /// Nothing of that name.

@@ -139,7 +139,7 @@ mod tests {
     fn text(buffer: &Buffer, after: u64) -> String {
         match buffer.read(after) {
             Found::Frames(bytes, _) => String::from_utf8(bytes.to_vec()).expect("UTF-8"),
-            other => panic!("{other:?}"),
+            none @ (Found::Nothing(_) | Found::Over | Found::Reaped) => panic!("{none:?}"),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::faults::Faults;
@@ -120,21 +121,43 @@ impl Author {
 
     fn tool(&self, i: u32, phase: &str) -> Shown {
         let id = format!("prt_{}_{}_tool{i}", self.execution, self.run);
-        let mut state = json!({ "status": phase, "input": { "command": format!("step {i}") } });
-        if phase == "completed" {
-            state["output"] = format!("{} run {} tool {i}", self.execution, self.run).into();
-        }
+        let output = format!("{} run {} tool {i}", self.execution, self.run);
+        let state = State {
+            status: phase,
+            input: json!({ "command": format!("step {i}") }),
+            output: (phase == "completed").then_some(output),
+        };
         let call = format!("call_{}_{}_{i}", self.execution, self.run);
         let json = json!({ "type": "tool", "tool": "bash", "callID": call, "state": state });
         Shown { json: self.part(&id, json), id, text: None, delta: None }
     }
 
-    fn part(&self, id: &str, mut fields: Value) -> Arc<str> {
-        fields["id"] = id.into();
-        fields["sessionID"] = self.session.as_str().into();
-        fields["messageID"] = self.message().into();
-        fields.to_string().into()
+    fn part(&self, id: &str, rest: Value) -> Arc<str> {
+        let part = Part { id, session: &self.session, message: &self.message(), rest };
+        // Strings and numbers always serialise.
+        serde_json::to_string(&part).unwrap_or_default().into()
     }
+}
+
+/// The state of a tool's part.
+#[derive(Serialize)]
+struct State<'a> {
+    status: &'a str,
+    input: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+/// What all parts have.
+#[derive(Serialize)]
+struct Part<'a> {
+    id: &'a str,
+    #[serde(rename = "sessionID")]
+    session: &'a str,
+    #[serde(rename = "messageID")]
+    message: &'a str,
+    #[serde(flatten)]
+    rest: Value,
 }
 
 fn word(step: u32) -> String {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::Simbox;
 use super::account::State;
-use super::answers::{self, bad, drop_connection, error, not_found};
+use super::answers::{self, BadBody, bad, drop_connection, error, not_found};
 use super::faults::{Faults, Lose, Mishap};
 use super::ledger::Names;
 use super::memory::{Execution, Prompt, Taken};
@@ -52,10 +52,8 @@ impl Arrival {
         Some(value.to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn parse(&self) -> Result<Body, Response> {
-        serde_json::from_slice(&self.body).map_err(|wrong| {
-            error(StatusCode::BAD_REQUEST, "BAD_REQUEST", &format!("not such a body: {wrong}"))
-        })
+    fn parse(&self) -> Result<Body, BadBody> {
+        serde_json::from_slice(&self.body).map_err(BadBody::because)
     }
 
     /// Whether a receipt is asked for rather than a stream.
@@ -83,7 +81,7 @@ enum Reply {
 pub(super) async fn run_stream(simbox: &Simbox, arrival: Arrival) -> Response {
     let body = match arrival.parse() {
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(wrong) => return wrong.answer(),
     };
     let execution = arrival.header("x-execution-id").or_else(|| given(&body.execution_id));
     let text = body.text();
@@ -115,7 +113,7 @@ pub(super) async fn run_stream(simbox: &Simbox, arrival: Arrival) -> Response {
 pub(super) async fn message(simbox: &Simbox, session: String, arrival: Arrival) -> Response {
     let body = match arrival.parse() {
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(wrong) => return wrong.answer(),
     };
     let text = body.text();
     if text.is_empty() {
@@ -222,9 +220,8 @@ async fn take(
     }
     match reply {
         Reply::Receipt => receipt(&execution, existed),
-        Reply::Stream(_) if execution.buffer.is_reaped() => {
-            not_found("the turn is known, its events are gone")
-        }
+        // The turn is known but its events are gone: all that can be said is that it is there.
+        Reply::Stream(_) if execution.buffer.is_reaped() => receipt(&execution, existed),
         Reply::Stream(on_drop) => {
             let after = place(arrival, &execution);
             // Whoever only reads along does not hold the turn.

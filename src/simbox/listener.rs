@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +48,15 @@ pub(super) async fn serve(
             error = accept(simbox, &listener, &router, &places, &boot) => return Err(error),
         }
         drop(listener);
+        let kept = keep(address).await?;
+        simbox.listener_is_closed();
         // Dropping the wait loses nothing: the listener is gone either way.
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             () = down(simbox) => {}
         }
-        listener = rebind(address).await?;
+        listener = kept.listen(limits::LISTEN_BACKLOG.unsigned_abs())?;
     }
 }
 
@@ -69,12 +71,15 @@ async fn down(simbox: &Simbox) {
     }
 }
 
-/// Takes the address back; somebody else's connection may stand on it for a moment.
-async fn rebind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Keeps the address without listening: connecting is refused, and nobody else can take it.
+async fn keep(address: SocketAddr) -> io::Result<TcpSocket> {
     let begun = Instant::now();
     loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // The connections of the last boot still stand on the address for a while.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address) {
+            Ok(()) => return Ok(socket),
             Err(error) if begun.elapsed() > limits::SIMBOX_REBIND_TIMEOUT => return Err(error),
             Err(_) => tokio::time::sleep(limits::SIMBOX_REBIND_PAUSE).await,
         }

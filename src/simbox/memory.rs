@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::Buffer;
 use super::faults::Faults;
 use super::ledger::TurnNo;
-use super::session::{Message, Newest, Part, Phase, Session};
+use super::messages::{Message, Part};
+use super::session::{Newest, Phase, Session};
 
 /// One execution of a turn.
 #[derive(Debug)]

@@ -19,10 +19,12 @@ mod faults;
 mod ledger;
 mod listener;
 mod memory;
+mod messages;
 mod routes;
 mod script;
 mod session;
 mod setting;
+mod status;
 mod streams;
 
 use std::fmt;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +62,8 @@ struct Inner {
     access: access::Access,
     dice: Mutex<StdRng>,
     tasks: Tasks,
+    /// How often the listener was closed.
+    closed: watch::Sender<u64>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -82,6 +87,7 @@ impl Simbox {
             ledger: Ledger::default(),
             access: access::Access::default(),
             tasks,
+            closed: watch::Sender::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -132,6 +138,19 @@ impl Simbox {
         self.ledger().crashed();
     }
 
+    /// As [`Simbox::crash`], of a box that is served; resolves when its listener is closed, so that
+    /// whoever connects afterwards is refused, or meets the next boot.
+    pub async fn crash_and_wait(&self, down: Duration) {
+        let mut closed = self.inner.closed.subscribe();
+        self.crash(down);
+        let stop = self.tasks().stop_token().clone();
+        // Dropping either wait loses nothing: both are of facts that stay.
+        tokio::select! {
+            _ = closed.changed() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
     /// Accepts these bearer tokens and no others; with none, none is asked for.
     pub fn accept_tokens(&self, tokens: Vec<String>) {
         self.access().accept(tokens);
@@ -156,6 +175,10 @@ impl Simbox {
 
     fn tasks(&self) -> &Tasks {
         &self.inner.tasks
+    }
+
+    fn listener_is_closed(&self) {
+        self.inner.closed.send_modify(|times| *times += 1);
     }
 
     fn start_agent(&self, execution: Arc<Execution>) {

@@ -13,10 +13,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Simbox;
-use super::answers::{self, bad, error, json_text, not_found};
+use super::answers::{self, BadBody, bad, error, json_text, not_found};
 use super::dispatch::{self, Arrival};
 use super::ledger::Poll;
-use super::session::list;
+use super::messages::list;
 use super::{admin, faults::Faults};
 use crate::limits;
 
@@ -53,18 +53,17 @@ async fn health(State(simbox): State<Simbox>) -> Response {
     answers::json(StatusCode::OK, &json!({ "status": "ok", "bootId": boot }))
 }
 
-async fn arrival(request: Request) -> Result<Arrival, Response> {
+async fn arrival(request: Request) -> Result<Arrival, BadBody> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, limits::SIMBOX_BODY_BYTES).await.map_err(|wrong| {
-        error(StatusCode::BAD_REQUEST, "BAD_REQUEST", &format!("no such body: {wrong}"))
-    })?;
+    let body = axum::body::to_bytes(body, limits::SIMBOX_BODY_BYTES).await;
+    let body = body.map_err(BadBody::because)?;
     Ok(Arrival { headers: head.headers, extensions: head.extensions, body })
 }
 
 async fn run_stream(State(simbox): State<Simbox>, request: Request) -> Response {
     match arrival(request).await {
         Ok(arrival) => dispatch::run_stream(&simbox, arrival).await,
-        Err(refused) => refused,
+        Err(wrong) => wrong.answer(),
     }
 }
 
@@ -75,7 +74,7 @@ async fn message(
 ) -> Response {
     match arrival(request).await {
         Ok(arrival) => dispatch::message(&simbox, session, arrival).await,
-        Err(refused) => refused,
+        Err(wrong) => wrong.answer(),
     }
 }
 
@@ -101,8 +100,11 @@ async fn status(State(simbox): State<Simbox>, Path(id): Path<String>) -> Respons
     };
     let status = session.status(Instant::now());
     let bare = session.newest.as_ref().is_some_and(|newest| newest.execution.plan.bare_status);
-    let body = if bare { status } else { json!({ "data": status }) };
-    answers::json(StatusCode::OK, &body)
+    if bare {
+        answers::json(StatusCode::OK, &status)
+    } else {
+        answers::json(StatusCode::OK, &json!({ "data": status }))
+    }
 }
 
 /// The value of `name` in a query; the first one if there are several.

@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::faults::Faults;
 use super::setting::Setting;
@@ -147,13 +148,15 @@ impl Serialize for Faults {
 
 impl<'de> Deserialize<'de> for Faults {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
         let mut faults = Self::default();
         for (name, value) in values {
             let text = match value {
-                serde_json::Value::String(text) => text,
-                serde_json::Value::Null => "off".to_owned(),
-                other => other.to_string(),
+                Value::String(text) => text,
+                Value::Null => "off".to_owned(),
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    value.to_string()
+                }
             };
             faults.set(&name, &text).map_err(D::Error::custom)?;
         }
@@ -165,9 +168,8 @@ impl<'de> Deserialize<'de> for Faults {
 mod tests {
     use std::time::Duration;
 
-    use super::super::faults::{Lose, Mishap, Shape};
-    use super::super::setting::Repeated;
     use super::*;
+    use crate::simbox::{Lose, Mishap, Repeated, Shape};
 
     #[test]
     fn a_prompt_is_words_and_prose() {

@@ -1,18 +1,16 @@
-//! One session: its messages, its newest turn, and how both are told.
+//! One session: its messages, its newest turn, and how each of its turns ended.
 //!
-//! What a poll reads may differ from what is so: a session may read idle for a while after a
-//! prompt, and running for a while after the end. That is decided when it is read; nothing is
-//! timed.
+//! It is what is so; what a poll reads of it may differ for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::content::Shown;
-use super::faults::{Faults, Shape, WaitFor};
 use super::memory::Execution;
+use super::messages::{Message, Part};
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -99,23 +97,6 @@ impl Ending {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) role: &'static str,
-    pub(super) status: &'static str,
-    pub(super) interrupted: bool,
-    pub(super) turn_id: Option<String>,
-    pub(super) parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) id: String,
-    pub(super) json: Arc<str>,
-    pub(super) text: Option<Arc<str>>,
-}
-
 impl Session {
     pub(super) fn new(id: String) -> Self {
         let (messages, outcomes) = (Vec::new(), BTreeMap::new());
@@ -148,177 +129,31 @@ impl Session {
             Phase::Queued | Phase::Running | Phase::Waiting { .. } | Phase::Never => None,
         }
     }
-
-    /// The status as a poll reads it.
-    pub(super) fn status(&self, now: Instant) -> Value {
-        let mut session =
-            json!({ "id": self.id, "state": "idle", "lastEventAt": self.last_event_at });
-        let Some(Newest { execution, phase, taken_at }) = &self.newest else {
-            return json!({ "session": session });
-        };
-        let plan = &execution.plan;
-        let past = |since: Instant, span| since.checked_add(span).is_none_or(|end| end <= now);
-        let hidden = plan.idle.is_some_and(|span| !past(*taken_at, span));
-        let state = match phase {
-            Phase::Never => None,
-            Phase::Queued | Phase::Running | Phase::Waiting { .. } | Phase::Ended { .. }
-                if hidden =>
-            {
-                None
-            }
-            Phase::Queued => Some("queued"),
-            Phase::Running => Some("running"),
-            Phase::Waiting { interaction } => {
-                let what = plan.wait_for.unwrap_or(WaitFor::Question);
-                let asked =
-                    json!({ "id": interaction, "type": what.name(), "question": "May I go on?" });
-                session["outstandingInteractions"] = json!([asked]);
-                Some(what.state())
-            }
-            Phase::Ended { at, .. } if plan.linger.is_some_and(|span| !past(*at, span)) => {
-                Some("running")
-            }
-            Phase::Ended { outcome, .. } => {
-                session["reconnectable"] = false.into();
-                if let Some(code) = outcome.ending.code() {
-                    session["terminalReason"] = code.into();
-                }
-                session["state"] = outcome.ending.state().into();
-                None
-            }
-        };
-        let Some(state) = state else {
-            return json!({ "session": session });
-        };
-        session["state"] = state.into();
-        session["activeExecutionId"] = execution.id.as_str().into();
-        session["reconnectable"] = true.into();
-        json!({ "session": session, "activeExecution": { "id": execution.id, "status": state } })
-    }
-}
-
-impl WaitFor {
-    const fn state(self) -> &'static str {
-        match self {
-            Self::Question => "awaiting_question",
-            Self::Approval => "blocked_on_approval",
-            Self::Plan => "awaiting_plan_decision",
-        }
-    }
-}
-
-impl Ending {
-    const fn state(&self) -> &'static str {
-        match self {
-            Self::Success => "idle",
-            Self::Failure(_) => "failed",
-            Self::Aborted => "aborted",
-        }
-    }
 }
 
 impl Outcome {
     /// The body of the result route.
-    pub(super) fn result(&self) -> Value {
+    pub(super) fn result(&self) -> Finish<'_> {
         let Self { ending, text } = self;
-        let success = *ending == Ending::Success;
-        let mut result =
-            json!({ "success": success, "status": ending.status(), "finalText": &**text });
-        if let Some((code, message)) = ending.code().zip(ending.message()) {
-            result["errorCode"] = code.into();
-            result["error"] = message.into();
+        Finish {
+            success: *ending == Ending::Success,
+            status: ending.status(),
+            final_text: text,
+            error: ending.message(),
+            error_code: ending.code(),
         }
-        result
     }
 }
 
-impl Message {
-    fn write(&self, out: &mut String, plan: &Faults) {
-        let completed = self.status != "running";
-        let mut metadata = json!({
-            "status": self.status, "completed": completed, "interrupted": self.interrupted,
-        });
-        if let Some(turn) = self.turn_id.as_deref().filter(|_| !plan.no_turn_id) {
-            metadata["turnId"] = turn.into();
-        }
-        let fields = json!({ "id": self.id, "role": self.role, "metadata": metadata });
-        let fields = fields.to_string();
-        if plan.info {
-            out.push_str("{\"info\":");
-            out.push_str(&fields);
-        } else {
-            // The parts are the last field: they go before the closing brace.
-            out.push_str(fields.strip_suffix('}').unwrap_or_default());
-        }
-        out.push_str(",\"parts\":[");
-        for (i, part) in self.parts.iter().enumerate() {
-            out.push_str(if i > 0 { "," } else { "" });
-            out.push_str(&part.json);
-        }
-        out.push_str("]}");
-    }
-}
-
-/// The list of messages as a poll reads it; parts are copied as they were written.
-pub(super) fn list(messages: &[Message], plan: &Faults) -> String {
-    let (open, close) = match plan.shape.unwrap_or(Shape::Bare) {
-        Shape::Bare => ("[", "]"),
-        Shape::Messages => ("{\"messages\":[", "]}"),
-        Shape::Data => ("{\"data\":{\"messages\":[", "]}}"),
-    };
-    let parts = messages.iter().flat_map(|message| &message.parts);
-    let room: usize = parts.map(|part| part.json.len() + 1).sum();
-    let mut out = String::with_capacity(room + 512 * (messages.len() + 1));
-    out.push_str(open);
-    for (i, message) in messages.iter().enumerate() {
-        out.push_str(if i > 0 { "," } else { "" });
-        message.write(&mut out, plan);
-    }
-    out.push_str(close);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages() -> Vec<Message> {
-        let part = |id: &str| Part {
-            id: id.to_owned(),
-            json: json!({ "id": id, "type": "text", "text": "x" }).to_string().into(),
-            text: Some("x".into()),
-        };
-        let message = |id: &str, role, parts| Message {
-            id: id.to_owned(),
-            role,
-            status: "completed",
-            interrupted: false,
-            turn_id: Some("t".to_owned()),
-            parts,
-        };
-        vec![
-            message("u", "user", vec![part("p1")]),
-            message("a", "assistant", vec![part("p2"), part("p3")]),
-        ]
-    }
-
-    #[track_caller]
-    fn check(words: &str, pointer: &str) -> Value {
-        let plan = Faults::default().with_words_of(words).expect("good words");
-        let json: Value = serde_json::from_str(&list(&messages(), &plan)).expect("JSON");
-        let list = json.pointer(pointer).expect("the list").clone();
-        assert_eq!(list.as_array().map(Vec::len), Some(2), "{words}");
-        assert_eq!(list[1]["parts"][1]["id"], "p3", "{words}");
-        list
-    }
-
-    #[test]
-    fn a_list_of_messages_has_three_shapes_and_two_kinds_of_messages() {
-        assert_eq!(check("", "")[0]["metadata"]["turnId"], "t");
-        assert_eq!(check("shape=messages", "/messages")[1]["role"], "assistant");
-        assert_eq!(check("shape=data", "/data/messages")[1]["id"], "a");
-        let info = check("info no-turn-id", "");
-        assert_eq!(info[0]["info"]["role"], "user");
-        assert_eq!(info[0]["info"]["metadata"].get("turnId"), None);
-    }
+/// The result of a turn.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Finish<'a> {
+    success: bool,
+    status: &'a str,
+    final_text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
 }

@@ -64,6 +64,16 @@ impl Conn {
         Head(self.read_to("\r\n\r\n").await)
     }
 
+    /// Reads so many bytes.
+    pub(super) async fn read_exactly(&mut self, bytes: usize) -> String {
+        while self.buffer.len() < bytes {
+            let more = self.fill().await;
+            assert!(more > 0, "closed after {:?}", text(self.buffer.clone()));
+        }
+        let rest = self.buffer.split_off(bytes);
+        text(std::mem::replace(&mut self.buffer, rest))
+    }
+
     /// Reads until the other side closes.
     pub(super) async fn read_to_close(&mut self) -> String {
         while self.fill().await > 0 {}

@@ -87,7 +87,8 @@ impl Daemon {
         (clients, operators)
     }
 
-    async fn line(&mut self, start: &str) -> SocketAddr {
+    /// Waits for one line that begins with `start` and ends with an address.
+    pub(crate) async fn line(&mut self, start: &str) -> SocketAddr {
         let line = timeout(LONG, self.lines.next_line()).await.expect("a line in time").unwrap();
         let line = line.expect("a line before the end");
         let address = line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?}"));
