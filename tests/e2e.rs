@@ -32,6 +32,7 @@ mod e2e {
 
     // The scenarios.
     mod boxes_that_fail;
+    mod chaos;
     mod credentials;
     mod fifty;
     mod kills;

@@ -10,7 +10,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::log_reader::LogReader;
 use super::plan::{Conversation, Guest, Scene, Turn};
-use super::prompt::{End, Prompt};
 use super::reader::{Figures, Outcome, Reader};
 use super::world::Progress;
 use crate::e2e::client_hop::ClientHop;
@@ -100,9 +99,10 @@ async fn play_scene<'a>(
     let mut readers: Vec<_> =
         guests.map(|(guest, hop)| Reader::new(turn, guest, hop.address())).collect();
     let count = readers[0].count.subscribe();
+    let mut first = count.clone();
     let first_frame = async {
         // The sender lives in the reader, which may be over before it has seen anything.
-        let _over = count.clone().wait_for(|count| *count > 0).await;
+        let _over = first.wait_for(|count| *count > 0).await.is_err();
         progress.step();
     };
     let reading = async {
@@ -131,7 +131,8 @@ type Count = tokio::sync::watch::Receiver<usize>;
 /// Asks to stop the turn once `after` events were seen, until somebody has answered.
 async fn stop(turn: &Turn, after: usize, count: &Count, daemon: SocketAddr) {
     let mut count = count.clone();
-    if count.wait_for(|count| *count >= after).await.is_err() {
+    let over = count.wait_for(|count| *count >= after).await.is_err();
+    if over {
         return;
     }
     let session = turn.session.as_deref().unwrap_or_default();
@@ -155,17 +156,7 @@ async fn stop(turn: &Turn, after: usize, count: &Count, daemon: SocketAddr) {
 /// Tries to begin another turn on the session while this one runs.
 async fn intrude(turn: &Turn, count: &Count, daemon: SocketAddr) -> Option<(Turn, Fared)> {
     count.clone().wait_for(|count| *count > 0).await.ok()?;
-    let prompt = Prompt {
-        words: "step=5ms".to_owned(),
-        end: End::Success,
-        unclear: 0,
-        later: 0,
-    };
-    let label = format!("intruder-of-{}", turn.label);
-    let named = |what: &str| Some(format!("{what}-of-{label}"));
-    let (own_turn, execution) = (named("id"), named("execution"));
-    let intruder =
-        Turn { turn: own_turn, execution, prompt, label: label.clone(), ..turn.clone() };
+    let intruder = turn.intruder();
     let guest = Guest { cuts: Vec::new(), hasty: 0, seed: 1 };
     let hop = hop(&guest, daemon).await;
     let fared = {

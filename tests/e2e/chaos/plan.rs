@@ -50,6 +50,15 @@ impl Turn {
         self.execution.is_some() || (self.session.is_some() && self.turn.is_some())
     }
 
+    /// Another short turn on its session.
+    pub(super) fn intruder(&self) -> Self {
+        let words = "step=5ms".to_owned();
+        let prompt = Prompt { words, end: End::Success, unclear: 0, later: 0 };
+        let label = format!("intruder-of-{}", self.label);
+        let (turn, execution) = (format!("id-of-{label}"), format!("execution-of-{label}"));
+        Self { label, turn: Some(turn), execution: Some(execution), prompt, ..self.clone() }
+    }
+
     /// The body of its POST.
     pub(super) fn body(&self) -> Value {
         let Form { execution_in_body, as_parts, detach } = self.form;
@@ -174,7 +183,7 @@ fn faults(random: &mut StdRng, seed: u64) -> Vec<(&'static str, String)> {
 }
 
 fn blows(random: &mut StdRng, kills: usize) -> Vec<(f64, Blow)> {
-    let mut blows = Vec::new();
+    let mut blows: Vec<(f64, Blow)> = Vec::new();
     for number in 0..kills {
         let blow = if number % 2 == 0 { Blow::Kill } else { Blow::KillAtSync };
         blows.push((random.random_range(0.01..0.85), blow));
@@ -248,5 +257,5 @@ fn guest(random: &mut StdRng) -> Guest {
 fn cut(random: &mut StdRng) -> Cut {
     let far = random.random_bool(0.05);
     let more = random.random_range(0..if far { 100_000 } else { 400 });
-    Cut::Cut { event: random.random_range(1..12), more }
+    Cut::Cut { event: random.random_range(1..5), more }
 }

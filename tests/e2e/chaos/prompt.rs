@@ -67,7 +67,7 @@ impl Prompt {
 
     fn agent(&mut self, random: &mut StdRng) {
         self.add(&format!("parts={}", random.random_range(1..=4)));
-        self.add(&format!("step={}ms", random.random_range(5..200)));
+        self.add(&format!("step={}ms", random.random_range(20..400)));
         self.maybe(random, 0.6, |random| format!("grow={}", random.random_range(2..=10)));
         self.maybe(random, 0.5, |random| format!("tool={}", random.random_range(1..=4)));
         self.maybe(random, 0.4, |random| format!("quiet={}ms", random.random_range(100..4000)));

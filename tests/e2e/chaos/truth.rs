@@ -43,6 +43,10 @@ pub(super) fn check(
     };
     let last = check_parts(frames, account)?;
     check_interactions(frames, account)?;
+    if close_out.code.as_deref() == Some("BOX_UNAUTHORIZED") && prompt.is_none() && around.kills {
+        // Nobody came back with the credential that was lost with the daemon.
+        return Ok(close_out);
+    }
     let is_lost = close_out.code.as_deref().is_some_and(|code| LOST.contains(&code));
     if is_lost {
         let unclear = prompt.is_none_or(|prompt| prompt.unclear > 0);
@@ -157,13 +161,14 @@ fn check_verdict(
     around: Circumstances,
 ) -> Result<(), String> {
     let code = told.code.as_deref();
-    let failure = prompt.and_then(|prompt| match prompt.end {
-        End::Failure(code) => Some(code),
-        End::Success | End::Never | End::Refused(_) => None,
+    let names_failure = prompt.is_none_or(|prompt| match prompt.end {
+        // The box's own code, or ours with the box's in its words.
+        End::Failure(own) => code == Some(own) || told.error.contains(own),
+        End::Success | End::Never | End::Refused(_) => false,
     });
     let fits = match account.state {
         State::Succeeded => told.status == "success",
-        State::Failed => told.status == "failed" && (prompt.is_none() || code == failure),
+        State::Failed => told.status == "failed" && names_failure,
         State::Aborted => told.status == "cancelled" && around.stopped,
         State::Never => code == Some("NEVER_STARTED"),
         // A crash took it; that somebody stopped it before may be all that is known.

@@ -1,9 +1,11 @@
 //! What one seed plays on: the simulated box in this process, the daemon as a process of its own
 //! with the library that kills it at a sync, and how far everybody is.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use afterbay::simbox::{Account, Faults, Simbox};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -11,11 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{Blow, Plan};
 use crate::e2e::daemon::{self, Daemon, Kind, Patience};
+use crate::e2e::frames::Frames;
+use crate::e2e::http::Request;
 use crate::e2e::kill_at_sync::KillAtSync;
 use crate::e2e::wait;
 
 /// Polls as often as a test can use; what many turns share is bounded by the box's budget.
-const FLAGS: [&str; 4] = ["--poll-waiting", "300ms", "--heartbeat", "2s"];
+const FLAGS: [&str; 6] =
+    ["--poll-waiting", "300ms", "--heartbeat", "2s", "--unauthorized-deadline", "30s"];
 
 /// The set-up. Fields are dropped in this order: the daemon first.
 #[derive(Debug)]
@@ -52,6 +57,20 @@ impl Progress {
         let mut steps = self.steps.subscribe();
         steps.wait_for(done).await.expect("the sender lives as long as this");
     }
+}
+
+/// Reads a turn to its end, if there is such a turn. Whoever reads brings the credential that a
+/// turn has lost with the daemon.
+async fn hear_out(daemon: SocketAddr, execution: &str, token: Option<&str>) {
+    let token = token.map(|token| format!("Bearer {token}"));
+    let request = Request::get(format!("/agents/executions/{execution}/events"));
+    let request = request.maybe("authorization", token.as_deref());
+    let answer = request.send(daemon).await.expect("the daemon answers");
+    if answer.status != 200 {
+        return;
+    }
+    let mut frames = Frames::of(answer).with_last_words();
+    while frames.next().await.is_ok() {}
 }
 
 impl World {
@@ -108,10 +127,15 @@ impl World {
     }
 
     /// Restarts the daemon once more and waits until it has no unfinished turn.
-    pub(super) async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self, plan: &Plan) {
         self.daemon.kill();
         self.daemon.restart().await;
         let daemon = &self.daemon;
+        let account = self.account();
+        let executions = account.turns.iter().flat_map(|turn| &turn.execution_ids);
+        let address = daemon.address();
+        let hearing = executions.map(|id| hear_out(address, id, plan.token.as_deref()));
+        wait::within(Duration::from_secs(60), "all turns are over", join_all(hearing)).await;
         wait::until(Duration::from_secs(60), "no turn is unfinished", || async {
             let resumed = daemon.metric("afterbay_turns_resumed_total").await;
             let finished = daemon.metric("afterbay_turns_finished_total").await;
