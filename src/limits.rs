@@ -31,6 +31,36 @@ pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// The longest box credential. Servers refuse heads of more than 8 to 16 KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 8 << 10;
 
+// ---- roof: the demo ----
+
+/// The whole demo, from its first line to its last. It takes half a minute; what has not ended
+/// after three of these hangs.
+pub const DEMO_WAIT: Duration = Duration::from_secs(90);
+
+/// From the start of the demo's afterbay until it serves: a hundred times what it takes.
+pub const DEMO_START_WAIT: Duration = Duration::from_secs(20);
+
+/// How long the demo's box says nothing in the middle of a turn: the minutes of a build, for
+/// people who watch. Long enough that the client has been turned away before it ends.
+pub const DEMO_QUIET: Duration = Duration::from_secs(10);
+
+/// The silence after which the demo's box cuts a stream: the 60 s of common hops, in proportion.
+pub const DEMO_CUT: Duration = Duration::from_secs(3);
+
+/// The silence on a stream by which the demo sees that the agent is quiet and not between two
+/// polls, which are at most half a second apart while it works.
+pub const DEMO_SILENCE: Duration = Duration::from_millis(1500);
+
+/// How long the demo waits for its box to end a turn whose client has gone: the rest of the quiet
+/// time and of the work, and as long again.
+pub const DEMO_END_WAIT: Duration = Duration::from_secs(20);
+
+/// Answers in a row that are no stream, after which the demo's client gives up, as SDKs do.
+pub const DEMO_CLIENT_TRIES: u32 = 3;
+
+/// Largest frame that the demo's client reads. Its box writes a few hundred bytes.
+pub const MAX_DEMO_FRAME_BYTES: usize = 1 << 20;
+
 // ---- roof: connections ----
 
 /// Connections that the kernel keeps until they are accepted: a reconnect of all clients at once.

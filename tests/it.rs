@@ -21,6 +21,7 @@ mod it {
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod demo;
     mod doors;
     mod log_crash;
     mod log_damage;

@@ -4,6 +4,7 @@
 //! time. 2: the command or the configuration is wrong; everything that is wrong is on stderr.
 //! A second signal exits with 128 plus its number, as a shell would say it.
 
+mod demo;
 mod serve;
 mod simbox;
 
@@ -30,6 +31,7 @@ struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Serve(Box<serve::Arguments>),
+    Demo(demo::Arguments),
     Simbox(Box<simbox::Arguments>),
 }
 
@@ -38,6 +40,7 @@ enum Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command: Command::Serve(arguments) }) => serve::run(&arguments, environment),
+        Ok(Arguments { command: Command::Demo(arguments) }) => demo::run(&arguments),
         Ok(Arguments { command: Command::Simbox(arguments) }) => simbox::run(*arguments),
         Err(told) => {
             let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);

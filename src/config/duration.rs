@@ -10,7 +10,7 @@ use crate::limits;
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
 /// Reads a duration above zero and at most [`limits::MAX_CONFIGURED_DURATION`].
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let milliseconds = UNITS
@@ -37,7 +37,7 @@ pub(super) fn parse_or_off(text: &str) -> Result<Option<Duration>, String> {
 }
 
 /// Writes `duration` in the largest unit that divides it; below a millisecond is cut.
-pub(super) fn show(duration: Duration) -> String {
+pub(crate) fn show(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let (unit, factor) = UNITS
         .iter()

@@ -18,6 +18,8 @@ pub(super) enum Key {
     Kind,
     /// The box's credential, a secret.
     BoxCredential,
+    /// How prompts go to the box.
+    Lane,
     /// Where the box tells results.
     ResultPath,
     /// How turns are run.
@@ -58,6 +60,10 @@ pub(super) enum Key {
     PollSlow,
     /// Pause between polls while a person is asked.
     PollWaiting,
+    /// Polls per second of one box.
+    PollRate,
+    /// Polls per second in all.
+    PollRateTotal,
     /// Wait for the box's word before the head.
     HeadWait,
     /// Pause before a heartbeat.
@@ -147,13 +153,15 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 30] = [
+pub(super) const ROWS: [Row; 33] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
-        "what the box is: `opencode`"),
+        "what the box is: `tangle` or `opencode`"),
     row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
         "value of the Authorization header that turns are polled with when their own is gone; a secret, hence never a flag"),
+    row(Key::Lane, "lane", "box.lane", One("LANE"), Text(|| "run".to_owned()),
+        "how prompts go to a `tangle` box: `run` (a detached run with the client's whole body) or `messages` (into a session that the client names, its text alone)"),
     row(Key::ResultPath, "result-path", "box.result_path", One("PATH"), Told("none"),
         "where the box tells a turn's result, with `{id}` for the session; asked before its messages, and answered from the log once the box has forgotten"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),
@@ -194,6 +202,10 @@ pub(super) const ROWS: [Row; 30] = [
         "between two polls in quiet times"),
     row(Key::PollWaiting, "poll-waiting", "poll.waiting", One("DURATION"), Text(|| show(limits::POLL_WAITING)),
         "between two polls while the agent waits for a person"),
+    row(Key::PollRate, "poll-rate", "poll.rate", One("N"), Text(|| limits::POLLS_PER_SECOND_PER_BOX.to_string()),
+        "polls per second of one box, of all its turns together; turns that find no place wait"),
+    row(Key::PollRateTotal, "poll-rate-total", "poll.rate_total", One("N"), Text(|| limits::POLLS_PER_SECOND.to_string()),
+        "polls per second of all boxes together"),
     row(Key::HeadWait, "head-wait", "streams.head_wait", One("DURATION"), Text(|| show(limits::HEAD_WAIT)),
         "how long a new turn's answer waits for the box, so that its refusal is the HTTP status"),
     row(Key::Heartbeat, "heartbeat", "streams.heartbeat", One("DURATION"), Text(|| show(limits::HEARTBEAT)),

@@ -5,7 +5,7 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
@@ -15,6 +15,7 @@ mod parts;
 mod sources;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,9 +97,10 @@ fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);
+    let lane = sources.read(Key::Lane, str::parse);
     let result_path = sources.read_optional(Key::ResultPath, str::parse);
     let (url, kind, credential) = (url?, kind?, credential?);
-    Some(Upstream { url, kind, credential, result_path: result_path? })
+    Some(Upstream { url, kind, credential, lane: lane?, result_path: result_path? })
 }
 
 fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {
@@ -196,7 +198,10 @@ fn read_poll(sources: &mut Sources<'_>) -> Option<Poll> {
     let fast = sources.read(Key::PollFast, duration::parse);
     let slow = sources.read(Key::PollSlow, duration::parse);
     let waiting = sources.read(Key::PollWaiting, duration::parse);
-    let poll = Poll { fast: fast?, slow: slow?, waiting: waiting? };
+    let rate = sources.read(Key::PollRate, polls_per_second);
+    let rate_total = sources.read(Key::PollRateTotal, polls_per_second);
+    let (rate, rate_total) = (rate?, rate_total?);
+    let poll = Poll { fast: fast?, slow: slow?, waiting: waiting?, rate, rate_total };
     if poll.slow < poll.fast {
         let (fast, slow) = (duration::show(poll.fast), duration::show(poll.slow));
         let what = format!("`poll-slow` ({slow}) is below `poll-fast` ({fast})");
@@ -260,6 +265,10 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` is below {}", duration::show(limits::MIN_HEARTBEAT)));
     }
     Ok(heartbeat)
+}
+
+fn polls_per_second(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of polls per second, 1 or more"))
 }
 
 fn on_abandon(text: &str) -> Result<OnAbandon, String> {

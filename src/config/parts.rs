@@ -2,6 +2,7 @@
 //! configured. Each is handed to its part at start; nobody keeps the whole.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::credential::Credential;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
 use crate::upstream::result_path::ResultPath;
+use crate::upstream::tangle::Lane;
 
 /// Everything, on its way to the parts.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Upstream {
     pub kind: BoxKind,
     /// What turns are polled with when their own credential is gone.
     pub credential: Option<Credential>,
+    /// How prompts go to it, if it is of kind `tangle`.
+    pub lane: Lane,
     /// Where it tells the result of a turn.
     pub result_path: Option<ResultPath>,
 }
@@ -107,7 +111,7 @@ pub enum OnAbandon {
     Finish,
 }
 
-/// The pauses between two polls of one turn.
+/// The pauses between two polls of one turn, and how many there may be at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poll {
     /// After something changed.
@@ -116,6 +120,10 @@ pub struct Poll {
     pub slow: Duration,
     /// While the agent waits for a person.
     pub waiting: Duration,
+    /// Polls per second of one box.
+    pub rate: NonZeroU32,
+    /// Polls per second of all boxes.
+    pub rate_total: NonZeroU32,
 }
 
 /// How clients are answered.

@@ -88,7 +88,7 @@ impl House {
         let passthrough = Passthrough::new(&upstream.url)?;
         let result_path = upstream.result_path.clone();
         let boxes = Boxes::default()
-            .with(BoxName::default_box(), box_entry(upstream, metrics.upstream.clone())?);
+            .with(BoxName::default_box(), box_entry(upstream, &poll, metrics.upstream.clone())?);
         let opened = open_data(data_dir, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key } = opened;
         let sessions = Sessions::open(
@@ -163,15 +163,18 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
 
-fn box_entry(upstream: Upstream, metrics: metrics::upstream::Metrics) -> anyhow::Result<BoxEntry> {
-    let Upstream { url, kind, credential, result_path: _ } = upstream;
+fn box_entry(
+    upstream: Upstream,
+    poll: &Poll,
+    metrics: metrics::upstream::Metrics,
+) -> anyhow::Result<BoxEntry> {
+    let Upstream { url, kind, credential, lane, result_path } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
-        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings::default())),
+        BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
-    let budget =
-        ProxyBudget::new(limits::POLLS_PER_SECOND).for_box(limits::POLLS_PER_SECOND_PER_BOX);
+    let budget = ProxyBudget::new(poll.rate_total).for_box(poll.rate);
     Ok(BoxEntry { upstream: adapter, budget, credential })
 }
 
@@ -185,7 +188,7 @@ fn turn_deadlines(configured: Deadlines) -> turn::Deadlines {
 }
 
 const fn intervals(poll: Poll) -> Intervals {
-    let Poll { fast, slow, waiting } = poll;
+    let Poll { fast, slow, waiting, rate: _, rate_total: _ } = poll;
     Intervals { fastest: fast, slowest: slow, waiting }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use afterbay::config::{
     self, AdminAddress, Environment, Flags, Loaded, Mistakes, Origin, SessionBus,
 };
-use afterbay::mode::Mode;
+use afterbay::mode::{Fidelity, Mode};
+use afterbay::session::Vouching;
+use afterbay::upstream::tangle::Lane;
 use clap::Parser as _;
 use tempfile::NamedTempFile;
 
@@ -99,6 +101,45 @@ fn a_sessions_events_are_the_logs_or_the_boxs() {
     assert_eq!(bus("log").unwrap().config.streams.session_bus, SessionBus::Log);
     assert_eq!(bus("pass").unwrap().config.streams.session_bus, SessionBus::Pass);
     check_only_mistake(bus("box"), &["--session-bus", "`log`", "`pass`"]);
+}
+
+#[test]
+fn what_is_told_and_to_whom_and_how_often_the_box_is_asked_can_be_chosen() {
+    let config = |line: &[&str]| with(line, []).expect("good").config;
+    let usual = config(&[]);
+    assert_eq!((usual.streams.fidelity, usual.callers.readers), Default::default());
+    assert_eq!((usual.poll.rate.get(), usual.poll.rate_total.get()), (50, 500));
+    assert_eq!(usual.upstream.result_path, None);
+    let path = "/agents/sessions/{id}/result";
+    let other = config(&[
+        "--fidelity",
+        "result",
+        "--readers",
+        "box",
+        "--poll-rate",
+        "7",
+        "--poll-rate-total",
+        "9",
+        "--result-path",
+        path,
+    ]);
+    assert_eq!((other.streams.fidelity, other.callers.readers), (Fidelity::Result, Vouching::Box));
+    assert_eq!((other.poll.rate.get(), other.poll.rate_total.get()), (7, 9));
+    assert_eq!(other.upstream.result_path, path.parse().ok());
+    assert_eq!(
+        (usual.upstream.lane, config(&["--lane", "messages"]).upstream.lane),
+        (Lane::Run, Lane::Messages)
+    );
+    for (line, parts) in [
+        (["--fidelity", "some"], ["unknown fidelity `some`", "`full` or `result`"]),
+        (["--readers", "all"], ["`all`", "`session` nor `box`"]),
+        (["--poll-rate", "0"], ["`0`", "1 or more"]),
+        (["--poll-rate-total", "fast"], ["`fast`", "1 or more"]),
+        (["--lane", "fast"], ["`fast`", "`run` nor `messages`"]),
+        (["--result-path", "/result"], ["`/result`", "`{id}`"]),
+    ] {
+        check_only_mistake(with(&line, []), &[line[0], parts[0], parts[1]]);
+    }
 }
 
 #[test]

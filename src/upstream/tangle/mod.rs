@@ -30,9 +30,12 @@ mod stop;
 mod transcript;
 mod verdict;
 
+use std::str::FromStr;
+
 use async_trait::async_trait;
 
 use super::client::BoxClient;
+use super::result_path::ResultPath;
 use super::{
     BadPrompt, Body, Bound, Depth, Dispatch, Error, Found, Page, PollCursor, Prepare, Prepared,
     Redispatch, TextHash, TurnIds, Upstream, Vouched,
@@ -46,9 +49,9 @@ use crate::mode::BoxKind;
 pub struct Settings {
     /// The way by which prompts go out.
     pub lane: Lane,
-    /// Where a turn's result is read, if the box has such a route: a path below the base in which
-    /// `{id}` stands for the session. Asked first once the session is done.
-    pub result_path: Option<String>,
+    /// Where a turn's result is read, if the box has such a route. Asked first once the session is
+    /// done.
+    pub result_path: Option<ResultPath>,
 }
 
 /// A way for prompts.
@@ -60,6 +63,18 @@ pub enum Lane {
     /// A message put into a session that is known by name: only the prompt's parts and the turn id
     /// go out.
     Messages,
+}
+
+impl FromStr for Lane {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "run" => Ok(Self::Run),
+            "messages" => Ok(Self::Messages),
+            other => Err(format!("`{other}` is neither `run` nor `messages`")),
+        }
+    }
 }
 
 /// The adapter. It holds no state of a turn.
@@ -124,7 +139,7 @@ impl Upstream for Tangle {
         cursor: &PollCursor,
         depth: Depth,
     ) -> Result<Page, Error> {
-        let result_path = self.settings.result_path.as_deref();
+        let result_path = self.settings.result_path.as_ref();
         poll::poll(&self.client, result_path, who, turn, cursor, depth).await
     }
 

@@ -16,6 +16,7 @@ use super::transcript::{self, Known, OfTurn, Proof};
 use super::{interactions, result, verdict};
 use crate::credential::Credential;
 use crate::upstream::client::BoxClient;
+use crate::upstream::result_path::ResultPath;
 use crate::upstream::snapshot::pages::{Pages, unreadable};
 use crate::upstream::snapshot::parts::{self, Moment};
 use crate::upstream::{Activity, Answer, Bound, Depth, Ending, Error, Page, PollCursor, View};
@@ -34,7 +35,7 @@ const BAD_MESSAGE: &str = "bad/message";
 
 pub(super) async fn poll(
     client: &BoxClient,
-    result_path: Option<&str>,
+    result_path: Option<&ResultPath>,
     who: Option<&Credential>,
     turn: &Bound,
     cursor: &PollCursor,

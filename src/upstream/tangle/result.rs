@@ -10,19 +10,18 @@ use super::{closing, frame};
 use crate::credential::Credential;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
+use crate::upstream::result_path::ResultPath;
 use crate::upstream::{Answer, Bound, Ending, Error};
 
 /// What the route tells of the turn; `None` if it tells nothing that can be relied on.
 pub(super) async fn read(
     client: &BoxClient,
-    path: &str,
+    path: &ResultPath,
     who: Option<&Credential>,
     turn: &Bound,
 ) -> Option<(Ending, Answer)> {
     let execution = turn.execution.as_ref().unwrap_or(&turn.ids.execution);
-    let path = path.replace("{id}", turn.session.as_str());
-    let joint = if path.contains('?') { '&' } else { '?' };
-    let target = format!("{path}{joint}{RESULT_EXECUTION}={execution}");
+    let target = format!("{}?{RESULT_EXECUTION}={execution}", path.of(&turn.session));
     match client
         .read(Call::Result, who, &target)
         .await
