@@ -13,6 +13,7 @@ mod it {
         pub(crate) mod puppet;
         pub(crate) mod rig;
         pub(crate) mod scripted_box;
+        pub(crate) mod scripted_sidecar;
         pub(super) mod sessions;
     }
 
@@ -23,6 +24,7 @@ mod it {
     mod connections;
     mod demo;
     mod doors;
+    mod kills_around_the_dispatch;
     mod log_crash;
     mod log_damage;
     mod log_faults;
@@ -33,9 +35,11 @@ mod it {
     mod opencode;
     mod raw;
     mod resume;
+    mod sent_once_more;
     mod shortage;
     mod shutdown;
     mod simbox;
+    mod tangle;
     mod tidy;
     mod turn_races;
     mod turn_storm;

@@ -254,11 +254,14 @@ fn a_prompt_that_is_not_found_is_sent_once_more_after_a_grace_to_a_box_that_tell
 fn a_prompt_is_not_sent_again_to_a_box_that_may_have_been_started_anew() {
     let sent = [(0, Input::Prepared), (5, Input::Unanswered)];
     let refused = (6, Input::Failed(Failure::Unreachable));
+    let patience = (6, Input::Failed(Failure::Later(None)));
     let changed = (6, Input::Absent(Boot::Changed));
     let unknown = |at| (at, Input::Absent(Boot::Unknown));
     let same = |at| (at, Input::Absent(Boot::Same));
     for (lines, said) in [
         (vec![refused.clone(), unknown(9), unknown(60)], "DISPATCH_UNCONFIRMED"),
+        (vec![(6, Input::Gone), unknown(9), unknown(60)], "DISPATCH_UNCONFIRMED"),
+        (vec![patience, unknown(9), unknown(60)], "DISPATCH_UNCONFIRMED"),
         (vec![changed.clone(), unknown(9), unknown(60)], "BOX_LOST"),
         (vec![changed, same(9), same(60)], "BOX_LOST"),
     ] {
@@ -272,14 +275,25 @@ fn a_prompt_is_not_sent_again_to_a_box_that_may_have_been_started_anew() {
     // A box that says that it is the same has not been started anew, whatever call failed.
     let lines: Vec<_> = sent.iter().cloned().chain([refused, same(9)]).collect();
     check_deduped(&lines, "prepare, dispatch, find, pause Failing, dispatch again");
+    // What failed before the prompt left does not count.
+    let lines = [
+        (0, Input::Failed(Failure::Unreachable)),
+        (1, Input::Prepared),
+        (5, Input::Unanswered),
+        unknown(9),
+    ];
+    check_deduped(&lines, "prepare, pause Failing, dispatch, find, dispatch again");
 }
 
 #[test]
 fn a_prompt_that_the_box_has_taken_without_saying_where_is_only_looked_for() {
     let absent = |at| (at, Input::Absent(Boot::Same));
-    let lines = [(0, Input::Prepared), (5, Input::Unnamed), absent(9), absent(59), absent(60)];
-    let looks = "prepare, dispatch, find, pause Active, pause Active";
-    check_deduped(&lines, &format!("{looks}, finish failed DISPATCH_UNCONFIRMED"));
+    // Its answer counts also if the log did not take what it said.
+    for (answer, next) in [(Input::Unnamed, "find"), (Input::LogRefused, "pause Failing")] {
+        let lines = [(0, Input::Prepared), (5, answer), absent(9), absent(59), absent(60)];
+        let looks = format!("prepare, dispatch, {next}, pause Active, pause Active");
+        check_deduped(&lines, &format!("{looks}, finish failed DISPATCH_UNCONFIRMED"));
+    }
 }
 
 #[test]
@@ -633,20 +647,15 @@ fn verdicts_name_their_outcome_and_code() {
 
 /// An input that fits the action, as a driver could bring it.
 fn answers(action: &Action) -> BoxedStrategy<Input> {
-    let failure = prop_oneof![
-        Just(Failure::Unreachable),
-        Just(Failure::Nonsense),
-        Just(Failure::Unauthorized),
-        Just(Failure::Later(None)),
-    ];
+    let failure = prop::sample::select(vec![
+        Failure::Unreachable,
+        Failure::Nonsense,
+        Failure::Unauthorized,
+        Failure::Later(None),
+    ]);
     let failed = failure.prop_map(Input::Failed).boxed();
-    let activity = prop_oneof![
-        Just(Activity::Busy),
-        Just(Activity::Retrying),
-        Just(Activity::Waiting),
-        Just(Activity::Idle),
-        Just(Activity::Gone),
-    ];
+    let (busy, over) = ([Activity::Busy, Activity::Retrying], [Activity::Idle, Activity::Gone]);
+    let activity = prop::sample::select([&busy[..], &over, &[Activity::Waiting]].concat());
     let ending = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Ending::Completed)),
@@ -689,6 +698,7 @@ fn answers(action: &Action) -> BoxedStrategy<Input> {
             Just(Input::Absent(Boot::Same)),
             Just(Input::Absent(Boot::Unknown)),
             Just(Input::Absent(Boot::Changed)),
+            Just(Input::Gone),
             failed,
             refused
         ]

@@ -1,9 +1,11 @@
 //! Any order of everything: a seeded storm of turns, aborts, attaches, faults of the box and of
 //! the disk, stops and kills over the real sessions, turns and log.
 //!
-//! Whatever happens: a prompt arrives at most once, a turn that the box has ends in exactly one
+//! Whatever happens: a prompt runs at most once, a turn that the box has ends in exactly one
 //! close-out, one that it refused leaves nothing, and the agent's words are there as it said them,
-//! in order, none twice. `AFTERBAY_SEED` runs a storm again.
+//! in order, none twice. Half of the boxes tell repeats and are started anew now and then: they get
+//! at most one extra prompt, and only of what they forgot may words be missing, the last ones.
+//! `AFTERBAY_SEED` runs a storm again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,14 +14,14 @@ use afterbay::credential::Credential;
 use afterbay::log::Health;
 use afterbay::session::{Answered, StartError};
 use afterbay::turn::Deadlines;
-use afterbay::upstream::Ending;
+use afterbay::upstream::{Ending, Redispatch};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
 
 use super::support::faulty_disk::Operation;
-use super::support::puppet::{Call, Delivery, Fault, GOOD};
+use super::support::puppet::{Call, Delivery, Fault, GOOD, Memory, Puppet};
 use super::support::rig::{Line, Rig, events, until, within};
 
 const STORMS: u64 = 25;
@@ -38,6 +40,7 @@ fn seeds() -> Vec<u64> {
 struct Storm {
     rig: Rig,
     rng: StdRng,
+    memory: Memory,
     /// The executions that were posted, by session.
     posted: BTreeMap<String, &'static str>,
     /// Those whose starter was told that nothing of them is kept, for good.
@@ -65,10 +68,15 @@ impl Storm {
         let mut rng = StdRng::seed_from_u64(seed);
         let deadlines = Deadlines {
             start: Duration::from_millis(rng.random_range(50..400)),
+            redispatch: Duration::from_millis(rng.random_range(0..20)),
+            lost: Duration::from_millis(30),
             ..Deadlines::default()
         };
-        let rig = Rig::with(deadlines, rng.random_bool(0.5).then_some(GOOD));
-        Self { rig, rng, posted: BTreeMap::new(), gone: BTreeSet::new() }
+        let repeats = if rng.random() { Redispatch::Deduped } else { Redispatch::Never };
+        let memory = Memory { repeats, has_mark: rng.random() };
+        let credential = rng.random_bool(0.5).then_some(GOOD);
+        let rig = Rig::before(Puppet::remembering(memory), seed, deadlines, credential);
+        Self { rig, rng, memory, posted: BTreeMap::new(), gone: BTreeSet::new() }
     }
 
     async fn step(&mut self) {
@@ -81,6 +89,8 @@ impl Storm {
             70..78 => self.look().await,
             78..83 => self.rig.restart().await,
             83..88 => self.rig.kill().await,
+            88..90 => self.box_starts_anew(),
+            90..92 => self.rig.puppet.let_arrive(),
             _ => self.time_passes().await,
         }
     }
@@ -111,7 +121,7 @@ impl Storm {
     fn agent_works(&mut self) {
         let all: Vec<_> = self.posted.keys().cloned().collect();
         let Some(execution) = all.choose(&mut self.rng) else { return };
-        if self.rig.puppet.has_ended(execution) {
+        if self.rig.puppet.has_ended(execution) || self.rig.puppet.has_forgotten(execution) {
             return;
         }
         let n = self.rig.puppet.said(execution).len();
@@ -121,14 +131,22 @@ impl Storm {
         }
     }
 
+    fn box_starts_anew(&self) {
+        if self.memory.repeats == Redispatch::Deduped {
+            self.rig.puppet.start_anew();
+        }
+    }
+
     fn box_fails(&mut self) {
         let calls = [Call::Prepare, Call::Dispatch, Call::Find, Call::Poll, Call::Cancel];
         let deliveries = [
             Delivery::TakenInSilence,
             Delivery::LostOnTheWay,
+            Delivery::Delayed,
             Delivery::NotSent,
             Delivery::Refused,
             Delivery::Later,
+            Delivery::Unnamed,
         ];
         if self.rng.random_bool(0.5) {
             let delivery = *deliveries.choose(&mut self.rng).expect("some");
@@ -209,18 +227,19 @@ impl Storm {
 
     async fn check(&self, when: &str) {
         for execution in self.posted.keys() {
-            let arrivals = self.rig.puppet.arrivals(execution);
-            assert!(arrivals <= 1, "{execution} ran {arrivals} times");
+            let runs = self.rig.puppet.runs(execution);
+            assert!(runs <= 1, "{execution} ran {runs} times");
+            self.check_posts(execution);
             let turn = self.rig.turn(execution);
             assert_eq!(turn.is_none(), self.gone.contains(execution), "{execution} {when}");
             let Some(turn) = turn else {
-                assert_eq!(arrivals, 0, "{execution} ran and is forgotten");
+                assert_eq!(runs, 0, "{execution} ran and is forgotten");
                 continue;
             };
             let (from, last) = (turn.from.get(), turn.last().expect("over").get());
             let all = events(&turn.session).await;
             let own: Vec<_> = all.iter().filter(|(seq, ..)| (from..=last).contains(seq)).collect();
-            self.check_turn(execution, arrivals, &own);
+            self.check_turn(execution, runs, &own);
         }
         for session in SESSIONS {
             let Some(known) = self.rig.session(session) else { continue };
@@ -230,17 +249,28 @@ impl Storm {
         }
     }
 
-    fn check_turn(&self, execution: &str, arrivals: usize, own: &[&Line]) {
+    /// What the box said no to may be sent again; what it may have, once, if it tells repeats.
+    fn check_posts(&self, execution: &str) {
+        let said_no = |delivery| matches!(delivery, Delivery::Refused | Delivery::Later);
+        let posts = self.rig.puppet.posts(execution, |delivery| !said_no(delivery));
+        let extra = usize::from(self.memory.repeats == Redispatch::Deduped);
+        assert!(posts <= 1 + extra, "{execution} was sent {posts} times");
+    }
+
+    fn check_turn(&self, execution: &str, runs: usize, own: &[&Line]) {
         let count = |wanted: &str| own.iter().filter(|(_, name, _)| name == wanted).count();
         assert_eq!((count("done"), count("result")), (1, 1), "{execution}: {own:?}");
-        assert_eq!(count("execution.started"), arrivals, "{execution}: {own:?}");
+        let (started, cut) = (count("execution.started"), self.rig.puppet.has_forgotten(execution));
+        assert!(started == runs || (cut && started == 0), "{execution}: {own:?}");
         assert_eq!(own.last().expect("some").1, "done", "{execution}: {own:?}");
         let told = own.iter().filter(|(_, name, _)| name == "message.part.updated");
         let told: Vec<_> = told.map(|(_, _, data)| data.clone()).collect();
         let said = self.rig.puppet.said(execution).into_iter();
         let said: Vec<_> =
             said.map(|text| format!("{{\"part\":{{\"text\":\"{text}\"}}}}")).collect();
-        if arrivals == 1 {
+        if cut {
+            assert!(said.starts_with(&told), "{execution}: {own:?}");
+        } else if runs == 1 {
             assert_eq!(told, said, "{execution}: {own:?}");
         } else {
             assert!(told.is_empty() && count("error") == 1, "{execution}: {own:?}");

@@ -4,7 +4,7 @@ use crate::credential::Credential;
 use crate::metrics::turn::PollResult;
 use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
-use crate::upstream::{Boot, Depth, Dispatch, Error, Found, Prepare};
+use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
 
 use super::{Done, Driver};
 
@@ -91,8 +91,7 @@ impl Driver {
         match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
             Ok(Found::Absent(boot)) => Done::Input(Input::Absent(boot)),
-            // A session that is gone shows no prompt, and never will.
-            Err(Error::Gone) => Done::Input(Input::Absent(Boot::Unknown)),
+            Err(Error::Gone) => Done::Input(Input::Gone),
             Err(error) => self.failure(&error),
         }
     }

@@ -22,6 +22,8 @@ pub enum Input {
     Unnamed,
     /// The box was searched and does not show the prompt.
     Absent(Boot),
+    /// The session that the prompt went to is gone from the box, and what it showed with it.
+    Gone,
     /// The box said no before it took the turn.
     Refused,
     /// A call gave nothing.

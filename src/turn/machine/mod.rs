@@ -156,6 +156,7 @@ impl Machine {
             Input::Unanswered => self.unanswered(now),
             Input::Unnamed => self.unnamed(now),
             Input::Absent(boot) => self.absent(now, boot),
+            Input::Gone => self.gone(now),
             Input::Refused => self.close(Action::Withdraw(Withdrawal::Refused)),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Polled(seen) => self.polled(now, seen),
@@ -258,15 +259,6 @@ impl Machine {
             | Phase::Draining
             | Phase::Finished => self.next(now),
         }
-    }
-
-    /// Before the dispatch the same step is tried again. A dispatch whose acceptance the log did
-    /// not take is looked for again: the box has it. A page is read again: its cursor has not moved.
-    fn log_refused(&mut self, now: Instant) -> Action {
-        if self.phase == Phase::Dispatching {
-            self.phase = Phase::Resolving;
-        }
-        self.pause(now, Pace::Failing)
     }
 
     fn failed(&mut self, now: Instant, failure: Failure) -> Action {

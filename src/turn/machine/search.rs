@@ -63,10 +63,12 @@ impl Machine {
         redispatch == Redispatch::Deduped && !in_vain
     }
 
-    /// The prompt left, and nothing was heard.
+    /// The prompt left, and nothing was heard. What failed before it left says nothing: a box that
+    /// was started anew then has lost nothing of it.
     pub(super) fn unanswered(&mut self, now: Instant) -> Action {
         self.phase = Phase::Resolving;
         self.search.since = now;
+        self.search.doubt = false;
         Action::Find
     }
 
@@ -86,6 +88,7 @@ impl Machine {
             Input::Refused => self.absent(now, Boot::Unknown),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Absent(boot) => self.absent(now, boot),
+            Input::Gone => self.gone(now),
             Input::CancelAsked => self.cancel(now),
             Input::LogRefused => self.log_refused(now),
             Input::Unanswered
@@ -98,13 +101,33 @@ impl Machine {
         }
     }
 
+    /// Before the dispatch the same step is tried again. A dispatch whose acceptance the log did
+    /// not take is looked for again: the box has it. A page is read again: its cursor has not moved.
+    pub(super) fn log_refused(&mut self, now: Instant) -> Action {
+        if self.phase == Phase::Dispatching {
+            self.phase = Phase::Resolving;
+            self.search.settled = true;
+        }
+        self.pause(now, Pace::Failing)
+    }
+
     /// A call failed while the prompt is looked for.
     pub(super) fn doubt_the_box(&mut self, failure: Failure) {
         match failure {
-            Failure::Unreachable | Failure::Nonsense => self.search.doubt = true,
+            // One that asks for patience may be warming up after a start.
+            Failure::Unreachable | Failure::Nonsense | Failure::Later(_) => {
+                self.search.doubt = true;
+            }
             // The box is there and says what it wants.
-            Failure::Unauthorized | Failure::Later(_) => {}
+            Failure::Unauthorized => {}
         }
+    }
+
+    /// A session that is gone shows no prompt and never will; a box that was started anew since
+    /// looks the same.
+    pub(super) fn gone(&mut self, now: Instant) -> Action {
+        self.search.doubt = true;
+        self.absent(now, Boot::Unknown)
     }
 
     /// The box was searched and does not show the prompt.

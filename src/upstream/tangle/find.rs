@@ -88,17 +88,11 @@ async fn replay(
     if reply.status.is_success() {
         return receipt(&reply, false).map(Some);
     }
-    match reply.class() {
-        Error::Gone => Ok(None),
-        // A refusal of its form: this box has no replay here.
-        Error::Status(status)
-            if status.is_client_error()
-                && !matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT) =>
-        {
-            Ok(None)
-        }
-        error => Err(error),
-    }
+    let why = reply.class();
+    // A refusal of its form: this box has no replay here.
+    let has_no_replay = matches!(why, Error::Status(status) if status.is_client_error()
+        && !matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT));
+    if has_no_replay || matches!(why, Error::Gone) { Ok(None) } else { Err(why) }
 }
 
 async fn is_running(

@@ -20,11 +20,7 @@ pub(super) async fn cancel(
     let target = format!("{}/abort", status::path(session));
     let empty = Bytes::from_static(b"{}");
     let reply = client.act(Call::Abort, who, &target, HeaderMap::new(), empty).await?;
-    if reply.status.is_success() || reply.status == StatusCode::CONFLICT {
-        return Ok(());
-    }
-    match reply.class() {
-        Error::Gone => Ok(()),
-        error => Err(error),
-    }
+    let why = reply.class();
+    let runs_nothing = reply.status == StatusCode::CONFLICT || matches!(why, Error::Gone);
+    if reply.status.is_success() || runs_nothing { Ok(()) } else { Err(why) }
 }

@@ -2,7 +2,11 @@
 //! its calls can be held in mid-air.
 //!
 //! It keeps every promise of an adapter: a poll with the same cursor gives the same events. It
-//! counts which prompts arrived, so that a test can tell a lost one from a doubled one.
+//! counts which prompts left, arrived and ran, so that a test can tell a lost one from a doubled
+//! one. On request it tells repeats, and it can be started anew, which `memory` keeps.
+
+mod fault;
+mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,11 +16,14 @@ use afterbay::event::Event;
 use afterbay::ids::SessionId;
 use afterbay::mode::BoxKind;
 use afterbay::upstream::{
-    Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
+    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
     Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
     TurnIds, Upstream, View, Vouched,
 };
+pub(crate) use fault::Fault;
 use http::{HeaderMap, StatusCode};
+use memory::Books;
+pub(crate) use memory::{Delivery, Memory};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -34,31 +41,6 @@ pub(crate) enum Call {
     Vouch,
 }
 
-/// What becomes of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Taken,
-    /// It arrives, and its answer is lost.
-    TakenInSilence,
-    /// It is lost on the way, after it left.
-    LostOnTheWay,
-    NotSent,
-    Refused,
-    Later,
-}
-
-/// How a call that reads fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Connect,
-    NoAnswer,
-    Status,
-    Unauthorized,
-    Gone,
-    Later,
-    Nonsense,
-}
-
 #[derive(Debug)]
 pub(crate) struct Puppet {
     state: Mutex<State>,
@@ -73,7 +55,7 @@ struct State {
     deliveries: VecDeque<Delivery>,
     faults: Vec<(Call, Fault)>,
     prompts: BTreeMap<String, Prompt>,
-    arrivals: Vec<String>,
+    books: Books,
     calls: Vec<Call>,
 }
 
@@ -87,8 +69,12 @@ struct Prompt {
 
 impl Puppet {
     pub(crate) fn new() -> Arc<Self> {
+        Self::remembering(Memory::default())
+    }
+
+    pub(crate) fn remembering(memory: Memory) -> Arc<Self> {
         let credentials = BTreeSet::from([GOOD.to_owned()]);
-        let state = Mutex::new(State { credentials, ..State::default() });
+        let state = Mutex::new(State { credentials, books: Books::of(memory), ..State::default() });
         let (held, standing) = (watch::Sender::default(), watch::Sender::default());
         Arc::new(Self { state, held, standing })
     }
@@ -138,7 +124,42 @@ impl Puppet {
 
     /// How many prompts of this execution have arrived.
     pub(crate) fn arrivals(&self, execution: &str) -> usize {
-        self.state().arrivals.iter().filter(|arrived| *arrived == execution).count()
+        self.state().books.arrivals(execution)
+    }
+
+    /// How often the agent began to work on this execution.
+    pub(crate) fn runs(&self, execution: &str) -> usize {
+        self.state().books.runs(execution)
+    }
+
+    /// How many prompts of this execution have left and fared so.
+    pub(crate) fn posts(&self, execution: &str, which: impl Fn(Delivery) -> bool) -> usize {
+        self.state().books.posts(execution, which)
+    }
+
+    /// The box is killed and started again: it forgets its ids and what ran.
+    pub(crate) fn start_anew(&self) {
+        self.state().books.start_anew();
+    }
+
+    /// The same while nobody looks.
+    pub(crate) fn start_unwatched(&self) {
+        self.state().books.start_unwatched();
+    }
+
+    /// How often the box was started anew.
+    pub(crate) fn starts(&self) -> usize {
+        self.state().books.starts()
+    }
+
+    /// Prompts that were on their way arrive.
+    pub(crate) fn let_arrive(&self) {
+        self.state().books.let_arrive();
+    }
+
+    /// Whether this ran before the box was started anew.
+    pub(crate) fn has_forgotten(&self, execution: &str) -> bool {
+        self.state().books.has_forgotten(execution)
     }
 
     /// How often this was asked of the box.
@@ -204,32 +225,6 @@ impl Drop for Stands<'_> {
     }
 }
 
-impl Fault {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Connect,
-        Self::NoAnswer,
-        Self::Status,
-        Self::Unauthorized,
-        Self::Gone,
-        Self::Later,
-        Self::Nonsense,
-    ];
-
-    fn error(self) -> Error {
-        match self {
-            Self::Connect => Error::Connect("refused".into()),
-            Self::NoAnswer => Error::NoAnswer("reset".into()),
-            Self::Status => Error::Status(StatusCode::BAD_GATEWAY),
-            Self::Unauthorized => Error::Unauthorized(StatusCode::UNAUTHORIZED),
-            Self::Gone => Error::Gone,
-            Self::Later => {
-                Error::Later { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: None }
-            }
-            Self::Nonsense => Error::Nonsense("html".into()),
-        }
-    }
-}
-
 /// What the box calls a session: one for each name, so that turns of a session stay together.
 fn assigned(ids: &TurnIds) -> SessionId {
     let name = ids.client_session.as_ref().map_or(ids.execution.as_str(), |id| id.as_str());
@@ -252,7 +247,7 @@ impl Upstream for Puppet {
     }
 
     fn redispatch(&self) -> Redispatch {
-        Redispatch::Never
+        self.state().books.memory.repeats
     }
 
     fn check_prompt(&self, _body: &Body) -> Result<Option<TextHash>, BadPrompt> {
@@ -261,7 +256,10 @@ impl Upstream for Puppet {
 
     async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare {
         match self.enter(Call::Prepare, who).await {
-            Ok(()) => Prepare::Ready(Prepared { session: Some(assigned(ids)), notes: "n".into() }),
+            Ok(()) => {
+                let notes = self.state().books.prepare(ids.execution.as_str());
+                Prepare::Ready(Prepared { session: Some(assigned(ids)), notes })
+            }
             Err(Error::Unauthorized(status)) => Prepare::Refused(refusal(status)),
             Err(Error::Later { status, .. }) => Prepare::Later(refusal(status), None),
             Err(error) => Prepare::Failed(error),
@@ -285,15 +283,16 @@ impl Upstream for Puppet {
         }
         let mut state = self.state();
         let delivery = state.deliveries.pop_front().unwrap_or(Delivery::Taken);
-        if matches!(delivery, Delivery::Taken | Delivery::TakenInSilence) {
-            let execution = ids.execution.to_string();
-            state.arrivals.push(execution.clone());
-            state.prompts.entry(execution).or_default().session = Some(assigned(ids));
-        }
+        let execution = ids.execution.as_str();
+        state.books.post(execution, delivery);
+        state.prompts.entry(execution.to_owned()).or_default().session = Some(assigned(ids));
         let silence = || Error::NoAnswer("reset".into());
         match delivery {
             Delivery::Taken => Dispatch::Accepted(taken(ids)),
-            Delivery::TakenInSilence | Delivery::LostOnTheWay => Dispatch::Unanswered(silence()),
+            Delivery::TakenInSilence | Delivery::LostOnTheWay | Delivery::Delayed => {
+                Dispatch::Unanswered(silence())
+            }
+            Delivery::Unnamed => Dispatch::Unnamed(silence()),
             Delivery::NotSent => Dispatch::NotSent(Error::Connect("refused".into())),
             Delivery::Refused => Dispatch::Refused(refusal(StatusCode::CONFLICT)),
             Delivery::Later => Dispatch::Later(refusal(StatusCode::SERVICE_UNAVAILABLE), None),
@@ -304,11 +303,14 @@ impl Upstream for Puppet {
         &self,
         who: Option<&Credential>,
         ids: &TurnIds,
-        _prepared: &Prepared,
+        prepared: &Prepared,
     ) -> Result<Found, Error> {
         self.enter(Call::Find, who).await?;
-        let arrived = self.arrivals(ids.execution.as_str()) > 0;
-        Ok(if arrived { Found::Arrived(taken(ids)) } else { Found::Absent(Boot::Unknown) })
+        let mut state = self.state();
+        let execution = ids.execution.as_str();
+        let boot = state.books.look(execution, &prepared.notes).map_err(Fault::error)?;
+        let knows = state.books.knows(execution);
+        Ok(if knows { Found::Arrived(taken(ids)) } else { Found::Absent(boot) })
     }
 
     async fn poll(
@@ -320,8 +322,12 @@ impl Upstream for Puppet {
     ) -> Result<Page, Error> {
         self.enter(Call::Poll, who).await?;
         let state = self.state();
-        let Some(prompt) = state.prompts.get(turn.ids.execution.as_str()) else {
-            return Err(Error::Gone);
+        let execution = turn.ids.execution.as_str();
+        let prompt = state.prompts.get(execution).filter(|_| state.books.knows(execution));
+        let Some(prompt) = prompt else {
+            let started = cursor.get("at").is_some();
+            let view = View { activity: Activity::Gone, started, ..View::default() };
+            return Ok(Page { steps: Vec::new(), view, messages_took: None });
         };
         let at = cursor.get("at").map_or(0, |at| at.parse().expect("own mark"));
         let new = prompt.said.iter().enumerate().skip(at);
@@ -341,9 +347,11 @@ impl Upstream for Puppet {
     async fn cancel(&self, who: Option<&Credential>, session: &SessionId) -> Result<(), Error> {
         self.enter(Call::Cancel, who).await?;
         let mut state = self.state();
-        let here = |prompt: &&mut Prompt| prompt.session.as_ref() == Some(session);
-        for prompt in state.prompts.values_mut().filter(here) {
-            prompt.ending.get_or_insert(Ending::Cancelled);
+        let State { prompts, books, .. } = &mut *state;
+        for (execution, prompt) in prompts {
+            if books.knows(execution) && prompt.session.as_ref() == Some(session) {
+                prompt.ending.get_or_insert(Ending::Cancelled);
+            }
         }
         Ok(())
     }

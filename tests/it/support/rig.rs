@@ -56,13 +56,23 @@ impl Rig {
     }
 
     pub(crate) fn with(deadlines: Deadlines, box_credential: Option<&'static str>) -> Self {
-        let (disk, puppet) = (FaultyDisk::new(1), Puppet::new());
+        Self::before(Puppet::new(), 1, deadlines, box_credential)
+    }
+
+    /// Before a given box, over a disk of this seed.
+    pub(crate) fn before(
+        puppet: Arc<Puppet>,
+        seed: u64,
+        deadlines: Deadlines,
+        box_credential: Option<&'static str>,
+    ) -> Self {
+        let disk = FaultyDisk::new(seed);
         let mut rig = Self { disk, puppet, deadlines, box_credential, live: None };
         rig.start();
         rig
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let metrics = Metrics::new().expect("names are free");
         let mut recovered = Recovered::default();
         let sizes = Sizes { segment_bytes: 32 << 10, group_bytes: 8 << 10 };
@@ -101,8 +111,14 @@ impl Rig {
         self.start();
     }
 
-    /// The process is killed: nothing that it does from here on reaches the disk.
+    /// The process is killed and started again.
     pub(crate) async fn kill(&mut self) {
+        self.die().await;
+        self.start();
+    }
+
+    /// The process is killed: nothing that it does from here on reaches the disk.
+    pub(crate) async fn die(&mut self) {
         let Live { sessions, store, tasks } = self.live.take().expect("running");
         drop(self.disk.boot());
         tasks.stop();
@@ -110,7 +126,6 @@ impl Rig {
         self.puppet.release_all();
         within("the tasks end", tasks.wait()).await;
         drop((sessions, store));
-        self.start();
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
