@@ -20,6 +20,8 @@ mod truth;
 mod ways;
 mod world;
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -28,10 +30,13 @@ use plan::{Plan, Size};
 use tally::Tally;
 use world::{Progress, World};
 
-use super::seed;
+use super::{seed, wait};
 
 const SMALL: Size = Size { turns: 60, kills: 3 };
 const LARGE: Size = Size { turns: 200, kills: 5 };
+
+/// Replays of turns that are over: far above what some thousand of them take.
+const JUDGE_LIMIT: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chaos_loses_doubles_and_reorders_nothing_and_runs_each_turn_once() {
@@ -63,10 +68,12 @@ async fn run(seed: u64, size: Size) -> Tally {
     let playing = join_all(playing);
     let striking = world.strike(&plan.blows, &progress);
     let (told, kills) = tokio::join!(playing, striking);
+    println!("  played after {:.1} s", begun.elapsed().as_secs_f64());
     assert_eq!(kills, size.kills, "every kill has its time");
     world.settle(&plan).await;
+    println!("  settled after {:.1} s", begun.elapsed().as_secs_f64());
     let mut judge = Judge::new(&plan, &world, seed, kills);
-    judge.judge(&told).await;
+    wait::within(JUDGE_LIMIT, "the judge is done", judge.judge(&told)).await;
     world.end().await;
     let mut tally = judge.tally;
     tally.wall = begun.elapsed();

@@ -36,7 +36,7 @@ impl Patience {
         let (start, unreachable, idle) = match self {
             Self::Patient => ("15s", "90s", "15s"),
             Self::Hasty => ("15s", "5s", "4s"),
-            Self::Crowded => ("15s", "90s", "8s"),
+            Self::Crowded => ("15s", "90s", "4s"),
         };
         ["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
     }

@@ -15,7 +15,7 @@ use crate::e2e::http::Request;
 use crate::e2e::wait;
 
 /// Several turns of a conversation.
-const LOG_LIMIT: Duration = Duration::from_secs(300);
+const LOG_LIMIT: Duration = Duration::from_secs(240);
 
 #[derive(Debug)]
 pub(super) struct LogReader<'a> {

@@ -171,7 +171,7 @@ impl Plan {
 fn faults(random: &mut StdRng, seed: u64) -> Vec<(&'static str, String)> {
     let mut faults = vec![("seed", seed.to_string())];
     if random.random_bool(0.8) {
-        let chance = random.random_range(1..=4);
+        let chance = random.random_range(1..=2);
         let polls = ["500", "502", "503", "522", "html", "empty", "half"];
         let polls = polls.map(|mishap| format!("{mishap}:0.00{chance}")).join(",");
         faults.push(("polls", format!("{polls},429:0.001")));

@@ -50,7 +50,9 @@ pub(super) fn check(
     let is_lost = close_out.code.as_deref().is_some_and(|code| LOST.contains(&code));
     if is_lost {
         let unclear = prompt.is_none_or(|prompt| prompt.unclear > 0);
-        let absent = account.state == State::NotTaken && (unclear || around.kills);
+        // One that never begins may never have been told where: then it cannot be found either.
+        let absent = account.state == State::NotTaken && (unclear || around.kills)
+            || account.state == State::Never;
         if absent || around.crash {
             return Ok(close_out);
         }

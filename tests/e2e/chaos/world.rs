@@ -20,7 +20,7 @@ use crate::e2e::wait;
 
 /// Polls as often as a test can use; what many turns share is bounded by the box's budget.
 const FLAGS: [&str; 6] =
-    ["--poll-waiting", "300ms", "--heartbeat", "2s", "--unauthorized-deadline", "30s"];
+    ["--poll-waiting", "300ms", "--heartbeat", "2s", "--unauthorized-deadline", "12s"];
 
 /// The set-up. Fields are dropped in this order: the daemon first.
 #[derive(Debug)]
