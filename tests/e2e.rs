@@ -14,6 +14,7 @@ mod e2e {
     mod fake_model;
     mod http;
     mod opencode;
+    mod port;
     mod process;
     mod script;
     mod seed;

@@ -1,4 +1,4 @@
-//! The daemon as a process of its own: started on port 0, killed, and started again on the port
+//! The daemon as a process of its own: started, killed, and started again on the port
 //! and the folder it had.
 //!
 //! Whatever it wrote on stderr over all its lives is checked when the test ends: no panic, and
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::http::Request;
+use super::port;
 use super::process::Process;
 use super::wait;
 
@@ -95,8 +96,8 @@ impl Daemon {
     /// Starts it in front of `box_url`; resolves when it serves.
     pub(crate) async fn start(box_url: String, settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("make the daemon's folder");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (clients, admin, lives) = (any, any, 0);
+        let ours = || SocketAddr::from(([127, 0, 0, 1], port::lasting()));
+        let (clients, admin, lives) = (ours(), ours(), 0);
         let mut daemon = Self { process: None, box_url, settings, folder, clients, admin, lives };
         daemon.restart().await;
         daemon

@@ -12,8 +12,6 @@ pub(super) struct CloseOut {
     /// Of a turn that did not succeed.
     pub(super) code: Option<String>,
     pub(super) text: String,
-    /// What went wrong, for people.
-    pub(super) error: String,
 }
 
 impl CloseOut {
@@ -49,8 +47,7 @@ impl CloseOut {
         if (status == "cancelled") != (code.as_deref() == Some("CANCELLED")) {
             return Err(format!("{result} with {code:?}"));
         }
-        let error = result["error"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { status: status.to_owned(), code, text: text.to_owned(), error })
+        Ok(Self { status: status.to_owned(), code, text: text.to_owned() })
     }
 }
 

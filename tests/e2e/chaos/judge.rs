@@ -42,7 +42,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(plan: &'a Plan, world: &World, seed: u64, kills: usize) -> Self {
         let account = world.account();
-        let around = Circumstances { kills: kills > 0, crash: plan.has_crash(), stopped: false };
+        let around = Circumstances { kills: kills > 0, crash: plan.has_crash, stopped: false };
         let tally = Tally::of(&account, kills);
         let (random, replays) = (StdRng::seed_from_u64(seed), HashMap::new());
         Self { plan, daemon: world.daemon.address(), account, random, around, replays, tally }

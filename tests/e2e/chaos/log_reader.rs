@@ -6,16 +6,15 @@ use std::time::Duration;
 use http::StatusCode;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Guest, Turn};
 use crate::e2e::frames::{Frame, Frames, Stop};
 use crate::e2e::http::Request;
-use crate::e2e::wait;
 
 /// Several turns of a conversation.
-const LOG_LIMIT: Duration = Duration::from_secs(240);
+const LOG_LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub(super) struct LogReader<'a> {
@@ -25,6 +24,8 @@ pub(super) struct LogReader<'a> {
     address: SocketAddr,
     random: StdRng,
     over: CancellationToken,
+    /// What it asked last, and what came of it.
+    last: String,
     pub(super) seen: Vec<Frame>,
 }
 
@@ -37,7 +38,7 @@ impl<'a> LogReader<'a> {
     ) -> Self {
         let random = StdRng::seed_from_u64(guest.seed);
         let over = CancellationToken::new();
-        Self { session, turn, address, random, over, seen: Vec::new() }
+        Self { session, turn, address, random, over, last: String::new(), seen: Vec::new() }
     }
 
     /// Cancelled, it reads what is left and is done.
@@ -46,8 +47,11 @@ impl<'a> LogReader<'a> {
     }
 
     pub(super) async fn run(&mut self) {
-        let what = format!("the log of {} is read", self.session);
-        wait::within(LOG_LIMIT, &what, self.run_unbounded()).await;
+        let in_time = timeout(LOG_LIMIT, self.run_unbounded()).await.is_ok();
+        let Self { session, last, over, .. } = self;
+        let over = over.is_cancelled();
+        let seen = self.seen.last().map(|frame| (frame.id, &frame.event));
+        assert!(in_time, "the log of {session} is not read (over: {over}): {last}, {seen:?}");
     }
 
     async fn run_unbounded(&mut self) {
@@ -57,11 +61,14 @@ impl<'a> LogReader<'a> {
             tries.tick().await;
             let last_time = self.over.is_cancelled();
             let until_idle = last_time || self.random.random_bool(0.3);
-            let Ok(answer) = self.request(until_idle).send(self.address).await else { continue };
+            let request = self.request(until_idle);
+            self.last = format!("{request:?}");
+            let Ok(answer) = request.send(self.address).await else { continue };
+            self.last.push_str(&format!(" was answered {}", answer.status));
             match answer.status {
                 StatusCode::OK => {
                     assert!(answer.header("x-session-id").is_some(), "a stream of ours");
-                    let whole = self.read(&mut Frames::of(answer)).await;
+                    let whole = self.read(&mut Frames::of(answer), last_time).await;
                     assert!(!whole || until_idle, "the log of {} ended", self.session);
                     if whole && last_time {
                         return;
@@ -105,14 +112,14 @@ impl<'a> LogReader<'a> {
         self.turn.dressed(Request::get(path)).maybe("last-event-id", header.as_deref())
     }
 
-    /// Reads until the stream ends (true), breaks, or the conversation is over.
-    async fn read(&mut self, frames: &mut Frames) -> bool {
-        let was_over = self.over.is_cancelled();
+    /// Reads until the stream ends (true), breaks, or, if it is not the last one, the conversation
+    /// is over.
+    async fn read(&mut self, frames: &mut Frames, last_time: bool) -> bool {
         loop {
             let next = tokio::select! {
                 next = frames.next() => next,
                 // Dropping the read is leaving the stream.
-                () = self.over.cancelled(), if !was_over => return false,
+                () = self.over.cancelled(), if !last_time => return false,
             };
             match next {
                 Ok(frame) => {

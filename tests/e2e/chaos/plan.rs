@@ -146,25 +146,29 @@ pub(super) struct Plan {
     /// The words of the whole box.
     pub(super) faults: Vec<(&'static str, String)>,
     pub(super) token: Option<String>,
+    /// Whether the box crashes.
+    pub(super) has_crash: bool,
+}
+
+/// What all turns of a seed share.
+struct Everyone {
+    token: Option<String>,
+    has_crash: bool,
 }
 
 impl Plan {
     pub(super) fn draw(seed: u64, size: Size) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let token = random.random_bool(0.4).then(|| "chaos-token".to_owned());
+        let blows = blows(&mut random, size.kills);
+        let has_crash = blows.iter().any(|(_, blow)| matches!(blow, Blow::Crash(_)));
+        let faults = faults(&mut random, seed);
+        let everyone = Everyone { token: token.clone(), has_crash };
         let conversations = (0..size.turns).map(|number| {
             let mut own = StdRng::seed_from_u64(random.random());
-            conversation(&mut own, number, token.as_ref())
+            conversation(&mut own, number, &everyone)
         });
-        let conversations = conversations.collect();
-        let blows = blows(&mut random, size.kills);
-        let faults = faults(&mut random, seed);
-        Self { conversations, blows, faults, token }
-    }
-
-    /// Whether the box crashes.
-    pub(super) fn has_crash(&self) -> bool {
-        self.blows.iter().any(|(_, blow)| matches!(blow, Blow::Crash(_)))
+        Self { conversations: conversations.collect(), blows, faults, token, has_crash }
     }
 }
 
@@ -196,12 +200,12 @@ fn blows(random: &mut StdRng, kills: usize) -> Vec<(f64, Blow)> {
     blows
 }
 
-fn conversation(random: &mut StdRng, number: usize, token: Option<&String>) -> Conversation {
+fn conversation(random: &mut StdRng, number: usize, everyone: &Everyone) -> Conversation {
     let session = random.random_bool(0.85).then(|| format!("session-{number}"));
     let count = if session.is_some() && random.random_bool(0.15) { 2 } else { 1 };
     let scenes = (1..=count).map(|nth| {
         let label = format!("turn-{number}.{nth}");
-        scene(random, label, session.clone(), token)
+        scene(random, label, session.clone(), everyone)
     });
     let scenes: Vec<_> = scenes.collect();
     let log_reader = session.filter(|_| random.random_bool(0.15)).map(|_| guest(random));
@@ -212,7 +216,7 @@ fn scene(
     random: &mut StdRng,
     label: String,
     session: Option<String>,
-    token: Option<&String>,
+    everyone: &Everyone,
 ) -> Scene {
     let turn = random.random_bool(0.8).then(|| format!("id-of-{label}"));
     let execution = random.random_bool(0.6).then(|| format!("execution-of-{label}"));
@@ -222,7 +226,11 @@ fn scene(
         detach: [None, Some(true), Some(false)][random.random_range(0..3)],
     };
     let repeatable = execution.is_some() || (session.is_some() && turn.is_some());
-    let trouble = if repeatable { Trouble::Any } else { Trouble::Losses };
+    let trouble = match (repeatable, everyone.has_crash) {
+        (false, _) => Trouble::Losses,
+        (true, true) => Trouble::Honest,
+        (true, false) => Trouble::Any,
+    };
     let prompt = Prompt::random(random, trouble);
     let plain = prompt.end == End::Success && repeatable;
     let abort_after = (plain && session.is_some() && random.random_bool(0.06))
@@ -238,7 +246,7 @@ fn scene(
     if !repeatable {
         starter.hasty = 0;
     }
-    let token = token.cloned();
+    let token = everyone.token.clone();
     let turn = Turn { label, session, turn, execution, prompt, token, form };
     Scene { turn, starter, others, abort_after, intruder }
 }

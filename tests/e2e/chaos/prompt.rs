@@ -36,6 +36,9 @@ pub(super) struct Prompt {
 pub(super) enum Trouble {
     /// Anything.
     Any,
+    /// Anything but a box that takes a prompt and says itself that it has not: one that then
+    /// crashes runs it again, and nobody could have known.
+    Honest,
     /// Nothing that a client has to repeat: this one cannot.
     Losses,
 }
@@ -107,16 +110,16 @@ impl Prompt {
             return;
         }
         let unclear = ["500", "502", "504", "522", "524", "html", "empty", "half"];
-        let kinds = if trouble == Trouble::Any { 0..5 } else { 0..2 };
+        let kinds = if trouble == Trouble::Losses { 0..2 } else { 0..5 };
         match random.random_range(kinds) {
             0 => self.unclear("lose=answer"),
             1 => self.unclear("lose=prompt"),
             2 => self.unclear(&format!("dispatch={}", unclear.choose(random).expect("eight"))),
             3 => self.unclear(&format!("answer={}", unclear.choose(random).expect("eight"))),
             _ => {
-                let (lane, status) = (["dispatch", "answer"], [429, 503]);
-                let lane = lane.choose(random).expect("two");
-                let status = status.choose(random).expect("two");
+                let lies = trouble == Trouble::Any && random.random_bool(0.5);
+                let lane = if lies { "answer" } else { "dispatch" };
+                let status = [429, 503][random.random_range(0..2)];
                 let times = random.random_range(1..=3);
                 self.later += times;
                 self.add(&format!("{lane}={status}x{times}"));
@@ -137,7 +140,7 @@ impl Prompt {
                 (End::Failure(code), format!("fail={code}"))
             }
             12 => (End::Never, "never".to_owned()),
-            13..16 if trouble == Trouble::Any => {
+            13..16 if trouble != Trouble::Losses => {
                 let status = *[400, 403, 422].choose(random).expect("three");
                 (End::Refused(status), format!("refuse={status}"))
             }

@@ -16,7 +16,7 @@ use crate::e2e::daemon::{self, Daemon, Kind, Patience};
 use crate::e2e::frames::Frames;
 use crate::e2e::http::Request;
 use crate::e2e::kill_at_sync::KillAtSync;
-use crate::e2e::wait;
+use crate::e2e::{port, wait};
 
 /// Polls as often as a test can use; what many turns share is bounded by the box's budget.
 const FLAGS: [&str; 6] =
@@ -81,7 +81,7 @@ impl World {
         }
         let simbox = Simbox::new(faults);
         simbox.accept_tokens(plan.token.clone().into_iter().collect());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind the box");
+        let listener = TcpListener::bind(("127.0.0.1", port::lasting())).await.expect("bind the box");
         let url = format!("http://{}", listener.local_addr().expect("the box's address"));
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
         let (serving, stopped) = (simbox.clone(), stop.clone());
