@@ -53,7 +53,7 @@ impl Turn {
     /// Another short turn on its session.
     pub(super) fn intruder(&self) -> Self {
         let words = "step=5ms".to_owned();
-        let prompt = Prompt { words, end: End::Success, unclear: 0, later: 0 };
+        let prompt = Prompt { words, end: End::Success, unclear: 0, later: 0, hides: false };
         let label = format!("intruder-of-{}", self.label);
         let (turn, execution) = (format!("id-of-{label}"), format!("execution-of-{label}"));
         Self { label, turn: Some(turn), execution: Some(execution), prompt, ..self.clone() }
@@ -231,7 +231,9 @@ fn scene(
         (true, true) => Trouble::Honest,
         (true, false) => Trouble::Any,
     };
-    let prompt = Prompt::random(random, trouble);
+    let mut prompt = Prompt::random(random, trouble);
+    let says = |word| prompt.words.contains(word);
+    prompt.hides = says("reap-buffer") && (says("assign") || session.is_none());
     let plain = prompt.end == End::Success && repeatable;
     let abort_after = (plain && session.is_some() && random.random_bool(0.06))
         .then(|| random.random_range(0..6));

@@ -29,6 +29,8 @@ pub(super) struct Prompt {
     pub(super) unclear: u32,
     /// How many of its dispatches are told to come later.
     pub(super) later: u32,
+    /// Only the stream tells which session the box gave it, and the box soon forgets the stream.
+    pub(super) hides: bool,
 }
 
 /// How much may go wrong with a prompt's dispatch.
@@ -47,7 +49,7 @@ impl Prompt {
     /// Random words.
     pub(super) fn random(random: &mut StdRng, trouble: Trouble) -> Self {
         let mut prompt =
-            Self { words: prose(random), end: End::Success, unclear: 0, later: 0 };
+            Self { words: prose(random), end: End::Success, unclear: 0, later: 0, hides: false };
         prompt.agent(random);
         prompt.session(random);
         prompt.shapes(random);

@@ -23,7 +23,8 @@ pub(super) struct Circumstances {
 }
 
 /// Codes of turns that nobody knows the end of.
-const LOST: [&str; 2] = ["BOX_LOST", "DISPATCH_UNCONFIRMED"];
+const LOST: [&str; 2] = ["BOX_LOST", UNCONFIRMED];
+const UNCONFIRMED: &str = "DISPATCH_UNCONFIRMED";
 
 /// Complains if `frames` are not what the box did, or their verdict has no reason. Without
 /// `prompt` (nobody who knows it has read the turn) the box's word alone counts.
@@ -37,9 +38,13 @@ pub(super) fn check(
     let close_out = CloseOut::read(frames)?;
     let Some(account) = account else {
         // It never came to the box.
-        let lost = close_out.code.as_deref() == Some("DISPATCH_UNCONFIRMED");
+        let lost = match close_out.code.as_deref() {
+            Some(UNCONFIRMED) => around.kills || around.crash,
+            Some("BOX_LOST") => around.crash,
+            _ => false,
+        };
         let why = format!("the box has never heard of it: {close_out:?}");
-        return if lost && (around.kills || around.crash) { Ok(close_out) } else { Err(why) };
+        return if lost { Ok(close_out) } else { Err(why) };
     };
     let last = check_parts(frames, account)?;
     check_interactions(frames, account)?;
@@ -53,6 +58,9 @@ pub(super) fn check(
         // One that never begins may never have been told where: then it cannot be found either.
         let absent = account.state == State::NotTaken && (unclear || around.kills)
             || account.state == State::Never;
+        // Where only a reaped stream told where it went, nobody can find it again.
+        let hidden = prompt.is_none_or(|prompt| prompt.hides) && (unclear || around.kills);
+        let absent = absent || (hidden && close_out.code.as_deref() == Some(UNCONFIRMED));
         if absent || around.crash {
             return Ok(close_out);
         }
@@ -131,9 +139,11 @@ fn check_last_versions(account: &Account, told: &HashMap<String, usize>) -> Resu
     for (at, version) in account.versions.iter().enumerate() {
         last.insert(&version.part, at);
     }
+    // A version may read like an earlier one: what it says counts, not when it was shown.
+    let json = |version: &usize| account.versions.get(*version).map(|version| &version.json);
     for (part, version) in last {
-        if told.get(part) != Some(&version) {
-            let was = told.get(part);
+        let was = told.get(part);
+        if was.and_then(json) != json(&version) {
             return Err(format!("{part} ended as version {version}, last told was {was:?}"));
         }
     }
