@@ -57,9 +57,9 @@ pub(super) async fn play<'a>(
     let turn = conversation.scenes.first().map(|scene| &scene.turn);
     let reader = guest.zip(turn).map(|((session, guest), turn)| (session, guest, turn));
     let hop = OptionFuture::from(reader.map(|(_, guest, _)| hop(guest, daemon))).await;
-    let mut reader = reader.zip(hop.as_ref()).map(|((session, guest, turn), hop)| {
-        LogReader::new(session, turn, guest, hop.address())
-    });
+    let mut reader = reader
+        .zip(hop.as_ref())
+        .map(|((session, guest, turn), hop)| LogReader::new(session, turn, guest, hop.address()));
     let over = reader.as_ref().map(LogReader::over);
     let mut told = Told { turns: Vec::new(), intruders: Vec::new(), log: None };
     let turns = async {

@@ -55,7 +55,8 @@ impl<'a> Judge<'a> {
                 self.judge_turn(played).await;
             }
             for (turn, fared) in intruders {
-                self.judge_client(turn, fared, Circumstances { stopped: false, ..self.around }).await;
+                self.judge_client(turn, fared, Circumstances { stopped: false, ..self.around })
+                    .await;
             }
         }
         self.judge_the_rest().await;

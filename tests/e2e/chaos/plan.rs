@@ -70,7 +70,8 @@ impl Turn {
             body["message"] = json!(words);
         }
         let execution = self.execution.clone().filter(|_| execution_in_body);
-        let named = [("sessionId", &self.session), ("turnId", &self.turn), ("executionId", &execution)];
+        let named =
+            [("sessionId", &self.session), ("turnId", &self.turn), ("executionId", &execution)];
         for (key, value) in named {
             if let Some(value) = value {
                 body[key] = json!(value);
@@ -235,8 +236,8 @@ fn scene(
     let says = |word| prompt.words.contains(word);
     prompt.hides = says("reap-buffer") && (says("assign") || session.is_none());
     let plain = prompt.end == End::Success && repeatable;
-    let abort_after = (plain && session.is_some() && random.random_bool(0.06))
-        .then(|| random.random_range(0..6));
+    let abort_after =
+        (plain && session.is_some() && random.random_bool(0.06)).then(|| random.random_range(0..6));
     let intruder = session.is_some() && abort_after.is_none() && random.random_bool(0.1);
     let others = if repeatable && !matches!(prompt.end, End::Refused(_)) {
         [0, 0, 0, 1, 1, 2][random.random_range(0..6)]

@@ -162,9 +162,7 @@ impl<'a> Reader<'a> {
             (status, None) if self.turn.prompt.end == End::Refused(status.as_u16()) => {
                 Some(Outcome::Refused)
             }
-            (StatusCode::CONFLICT, Some("TURN_RUNNING"))
-                if self.manners == Manners::Intruding =>
-            {
+            (StatusCode::CONFLICT, Some("TURN_RUNNING")) if self.manners == Manners::Intruding => {
                 Some(Outcome::Busy)
             }
             (_, Some("CANCELLED")) => Some(Outcome::Stopped),

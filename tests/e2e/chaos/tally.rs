@@ -101,7 +101,11 @@ impl fmt::Display for Tally {
              {mishaps} mishaps"
         )?;
         writeln!(f, "  verdicts {:?}, {unheard} of them unheard", self.verdicts)?;
-        writeln!(f, "  clients without an end: {:?}; turned away {:?}", self.outcomes, self.turned_away)?;
+        writeln!(
+            f,
+            "  clients without an end: {:?}; turned away {:?}",
+            self.outcomes, self.turned_away
+        )?;
         write!(f, "  longest held silence {silence_ms} ms, wall {:.1} s", wall.as_secs_f64())
     }
 }

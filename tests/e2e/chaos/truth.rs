@@ -79,7 +79,9 @@ fn check_opening(frames: &[Frame]) -> Result<(), String> {
     let started = place("execution.started");
     let agent = place("message.part.updated").unwrap_or(usize::MAX);
     // A turn that the box never had may be closed without having been started.
-    if count > 1 || started.is_some_and(|at| at > agent) || (started.is_none() && agent < usize::MAX)
+    if count > 1
+        || started.is_some_and(|at| at > agent)
+        || (started.is_none() && agent < usize::MAX)
     {
         return Err(format!("{count} `execution.started`, the first at {started:?}"));
     }

@@ -81,11 +81,13 @@ impl World {
         }
         let simbox = Simbox::new(faults);
         simbox.accept_tokens(plan.token.clone().into_iter().collect());
-        let listener = TcpListener::bind(("127.0.0.1", port::lasting())).await.expect("bind the box");
+        let listener =
+            TcpListener::bind(("127.0.0.1", port::lasting())).await.expect("bind the box");
         let url = format!("http://{}", listener.local_addr().expect("the box's address"));
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
         let (serving, stopped) = (simbox.clone(), stop.clone());
-        server.spawn(async move { serving.serve(listener, stopped).await.expect("the box serves") });
+        server
+            .spawn(async move { serving.serve(listener, stopped).await.expect("the box serves") });
         let killer = KillAtSync::build();
         let settings = daemon::Settings {
             kind: Kind::Tangle,
