@@ -16,6 +16,8 @@ pub(super) struct Tally {
     kills: usize,
     crashes: u64,
     silence_ms: u64,
+    /// By how much the test itself was woken late at most.
+    lag: Duration,
     mishaps: u64,
     polls: u64,
     runs: u64,
@@ -41,10 +43,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(account: &Account, kills: usize) -> Self {
+    pub(super) fn of(account: &Account, kills: usize, lag: Duration) -> Self {
         let totals = &account.totals;
         Self {
             kills,
+            lag,
             crashes: totals.crashes,
             silence_ms: totals.longest_silence_ms,
             mishaps: totals.mishaps,
@@ -106,6 +109,11 @@ impl fmt::Display for Tally {
             "  clients without an end: {:?}; turned away {:?}",
             self.outcomes, self.turned_away
         )?;
-        write!(f, "  longest held silence {silence_ms} ms, wall {:.1} s", wall.as_secs_f64())
+        write!(
+            f,
+            "  longest held silence {silence_ms} ms, longest lag {} ms, wall {:.1} s",
+            self.lag.as_millis(),
+            wall.as_secs_f64()
+        )
     }
 }

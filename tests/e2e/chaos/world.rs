@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Blow, Plan};
@@ -30,6 +31,8 @@ pub(super) struct World {
     simbox: Simbox,
     stop: CancellationToken,
     server: JoinSet<()>,
+    lag: watch::Receiver<Duration>,
+    _pulse: JoinSet<()>,
 }
 
 /// How far everybody is, in steps: a turn has two of them, its first frame and its end.
@@ -73,6 +76,21 @@ async fn hear_out(daemon: SocketAddr, execution: &str, token: Option<&str>) {
     while frames.next().await.is_ok() {}
 }
 
+/// Tells the longest time by which a pulse came late.
+async fn feel_lag(tell: watch::Sender<Duration>) {
+    let mut pulse = interval(Duration::from_millis(10));
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let due = pulse.tick().await;
+        tell.send_if_modified(|longest| {
+            let late = due.elapsed();
+            let longer = late > *longest;
+            *longest = late.max(*longest);
+            longer
+        });
+    }
+}
+
 impl World {
     pub(super) async fn start(plan: &Plan) -> Self {
         let mut faults = Faults::default();
@@ -88,6 +106,9 @@ impl World {
         let (serving, stopped) = (simbox.clone(), stop.clone());
         server
             .spawn(async move { serving.serve(listener, stopped).await.expect("the box serves") });
+        let (tell, lag) = watch::channel(Duration::ZERO);
+        let mut pulse = JoinSet::new();
+        pulse.spawn(feel_lag(tell));
         let killer = KillAtSync::build();
         let settings = daemon::Settings {
             kind: Kind::Tangle,
@@ -97,7 +118,12 @@ impl World {
             canaries: plan.token.clone().into_iter().collect(),
         };
         let daemon = Daemon::start(url, settings).await;
-        Self { daemon, killer, simbox, stop, server }
+        Self { daemon, killer, simbox, stop, server, lag, _pulse: pulse }
+    }
+
+    /// By how much a task of this process was woken late at most: so busy the machine is.
+    pub(super) fn lag(&self) -> Duration {
+        *self.lag.borrow()
     }
 
     /// What the box says that happened.
