@@ -14,6 +14,7 @@ mod e2e {
     mod fake_model;
     mod http;
     mod opencode;
+    mod port;
     mod process;
     mod script;
     mod seed;
@@ -33,6 +34,7 @@ mod e2e {
     // The scenarios.
     mod adapter_promises;
     mod boxes_that_fail;
+    mod chaos;
     mod credentials;
     mod fifty;
     mod kills;

@@ -1,4 +1,4 @@
-//! The daemon as a process of its own: started on port 0, killed, and started again on the port
+//! The daemon as a process of its own: started, killed, and started again on the port
 //! and the folder it had.
 //!
 //! Whatever it wrote on stderr over all its lives is checked when the test ends: no panic, and
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::http::Request;
+use super::port;
 use super::process::Process;
 use super::wait;
 
@@ -48,6 +49,8 @@ pub(crate) enum Patience {
     Hasty,
     /// As the program is shipped.
     AsShipped,
+    /// For many turns at once on a box whose polls have a budget: each is looked at seldom.
+    Crowded,
 }
 
 impl Patience {
@@ -56,6 +59,7 @@ impl Patience {
             Self::Patient => ("15s", "90s", "15s"),
             Self::Hasty => ("15s", "5s", "4s"),
             Self::AsShipped => return Vec::new(),
+            Self::Crowded => ("15s", "90s", "4s"),
         };
         vec!["--start-deadline", start, "--unreachable-deadline", unreachable, "--idle-grace", idle]
     }
@@ -113,8 +117,8 @@ impl Daemon {
     /// Starts it in front of `box_url`; resolves when it serves.
     pub(crate) async fn start(box_url: String, settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("make the daemon's folder");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (clients, admin, lives) = (any, any, 0);
+        let ours = || SocketAddr::from(([127, 0, 0, 1], port::lasting()));
+        let (clients, admin, lives) = (ours(), ours(), 0);
         let mut daemon = Self { process: None, box_url, settings, folder, clients, admin, lives };
         daemon.restart().await;
         daemon
@@ -162,6 +166,12 @@ impl Daemon {
         (self.clients, self.admin) = (clients, admin);
     }
 
+    /// Whether it says that it is ready.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let answer = Request::get("/readyz").send(self.admin).await.expect("readyz");
+        answer.status == 200
+    }
+
     /// A number from `/metrics`, summed over its labels; 0 if it is not there.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let answer = Request::get("/metrics").send(self.admin).await.expect("metrics");
@@ -200,7 +210,7 @@ impl Daemon {
         let stdout = File::create(self.stdout_path()).expect("open the daemon's stdout");
         let stderr = File::options().create(true).append(true).open(self.path("stderr"));
         let stderr = stderr.expect("open the daemon's stderr");
-        Process::start(Path::new(env!("CARGO_BIN_EXE_afterbay")), |command| {
+        Process::start(&program(), |command| {
             self.dress(command);
             command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         })
@@ -238,6 +248,13 @@ impl Drop for Daemon {
             self.check_log_lines();
         }
     }
+}
+
+/// The daemon that was built with the tests, or the one that `AFTERBAY_BIN` names.
+#[expect(clippy::disallowed_methods, reason = "a variable of the tests' own")]
+fn program() -> PathBuf {
+    let given = std::env::var("AFTERBAY_BIN").ok();
+    given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_afterbay")), PathBuf::from)
 }
 
 /// The addresses that it printed, once it has printed both.

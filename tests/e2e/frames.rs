@@ -42,6 +42,7 @@ pub(crate) struct Frames {
     waiting: Vec<u8>,
     retry: Option<u64>,
     comments: usize,
+    last_words: bool,
 }
 
 impl Frames {
@@ -52,7 +53,12 @@ impl Frames {
         assert_eq!(response.header("cache-control"), Some("no-store, no-transform"));
         assert_eq!(response.header("x-accel-buffering"), Some("no"));
         assert_eq!(response.header("content-encoding"), None);
-        Self { response, waiting: Vec::new(), retry: None, comments: 0 }
+        Self { response, waiting: Vec::new(), retry: None, comments: 0, last_words: false }
+    }
+
+    /// Takes unnumbered frames too, as number 0: so a turn is taken back that the box never had.
+    pub(crate) fn with_last_words(self) -> Self {
+        Self { last_words: true, ..self }
     }
 
     /// A header of the stream's head.
@@ -126,8 +132,18 @@ impl Frames {
             self.retry = Some(millis);
             return None;
         }
-        Some(frame(text).unwrap_or_else(|| panic!("not a frame: {text:?}")).with(raw.clone()))
+        let numbered = if self.last_words && text.starts_with("event: ") {
+            unnumbered(text)
+        } else {
+            frame(text)
+        };
+        Some(numbered.unwrap_or_else(|| panic!("not a frame: {text:?}")).with(raw.clone()))
     }
+}
+
+/// The two lines of a frame that has no number.
+fn unnumbered(text: &str) -> Option<Frame> {
+    frame(&format!("id: 1\n{text}")).map(|frame| Frame { id: 0, ..frame })
 }
 
 /// A frame's three lines in their order; its raw bytes are still to be added.

@@ -175,6 +175,12 @@ fn a_session_that_the_box_forgot_is_lost_even_if_the_agent_was_never_seen() {
 }
 
 #[test]
+fn a_session_that_is_forgotten_when_the_start_deadline_passes_is_lost_not_never_started() {
+    let lines = after([(58, seen(Activity::Gone, false)), (61, seen(Activity::Gone, false))]);
+    check(&lines, &["prepare", "dispatch", "poll", "pause Active", "finish failed BOX_LOST"]);
+}
+
+#[test]
 fn a_complete_answer_does_not_wait_for_ever_for_a_box_that_lingers_busy() {
     let lines = after([
         (1, ended(Activity::Busy, Ending::Completed)),

@@ -69,7 +69,8 @@ impl Machine {
             return self.finish(Code::BoxLost);
         }
         if now >= self.start_ends {
-            return self.finish(Code::NeverStarted);
+            // A box that does not know the session any more tells nothing about a beginning.
+            return self.finish(if known_at_box { Code::NeverStarted } else { Code::BoxLost });
         }
         self.pause(now, Pace::Active)
     }
