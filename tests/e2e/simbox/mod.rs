@@ -16,6 +16,7 @@ mod shown;
 
 // The scenarios.
 mod away;
+mod crowd;
 mod fidelity;
 mod outage;
 mod quiet;
