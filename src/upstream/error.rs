@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::Dispatch;
+
 /// A failed call to a box.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +42,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What became of a prompt whose call gave this in the place of an answer.
+    #[must_use]
+    pub fn of_a_prompt(self) -> Dispatch {
+        match self {
+            // A credential that is no header value was not sent either.
+            Self::Connect(_) | Self::Unauthorized(_) => Dispatch::NotSent(self),
+            Self::NoAnswer(_)
+            | Self::Status(_)
+            | Self::Gone
+            | Self::Later { .. }
+            | Self::Nonsense(_)
+            | Self::TooLarge(_) => Dispatch::Unanswered(self),
+        }
+    }
+
     /// The class as a metric's label.
     #[must_use]
     pub const fn class(&self) -> &'static str {

@@ -28,16 +28,7 @@ pub(super) async fn dispatch(
     let headers = prompt_headers::of_rewritten(ids, &body.headers);
     match client.act(Call::Prompt, who, &target, headers, prompt).await {
         Ok(reply) => answered(session, reply),
-        // A credential that is no header value was not sent either.
-        Err(error @ (Error::Connect(_) | Error::Unauthorized(_))) => Dispatch::NotSent(error),
-        Err(
-            error @ (Error::NoAnswer(_)
-            | Error::Status(_)
-            | Error::Gone
-            | Error::Later { .. }
-            | Error::Nonsense(_)
-            | Error::TooLarge(_)),
-        ) => Dispatch::Unanswered(error),
+        Err(error) => error.of_a_prompt(),
     }
 }
 

@@ -72,16 +72,7 @@ pub(super) async fn dispatch(
             }
         }
         Ok(Opened::Whole(reply)) => answered(reply, &notes, session),
-        // A credential that is no header value was not sent either.
-        Err(error @ (Error::Connect(_) | Error::Unauthorized(_))) => Dispatch::NotSent(error),
-        Err(
-            error @ (Error::NoAnswer(_)
-            | Error::Status(_)
-            | Error::Gone
-            | Error::Later { .. }
-            | Error::Nonsense(_)
-            | Error::TooLarge(_)),
-        ) => Dispatch::Unanswered(error),
+        Err(error) => error.of_a_prompt(),
     }
 }
 
