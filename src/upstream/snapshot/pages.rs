@@ -148,12 +148,16 @@ impl<'c> Pages<'c> {
 
 /// What is shown in the place of something of the box's that cannot be.
 pub(in crate::upstream) fn unreadable(what: &str) -> Event {
+    gap(format!("the box sent a {what} that cannot be read; it is left out"))
+}
+
+/// A warning that something of the box's is missing.
+pub(in crate::upstream) fn gap(message: String) -> Event {
     #[derive(serde::Serialize)]
     struct Warning {
         code: &'static str,
         message: String,
     }
-    let message = format!("the box sent a {what} that cannot be read; it is left out");
     Event::ours("warning", &Warning { code: "UPSTREAM_GAP", message })
 }
 

@@ -82,7 +82,10 @@ async fn replay(
     }
     let body = Bytes::from_static(REPLAY_BODY.as_bytes());
     let reply = match client.open(Call::Replay, who, REPLAY_PATH, headers, body).await? {
-        Opened::Stream(chunks) => return Ok(Some(opening::read(chunks).await)),
+        Opened::Stream(chunks) => {
+            let opening = opening::read(chunks).await;
+            return Ok(Some(opening).filter(|opening| !opening.is_mere_failure()));
+        }
         Opened::Whole(reply) => reply,
     };
     if reply.status.is_success() {

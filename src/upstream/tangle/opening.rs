@@ -13,7 +13,7 @@ use crate::ids::{ExecutionId, SessionId};
 use crate::limits;
 use crate::sse::parser::{ReadFrame, frames};
 use crate::upstream::stream::{Chunks, Patience};
-use crate::upstream::{Accepted, Ended, Error};
+use crate::upstream::{Accepted, Ended, Ending, Error};
 
 /// What a stream, or a receipt in its place, told of the turn.
 #[derive(Debug, Default)]
@@ -37,6 +37,15 @@ impl Opening {
         let execution = execution.and_then(|id| ExecutionId::parse(id).ok());
         self.session = self.session.take().or(session);
         self.execution = self.execution.take().or(execution);
+    }
+
+    /// Whether it tells a failure and nothing about whose: a route that always answers with a
+    /// stream says so that it knows nothing of the execution.
+    pub(super) fn is_mere_failure(&self) -> bool {
+        let Self { session, execution, frames, ended } = self;
+        let has_failed =
+            ended.as_ref().is_some_and(|ended| matches!(ended.ending, Ending::Failed { .. }));
+        has_failed && session.is_none() && execution.is_none() && frames.is_empty()
     }
 
     /// What the box has accepted, and where; the error says that it does not tell where.

@@ -19,7 +19,7 @@ use crate::credential::Credential;
 use crate::limits;
 use crate::upstream::client::BoxClient;
 use crate::upstream::result_path::ResultPath;
-use crate::upstream::snapshot::pages::{Pages, unreadable};
+use crate::upstream::snapshot::pages::{Pages, gap, unreadable};
 use crate::upstream::snapshot::parts::{self, Moment};
 use crate::upstream::{Activity, Answer, Bound, Depth, Ending, Error, Page, PollCursor, View};
 
@@ -38,6 +38,8 @@ const PROMPT: &str = "prompt";
 const ANCHOR: &str = "anchor";
 /// The mark that a message could not be read.
 const BAD_MESSAGE: &str = "bad/message";
+/// The mark that messages between two looks were not given.
+const CUT: &str = "bad/cut";
 
 pub(super) async fn poll(
     client: &BoxClient,
@@ -200,6 +202,11 @@ fn tell(
     }
     if of_turn.has_unreadable && pages.get(BAD_MESSAGE).is_none() {
         pages.event(unreadable("message"), BAD_MESSAGE, "1");
+    }
+    if of_turn.is_cut && pages.get(CUT).is_none() {
+        let message =
+            "the box gives fewer messages than came since the last look; some are left out";
+        pages.event(gap(message.to_owned()), CUT, "1");
     }
     let messages = of_turn.messages.as_slice();
     if let Some((last, earlier)) = messages.split_last() {

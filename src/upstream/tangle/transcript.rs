@@ -68,6 +68,8 @@ pub(super) struct OfTurn<'m, 'a> {
     pub(super) messages: Vec<&'m Message<'a>>,
     /// Somebody else's prompt follows.
     pub(super) is_taken_over: bool,
+    /// The box gave too few messages to tell that none is missing.
+    pub(super) is_cut: bool,
     /// Messages that were read have another shape than messages have.
     pub(super) has_unreadable: bool,
 }
@@ -153,6 +155,8 @@ enum Begin {
     Prompt(usize),
     /// The agent's message here is the first of the turn.
     First(usize),
+    /// Everything is newer than what was read before, and something may lie between.
+    Cut,
 }
 
 impl Known<'_> {
@@ -162,12 +166,12 @@ impl Known<'_> {
             return Some(Begin::Behind(at));
         }
         let prompt = self.prompt.and_then(place);
-        // All of the turn is there and the settled message is not: it was taken back, and what
-        // follows the others that are settled is known by having been told.
-        if (prompt.is_some() || is_whole)
-            && self.settled.is_some()
-            && let Some(at) = messages.iter().position(|message| self.has_told(&message.id))
-        {
+        // All that the box gives is there, and where reading would go on is not: it was taken back,
+        // or the box gives no more. What was told before tells where.
+        let is_known = self.settled.is_some() || self.prompt.is_some();
+        let may_go_on = (prompt.is_some() && self.settled.is_some()) || (is_whole && is_known);
+        let told = || messages.iter().position(|message| self.has_told(&message.id));
+        if let Some(at) = may_go_on.then(told).flatten() {
             return Some(Begin::First(at));
         }
         if let Some(at) = prompt {
@@ -175,6 +179,9 @@ impl Known<'_> {
         }
         if let Some(from) = self.by_turn_id(messages) {
             return Some(from);
+        }
+        if is_whole && self.prompt.is_some() && !messages.is_empty() {
+            return Some(Begin::Cut);
         }
         let before = self.before.and_then(place);
         if self.proof == Proof::TurnId || !(is_whole || before.is_some()) {
@@ -229,12 +236,14 @@ fn of_turn<'m, 'a>(
         Begin::Behind(at) => (at + 1, None),
         Begin::Prompt(at) => (at + 1, messages.get(at).map(|message| message.id.as_str())),
         Begin::First(at) => (at, None),
+        Begin::Cut => (0, None),
     };
     let has_past = match from {
-        Begin::Behind(_) => true,
+        Begin::Behind(_) | Begin::Cut => true,
         Begin::Prompt(at) | Begin::First(at) => at > 0,
     };
-    let mut ours = OfTurn { is_found: true, has_past, prompt, ..OfTurn::default() };
+    let is_cut = from == Begin::Cut;
+    let mut ours = OfTurn { is_found: true, has_past, is_cut, prompt, ..OfTurn::default() };
     for message in messages.iter().skip(start) {
         let named = match (turn, &message.turn) {
             (Some(turn), Some(named)) => Some(turn.as_str() == named),

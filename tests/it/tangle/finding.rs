@@ -40,6 +40,22 @@ async fn found(before: &Value, script: impl Fn(&Sidecar)) -> String {
 }
 
 #[tokio::test]
+async fn a_replay_that_tells_only_that_it_failed_is_no_trace_of_the_prompt() {
+    let error = r#"{"message":"no such execution","code":"NOT_FOUND"}"#;
+    let failed = Canned::stream(&[("start", "{}"), ("error", error), ("done", "{}")]);
+    let before = json!([said("a0", "old", &json!({}))]);
+    for before in [&Value::Null, &before] {
+        let word = found(before, |sidecar| sidecar.says(Route::Replay, [failed.clone()])).await;
+        assert_eq!(word, "absent Same");
+    }
+    // The failure of ours, and of another session's: it names what it is about.
+    let ours = r#"{"message":"it broke","executionId":"exec_box","sessionId":"sess_assigned"}"#;
+    let failed = Canned::stream(&[("error", ours)]);
+    let word = found(&Value::Null, |sidecar| sidecar.says(Route::Replay, [failed.clone()])).await;
+    assert_eq!(word, format!("{ASSIGNED} exec_box"));
+}
+
+#[tokio::test]
 async fn a_replay_names_the_session_and_nothing_else_is_asked() {
     let replay = Canned::stream(&[("execution.started", STARTED)]).hangs();
     let (word, sidecar) =

@@ -166,3 +166,29 @@ async fn a_message_that_is_taken_back_brings_none_of_the_others_again() {
         assert!(polled.events.is_empty(), "{:?} {:?}", polled.events, messages.len());
     }
 }
+
+#[tokio::test]
+async fn a_box_that_gives_fewer_messages_than_there_are_loses_no_more_than_it_must() {
+    let messages = |from: usize, to: usize| -> Vec<Value> {
+        (from..to).map(|n| said(&format!("a{n}"), &format!("text {n}"), &json!({}))).collect()
+    };
+    let mut turn = Turn::start().await;
+    turn.is(&running(), &json!(messages(0, 0)));
+    let first: Vec<Value> = std::iter::once(asked()).chain(messages(0, 2)).collect();
+    for (given, told) in [
+        (first, 0..2),
+        // The newest twenty, whatever was asked for: some that were told are among them.
+        (messages(1, 21), 2..21),
+        // None of them is.
+        (messages(30, 50), 30..50),
+        (messages(30, 50), 0..0),
+    ] {
+        turn.sidecar.says(Route::Messages, [Canned::json(200, &json!(given))]);
+        let told: Vec<String> = told.map(|n| format!("text {n}")).collect();
+        assert_eq!(texts(&turn.poll().await), told);
+    }
+    turn.sidecar
+        .says(Route::Status, [Canned::json(200, &json!({"session": {"state": "completed"}}))]);
+    let polled = turn.poll().await;
+    assert_eq!(polled.view.ending, Some(afterbay::upstream::Ending::Completed));
+}
