@@ -106,7 +106,7 @@ impl Upstream for Tangle {
     fn check_prompt(&self, body: &Body) -> Result<Option<TextHash>, BadPrompt> {
         let hash = prompt::text_hash(&body.bytes)?;
         detach::detached(&body.bytes)?;
-        Ok(Some(hash))
+        Ok(hash)
     }
 
     async fn prepare(&self, who: Option<&Credential>, ids: &TurnIds) -> Prepare {

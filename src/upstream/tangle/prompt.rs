@@ -55,17 +55,19 @@ struct TextPart<'a> {
     text: &'a RawValue,
 }
 
-/// The hash of the prompt's text: of `message`, or of the texts in `parts`, joined.
-pub(super) fn text_hash(body: &[u8]) -> Result<TextHash, BadPrompt> {
+/// The hash of the prompt's text: of `message`, or of the texts in `parts`, joined. None for a
+/// prompt of files alone.
+pub(super) fn text_hash(body: &[u8]) -> Result<Option<TextHash>, BadPrompt> {
     let sent = read(body)?;
     if let Some(text) = message(&sent)? {
-        return Ok(TextHash::of(&text));
+        return Ok(Some(TextHash::of(&text)));
     }
-    let text = texts(&parts(&sent)?).concat();
-    if text.is_empty() {
-        return bad("the body has neither a `message` nor `parts` with text");
+    let parts = parts(&sent)?;
+    if parts.is_empty() {
+        return bad("the body has neither a `message` nor `parts`");
     }
-    Ok(TextHash::of(&text))
+    let text = texts(&parts).concat();
+    Ok((!text.is_empty()).then(|| TextHash::of(&text)))
 }
 
 /// The body that puts the prompt into a session as a message.
@@ -76,7 +78,7 @@ pub(super) fn as_message(body: &[u8], turn: Option<&TurnId>) -> Result<Bytes, Ba
         (_, Some(text)) if message(&sent)?.is_some() => {
             Parts::Text([TextPart { r#type: "text", text }])
         }
-        (_, _) => return bad("the body has neither a `message` nor `parts` with text"),
+        (_, _) => return bad("the body has neither a `message` nor `parts`"),
     };
     let message = Message { parts, turn_id: turn.map(TurnId::as_str) };
     let json = serde_json::to_vec(&message)
@@ -155,7 +157,16 @@ mod tests {
             r#"{"parts":[{"type":"text","text":"a"},{"type":"file"},{"type":"text","text":" b"}]}"#,
             r#"{"message":"","parts":[{"type":"text","content":"a b"}]}"#,
         ] {
-            assert_eq!(text_hash(body.as_bytes()), Ok(TextHash::of("a b")), "{body}");
+            assert_eq!(text_hash(body.as_bytes()), Ok(Some(TextHash::of("a b"))), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_of_files_alone_is_one_without_a_text_to_know_it_by() {
+        for body in
+            [r#"{"parts":[{"type":"file","url":"x"}]}"#, r#"{"parts":[{"type":"text","text":""}]}"#]
+        {
+            assert_eq!(text_hash(body.as_bytes()), Ok(None), "{body}");
         }
     }
 
@@ -171,8 +182,6 @@ mod tests {
             r#"{"message":7}"#,
             r#"{"parts":{}}"#,
             r#"{"parts":[]}"#,
-            r#"{"parts":[{"type":"file","url":"x"}]}"#,
-            r#"{"parts":[{"type":"text","text":""}]}"#,
             r#"{"message":"x","message":"y"}"#,
             r#"{"message":"x"} x"#,
         ] {
