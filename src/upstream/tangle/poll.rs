@@ -5,8 +5,8 @@
 //!
 //! The cursor's marks: `status`, `started`, `stale` (the status as it was before the turn was seen
 //! at work), `past` (the session is older than the turn), `prompt` (its message id), `i/…`
-//! (requests), `p/…` (parts of unsettled messages), `anchor` (the last settled message, and what all of them cost),
-//! and `bad/…` (warnings that were told).
+//! (requests), `p/…` (parts of unsettled messages), `anchor` (the last settled message, and what
+//! all of them cost), and `bad/…` (warnings that were told).
 
 use tokio::time::Instant;
 
@@ -225,8 +225,9 @@ fn tell(
 
 /// Moves the anchor over the messages that are complete, were sent as they are, and are followed
 /// by some others: the newest few are read each time anyway, and one of them may still be written
-/// to, or be followed late by what belongs before the next. The anchor is marked before the parts are forgotten: a crash between two steps may
-/// leave marks that nobody needs, but never forgets one that is needed.
+/// to, or be followed late by what belongs before the next. The anchor is marked before the parts
+/// are forgotten: a crash between two steps may leave marks that nobody needs, but never forgets
+/// one that is needed.
 fn settle(earlier: &[&Message<'_>], settled_cost: f64, pages: &mut Pages<'_>) {
     let is_settled = |message: &&&Message<'_>| {
         message.is_closed() && parts::all_sent(&message.id, &message.parts, pages)
