@@ -123,7 +123,7 @@ impl Sessions {
         let (Some(entry), Some(id)) = (self.boxes().get(&session.box_name), box_session) else {
             return Err(forbidden);
         };
-        entry.budget.turn().await;
+        entry.budget.question().await;
         match vouch(entry, self.inner.config.vouching, who, &id).await {
             Ok(Vouched::Yes) => {
                 self.add_reader(session, hash).await;
@@ -176,7 +176,7 @@ impl Sessions {
             return;
         };
         self.tasks().spawn("adopt credential", async move {
-            entry.budget.turn().await;
+            entry.budget.question().await;
             match vouch(&entry, vouching, &who, &id).await {
                 Ok(Vouched::Yes) => handle.adopt(who),
                 Ok(Vouched::No(_) | Vouched::UnknownSession) => {

@@ -27,6 +27,7 @@ pub struct ProxyBudget {
 pub struct BoxBudget {
     own: Arc<Rate>,
     all: Arc<Rate>,
+    questions: Arc<Rate>,
 }
 
 impl ProxyBudget {
@@ -40,7 +41,8 @@ impl ProxyBudget {
     /// [`crate::limits::POLLS_PER_SECOND_PER_BOX`] by default.
     #[must_use]
     pub fn for_box(&self, per_second: NonZeroU32) -> BoxBudget {
-        BoxBudget { own: Arc::new(Rate::new(per_second)), all: Arc::clone(&self.all) }
+        let rate = || Arc::new(Rate::new(per_second));
+        BoxBudget { own: rate(), all: Arc::clone(&self.all), questions: rate() }
     }
 }
 
@@ -51,6 +53,14 @@ impl BoxBudget {
         // The box first: whoever waits for a busy box must not hold a place that others could use.
         self.own.place().await;
         self.all.place().await;
+    }
+
+    /// Resolves when the box may be asked something for which somebody waits: about a credential,
+    /// or about a prompt that went unanswered. These are few, and must not stand behind the polls
+    /// of a thousand turns; they have a rate of their own, as high as the box's for polls.
+    // Cancel-safe, as above.
+    pub async fn question(&self) {
+        self.questions.place().await;
     }
 }
 
@@ -138,6 +148,21 @@ mod tests {
         let took = time_for(1, &[budget]).await;
         assert!(took <= Duration::from_secs(1), "{took:?}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_does_not_stand_behind_the_polls() {
+        let budget = ProxyBudget::new(n(1000)).for_box(n(10));
+        let mut polls = JoinSet::new();
+        for _ in 0..200 {
+            let budget = budget.clone();
+            polls.spawn(async move { budget.turn().await });
+        }
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        budget.question().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_are_served_in_order_and_a_place_wakes_one_of_them() {
         let budget = ProxyBudget::new(n(1000)).for_box(n(10));

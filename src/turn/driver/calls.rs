@@ -87,7 +87,7 @@ impl Driver {
         let Some(who) = self.who() else {
             return self.unauthorized();
         };
-        self.parts.budget.turn().await;
+        self.parts.budget.question().await;
         match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
             Ok(Found::Absent(boot)) => Done::Input(Input::Absent(boot)),
