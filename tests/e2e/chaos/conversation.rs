@@ -34,6 +34,8 @@ pub(super) struct Played<'a> {
     pub(super) clients: Vec<Fared>,
     /// Whether somebody asked to stop it.
     pub(super) stopped: bool,
+    /// Kills and crashes before anybody had heard that the box has it.
+    pub(super) blows: usize,
 }
 
 /// A conversation that was played.
@@ -99,11 +101,13 @@ async fn play_scene<'a>(
     let mut readers: Vec<_> =
         guests.map(|(guest, hop)| Reader::new(turn, guest, hop.address())).collect();
     let count = readers[0].count.subscribe();
+    let blows_before = progress.blows();
     let mut first = count.clone();
     let first_frame = async {
         // The sender lives in the reader, which may be over before it has seen anything.
         let _over = first.wait_for(|count| *count > 0).await.is_err();
         progress.step();
+        progress.blows() - blows_before
     };
     let reading = async {
         let outcomes = join_all(readers.iter_mut().map(Reader::run)).await;
@@ -113,10 +117,10 @@ async fn play_scene<'a>(
     };
     let stopping = OptionFuture::from(abort_after.map(|after| stop(turn, after, &count, daemon)));
     let intruding = OptionFuture::from(intruder.then(|| intrude(turn, &count, daemon)));
-    let (clients, (), _, intruded) = tokio::join!(reading, first_frame, stopping, intruding);
+    let (clients, blows, _, intruded) = tokio::join!(reading, first_frame, stopping, intruding);
     progress.step();
     let went_well = clients[0].outcome == Outcome::Done;
-    told.turns.push(Played { turn, clients, stopped: abort_after.is_some() });
+    told.turns.push(Played { turn, clients, stopped: abort_after.is_some(), blows });
     told.intruders.extend(intruded.flatten());
     went_well
 }

@@ -71,12 +71,12 @@ impl<'a> Judge<'a> {
     }
 
     async fn judge_turn(&mut self, played: &Played<'_>) {
-        let Played { turn, clients, stopped } = played;
+        let Played { turn, clients, stopped, blows } = played;
         let around = Circumstances { stopped: *stopped, ..self.around };
         for fared in clients {
             self.judge_client(turn, fared, around).await;
         }
-        self.judge_dispatches(turn, clients);
+        self.judge_dispatches(turn, clients, *blows);
     }
 
     async fn judge_client(&mut self, turn: &Turn, fared: &Fared, around: Circumstances) {
@@ -189,7 +189,7 @@ impl<'a> Judge<'a> {
     }
 
     /// At most one extra POST for each answer that was lost or unclear.
-    fn judge_dispatches(&mut self, turn: &Turn, clients: &[Fared]) {
+    fn judge_dispatches(&mut self, turn: &Turn, clients: &[Fared], blows: usize) {
         let execution = clients.iter().find_map(|fared| fared.execution.as_deref());
         let Some(account) = execution.and_then(|id| self.account.turn(id)) else { return };
         let extra = account.dispatches.saturating_sub(1);
@@ -197,7 +197,7 @@ impl<'a> Judge<'a> {
         let again: usize = clients.iter().map(|fared| fared.figures.turned_away.len()).sum();
         let again = u32::try_from(again).expect("a few");
         // A restart in mid-dispatch is one more answer that nobody heard.
-        let blows = u32::from(self.around.kills) + u32::from(self.around.crash);
+        let blows = u32::try_from(blows).expect("a few");
         let reasons = unclear + later + again + blows;
         let words = &turn.prompt.words;
         assert!(extra <= reasons, "{}: {extra} more POSTs: `{words}`", turn.label);

@@ -86,7 +86,7 @@ impl Prompt {
     }
 
     fn session(&mut self, random: &mut StdRng) {
-        self.maybe(random, 0.2, |random| format!("start={}ms", random.random_range(50..1500)));
+        self.maybe(random, 0.2, |random| format!("start={}ms", random.random_range(50..4000)));
         self.maybe(random, 0.2, |random| format!("idle={}ms", random.random_range(50..1500)));
         self.maybe(random, 0.2, |random| format!("linger={}ms", random.random_range(50..2000)));
         self.maybe(random, 0.3, |_| "assign".to_owned());

