@@ -424,6 +424,35 @@ fn a_box_that_comes_back_idle_gets_its_grace_from_then_on() {
 }
 
 #[test]
+fn a_poll_that_fails_now_and_then_does_not_begin_a_grace_anew() {
+    // Each third poll fails for a second: of the 24 seconds since the box was first idle, 16 were
+    // seen by the last line.
+    let failed = Input::Failed(Failure::Unreachable);
+    let polls = (0..8).flat_map(|n| {
+        let idle = seen(Activity::Idle, true);
+        [(3 * n, idle.clone()), (3 * n + 1, failed.clone()), (3 * n + 2, idle)]
+    });
+    let start = Instant::now();
+    let mut machine = Machine::new(start, deadlines());
+    let said = run(&mut machine, start, &after(polls));
+    assert_eq!(said.last().map(String::as_str), Some("finish failed BOX_LOST"), "{said:?}");
+}
+
+#[test]
+fn a_quiet_time_goes_on_after_a_poll_that_failed() {
+    let failed = Input::Failed(Failure::Unreachable);
+    let busy = || seen(Activity::Busy, true);
+    let lines = [(1, busy()), (500, failed), (501, busy()), (1000, busy()), (1001, busy())];
+    let said = ["pause Quiet", "pause Failing", "pause Quiet", "pause Quiet"];
+    let said: Vec<_> = ["prepare", "dispatch", "poll"]
+        .into_iter()
+        .chain(said)
+        .chain(["finish failed QUIET_DEADLINE"])
+        .collect();
+    check(&after(lines), &said);
+}
+
+#[test]
 fn nonsense_from_the_box_has_its_own_code() {
     let nonsense = || Input::Failed(Failure::Nonsense);
     let lines = after([(0, nonsense()), (300, nonsense())]);

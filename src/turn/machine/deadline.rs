@@ -63,8 +63,10 @@ impl Machine {
         }
         let failing =
             self.failing.and_then(|(since, failure)| Some(since + self.allowed_failing(failure)?));
-        let lost = self.unfinished_since.map(|since| since + self.deadlines.lost);
-        let linger = self.lingering_since.map(|since| since + limits::LINGER_GRACE);
+        // These stand still as long as nothing can be seen.
+        let counts = |_: &Instant| self.failing.is_none();
+        let lost = self.unfinished_since.filter(counts).map(|since| since + self.deadlines.lost);
+        let linger = self.lingering_since.filter(counts).map(|since| since + limits::LINGER_GRACE);
         let deadlines = [Some(self.turn_ends), failing, lost, linger];
         deadlines.into_iter().flatten().min().unwrap_or(self.turn_ends).max(now)
     }

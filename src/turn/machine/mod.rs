@@ -44,6 +44,8 @@ pub struct Machine {
     cancel_asked: bool,
     /// Since when, and how, every call has failed.
     failing: Option<(Instant, Failure)>,
+    /// Since when nothing of the turn could be seen, however the calls failed.
+    unseen_since: Option<Instant>,
     /// Since when the turn shows nothing new.
     quiet_since: Instant,
     /// Since when the box has been idle without a verdict, or without knowledge of the turn.
@@ -74,6 +76,7 @@ impl Machine {
             has_body: true,
             cancel_asked: false,
             failing: None,
+            unseen_since: None,
             quiet_since: now,
             unfinished_since: None,
             lingering_since: None,
@@ -227,6 +230,7 @@ impl Machine {
 
     fn dispatched(&mut self, now: Instant, ending: Option<Ending>) -> Action {
         self.failing = None;
+        self.unseen_since = None;
         self.told_ending = ending;
         self.phase = Phase::Running;
         self.start_ends = now + self.deadlines.start;
@@ -268,9 +272,7 @@ impl Machine {
         };
         self.failing = Some((since, failure));
         self.doubt_the_box(failure);
-        // What cannot be seen is neither idle nor lingering: those graces begin again.
-        self.unfinished_since = None;
-        self.lingering_since = None;
+        self.unseen_since.get_or_insert(now);
         if let Some(end) = self.overdue(now) {
             return self.close(end);
         }

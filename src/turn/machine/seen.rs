@@ -12,9 +12,10 @@ use super::{Action, Machine, Seen};
 
 impl Machine {
     pub(super) fn polled(&mut self, now: Instant, seen: Seen) -> Action {
-        let unseen = self.failing.take().is_some();
-        if seen.changed || unseen || seen.activity == Activity::Waiting {
-            // Neither a time that could not be seen nor waiting for a person counts as quiet.
+        self.failing = None;
+        self.leave_out_unseen(now);
+        if seen.changed || seen.activity == Activity::Waiting {
+            // Waiting for a person is not quiet.
             self.quiet_since = now;
         }
         if seen.started {
@@ -30,6 +31,19 @@ impl Machine {
             (Some(ending), false) => self.lingering(now, ending.clone()),
             (None, true) => self.unfinished(now, &seen),
             (None, false) => self.at_work(now, seen.activity, seen.changed),
+        }
+    }
+
+    /// A time that could not be seen was neither quiet nor idle nor lingering, so it does not count.
+    /// A box that was away for as long as a lost turn's grace may have been started anew, and gets
+    /// all of it again.
+    fn leave_out_unseen(&mut self, now: Instant) {
+        let Some(since) = self.unseen_since.take() else { return };
+        let unseen = now.duration_since(since);
+        self.quiet_since += unseen;
+        let was_away = unseen >= self.deadlines.lost;
+        for grace in [&mut self.unfinished_since, &mut self.lingering_since] {
+            *grace = grace.filter(|_| !was_away).map(|began| began + unseen);
         }
     }
 
