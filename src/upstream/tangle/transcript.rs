@@ -60,7 +60,7 @@ pub(super) struct Known<'a> {
 pub(super) struct OfTurn<'m, 'a> {
     /// Whether the record shows the turn.
     pub(super) is_found: bool,
-    /// There are messages before the turn's.
+    /// There are messages before the turn's, seen when its place was found.
     pub(super) has_past: bool,
     /// The prompt's message id, unless it is not among what was read.
     pub(super) prompt: Option<&'m str>,
@@ -119,12 +119,13 @@ pub(super) async fn read<R>(
         let is_whole = list.len() != limit;
         if let Some(from) = known.find_in(&messages, is_whole) {
             let mut turn = of_turn(&messages, from, known.turn);
-            turn.has_past |= !is_whole;
+            turn.has_past = known.is_first_look() && (turn.has_past || !is_whole);
             turn.has_unreadable = has_unreadable;
             return Ok(see(&turn));
         }
         if is_whole {
-            return Ok(see(&OfTurn { has_past: !list.is_empty(), ..OfTurn::default() }));
+            let has_past = known.is_first_look() && !list.is_empty();
+            return Ok(see(&OfTurn { has_past, ..OfTurn::default() }));
         }
         if limit >= limits::MAX_MESSAGE_WINDOW {
             return Err(Error::Nonsense(format!("the turn is not in the newest {limit} messages")));
@@ -160,6 +161,12 @@ enum Begin {
 }
 
 impl Known<'_> {
+    /// Whether the turn's place was not found before: what lies before it is looked at once, since
+    /// later looks begin behind what was told.
+    const fn is_first_look(&self) -> bool {
+        self.settled.is_none() && self.prompt.is_none()
+    }
+
     fn find_in(&self, messages: &[Message<'_>], is_whole: bool) -> Option<Begin> {
         let place = |id: &str| messages.iter().position(|message| message.id == id);
         if let Some(at) = self.settled.and_then(place) {
