@@ -238,8 +238,9 @@ pub const MAX_SUBSESSION_DEPTH: usize = 4;
 pub const MAX_KIN_SESSIONS: usize = 16;
 
 /// Silence after which a dispatch's stream is dropped: a box names its ids within a round trip or
-/// two, and no stream is held across a quiet time.
-pub const DISPATCH_SILENCE: Duration = Duration::from_secs(1);
+/// two, and no stream is held across a quiet time. A fifth below the second that a silent stream
+/// may be held at most, since a timer on a busy machine fires late.
+pub const DISPATCH_SILENCE: Duration = Duration::from_millis(800);
 
 /// How long a dispatch's stream is read at most: a box that talks, and never of its ids.
 pub const DISPATCH_STREAM_TIME: Duration = Duration::from_secs(10);
