@@ -108,7 +108,8 @@ async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> O
 
 /// The data of the turn's `result`: the shape is the same.
 async fn told_result(session: &Session, ended: &Ended) -> Option<Bytes> {
-    let mut cursor = session.cursor(ended.from.previous());
+    // The close-out ends with it, or with it and `done`: nothing before is read.
+    let mut cursor = session.cursor(ended.last.previous().previous());
     let mut found = None;
     // The turn is over, so its last event is there and this ends.
     loop {

@@ -87,14 +87,10 @@ struct PastTurn {
 }
 
 /// A turn that is over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// Its execution id.
-    pub execution: ExecutionId,
     /// How it ended.
     pub outcome: Outcome,
-    /// The number of its first event.
-    pub from: Seq,
     /// The number of its last event.
     pub last: Seq,
 }
@@ -173,9 +169,7 @@ impl Session {
         }
         let mut past = state.past.iter().rev();
         let turn = past.find(|turn| execution.is_none_or(|id| *id == turn.execution))?;
-        let PastTurn { execution, from, last, outcome, turn: _ } = turn;
-        let execution = execution.clone();
-        Some(Ended { execution, outcome: *outcome, from: *from, last: *last })
+        Some(Ended { outcome: turn.outcome, last: turn.last })
     }
 
     /// The turn with this execution id.
