@@ -93,7 +93,7 @@ async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> O
         Some(id) => Some(id.ok()?),
         None => None,
     };
-    let ended = session.ended(execution.as_ref())?;
+    let ended = session.ended(execution.as_ref()).await?;
     let body = match asked {
         Asked::State => json(&told_state(&session, &ended)),
         Asked::Result => Body::from(told_result(&session, &ended).await?),

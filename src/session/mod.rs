@@ -160,9 +160,14 @@ impl Session {
     }
 
     /// The last turn that is over, or the one of this execution; `None` while one runs, since
-    /// what the box would say of the session is then about that one.
-    #[must_use]
-    pub fn ended(&self, execution: Option<&ExecutionId>) -> Option<Ended> {
+    /// what the box would say of the session is then about that one. A close-out that is being
+    /// written is waited for, a moment at most: whoever has just read `done` may ask.
+    // Cancel-safe: it only waits.
+    pub async fn ended(&self, execution: Option<&ExecutionId>) -> Option<Ended> {
+        let running = self.state().running.turn().map(|turn| turn.handle.clone());
+        if let Some(handle) = running {
+            handle.settled().await;
+        }
         let state = self.state();
         if state.running.turn().is_some() {
             return None;

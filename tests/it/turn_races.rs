@@ -5,6 +5,7 @@ use afterbay::credential::Credential;
 use afterbay::session::{Abort, Answered, StartError};
 use afterbay::turn::verdict::Withdrawal;
 use afterbay::upstream::Ending;
+use futures_util::FutureExt as _;
 
 use super::support::faulty_disk::Operation;
 use super::support::puppet::{Call, Delivery, GOOD};
@@ -188,4 +189,24 @@ async fn a_session_that_is_being_forgotten_turns_nobody_away() {
         rig.finished(&execution).await;
         assert_eq!(rig.puppet.arrivals(&execution), 1);
     }
+}
+
+#[tokio::test]
+async fn who_asks_between_the_close_out_and_its_filing_is_told_of_the_turn_that_is_over() {
+    let rig = Rig::new();
+    rig.post("e-1").await.expect("started").turn.answered().await;
+    let session = rig.session("s").expect("a session");
+    rig.disk.hold(&[Operation::Sync]);
+    rig.puppet.ends("e-1", Ending::Completed);
+    loop {
+        until("a sync stands still", || rig.disk.holds()).await;
+        match session.ended(None).now_or_never() {
+            // The close-out is on its way, and is waited for.
+            None => break,
+            Some(None) => rig.disk.let_pass(),
+            Some(Some(ended)) => panic!("over before its close-out was durable: {ended:?}"),
+        }
+    }
+    let (ended, ()) = tokio::join!(session.ended(None), async { rig.disk.release() });
+    assert!(ended.is_some());
 }

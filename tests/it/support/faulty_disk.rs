@@ -73,6 +73,8 @@ struct State {
     held: Vec<Operation>,
     /// How many calls stand still because of `held`.
     standing: usize,
+    /// How many of those may go on all the same.
+    passes: usize,
     rng: StdRng,
 }
 
@@ -116,6 +118,7 @@ impl FaultyDisk {
             free_bytes: None,
             held: Vec::new(),
             standing: 0,
+            passes: 0,
             rng: StdRng::seed_from_u64(seed),
         };
         Self(Arc::new(Machine { state: Mutex::new(state), moved: Condvar::new() }))
@@ -189,6 +192,19 @@ impl FaultyDisk {
         let (state, waited) =
             self.0.moved.wait_timeout_while(state, PATIENCE, |s| s.standing == 0).expect("lock");
         assert!(!waited.timed_out(), "nothing was held, done so far: {:?}", state.done);
+    }
+
+    /// Whether an operation stands still.
+    pub(crate) fn holds(&self) -> bool {
+        self.state().standing > 0
+    }
+
+    /// What stands still goes on; the next ones stand still again.
+    pub(crate) fn let_pass(&self) {
+        let mut state = self.state();
+        state.passes = state.standing;
+        state.standing = 0;
+        self.0.moved.notify_all();
     }
 
     pub(crate) fn release(&self) {
@@ -382,9 +398,13 @@ impl Handle {
         if state.held.contains(&operation) {
             state.standing += 1;
             self.machine.moved.notify_all();
-            let stands = |s: &mut State| s.held.contains(&operation) && s.boot == self.boot;
+            let stands =
+                |s: &mut State| s.held.contains(&operation) && s.boot == self.boot && s.passes == 0;
             state = self.machine.moved.wait_while(state, stands).expect("lock");
-            state.standing -= 1;
+            match state.passes {
+                0 => state.standing = state.standing.saturating_sub(1),
+                _ => state.passes -= 1,
+            }
             if state.is_off || state.boot != self.boot {
                 return Err(power_is_off());
             }
