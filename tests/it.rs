@@ -24,6 +24,7 @@ mod it {
     mod config_of_the_program;
     mod connections;
     mod demo;
+    mod digest;
     mod doors;
     mod kills_around_the_dispatch;
     mod log_crash;
