@@ -47,4 +47,5 @@ mod it {
     mod turn_races;
     mod turn_storm;
     mod turns_at_the_doors;
+    mod verify;
 }
