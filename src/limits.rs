@@ -61,6 +61,23 @@ pub const DEMO_CLIENT_TRIES: u32 = 3;
 /// Largest frame that the demo's client reads. Its box writes a few hundred bytes.
 pub const MAX_DEMO_FRAME_BYTES: usize = 1 << 20;
 
+// ---- roof: the check of a transcript ----
+
+/// Largest frame of a transcript. An event is part of a batch of the log, so it is not larger than
+/// one; above that is room for its head, and for the lines that a client has asked it to be broken
+/// into, some hundred bytes long or longer.
+pub const MAX_TRANSCRIPT_FRAME_BYTES: usize = MAX_BATCH_BYTES + (32 << 20);
+
+/// What is read of a transcript at once.
+pub const TRANSCRIPT_CHUNK_BYTES: usize = 64 << 10;
+
+/// Frames that are remembered, by a hash, to be compared when they come again: about 80 MB. More
+/// than a turn of days has; of more, the oldest are forgotten.
+pub const MAX_TRANSCRIPT_MARKS: usize = 1 << 20;
+
+/// Findings of one turn that are told one by one. Whoever has read twenty will look at the file.
+pub const MAX_TRANSCRIPT_FINDINGS: usize = 20;
+
 // ---- roof: connections ----
 
 /// Connections that the kernel keeps until they are accepted: a reconnect of all clients at once.

@@ -28,6 +28,7 @@ mod e2e {
 
     // Who watches.
     mod client;
+    mod digest;
     mod frames;
     mod oracle;
 

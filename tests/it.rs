@@ -24,6 +24,7 @@ mod it {
     mod config_of_the_program;
     mod connections;
     mod demo;
+    mod digest;
     mod doors;
     mod kills_around_the_dispatch;
     mod log_crash;
@@ -46,4 +47,5 @@ mod it {
     mod turn_races;
     mod turn_storm;
     mod turns_at_the_doors;
+    mod verify;
 }

@@ -2,11 +2,13 @@
 //!
 //! 0: it did what it was told, `--help` and a stop by signal included. 1: it could not, at run
 //! time. 2: the command or the configuration is wrong; everything that is wrong is on stderr.
+//! `verify` gives 1 to what it finds to be wrong, and 2 to what it cannot look at.
 //! A second signal exits with 128 plus its number, as a shell would say it.
 
 mod demo;
 mod serve;
 mod simbox;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     Demo(demo::Arguments),
     Simbox(Box<simbox::Arguments>),
+    Verify(verify::Arguments),
 }
 
 /// Runs the command that `arguments` name.
@@ -42,6 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
         Ok(Arguments { command: Command::Serve(arguments) }) => serve::run(&arguments, environment),
         Ok(Arguments { command: Command::Demo(arguments) }) => demo::run(&arguments),
         Ok(Arguments { command: Command::Simbox(arguments) }) => simbox::run(*arguments),
+        Ok(Arguments { command: Command::Verify(arguments) }) => verify::run(&arguments),
         Err(told) => {
             let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nobody is left to tell if the terminal is gone.

@@ -269,7 +269,7 @@ impl Sessions {
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
         state.running.begin(running_turn(&accept, from, &handle));
-        let fresh = Fresh { ids, accept: Some(accept), inside };
+        let fresh = Fresh { ids, accept: Some(accept), first: from, inside };
         let driver = Driver::new(self.parts(entry, session, fresh));
         self.spawn(session, driver, handle.clone(), admitted);
         Some(session.turn_ref(execution, from, Some(handle)))
@@ -293,7 +293,7 @@ impl Sessions {
         };
         let ids = turn.ids(session.state().box_session.clone());
         let (prepared, bound) = (turn.prepared(), turn.bound(&ids));
-        let fresh = Fresh { ids, accept: None, inside };
+        let fresh = Fresh { ids, accept: None, first: turn.from, inside };
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();
         let machine = Machine::resumed(Instant::now(), deadlines, &point);
@@ -317,7 +317,7 @@ impl Sessions {
     }
 
     fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {
-        let Fresh { ids, accept, inside } = fresh;
+        let Fresh { ids, accept, first, inside } = fresh;
         let BoxEntry { upstream, budget, credential } = entry.clone();
         let config = &self.inner.config;
         let machine = Machine::new(Instant::now(), config.deadlines.clone());
@@ -331,6 +331,7 @@ impl Sessions {
             ids,
             needs_credential: accept.as_ref().is_some_and(|accept| accept.starter.is_some()),
             accept,
+            first,
             box_credential: credential,
             prepared: None,
             bound: None,
@@ -350,6 +351,7 @@ impl Sessions {
 struct Fresh {
     ids: TurnIds,
     accept: Option<Accepted>,
+    first: Seq,
     inside: Inside,
 }
 

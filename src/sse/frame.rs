@@ -49,10 +49,20 @@ pub fn len_bound(event: &Event, lines: DataLines) -> usize {
 /// Writes a frame with the number `seq`.
 pub fn write(out: &mut BytesMut, seq: Seq, event: &Event, lines: DataLines) {
     out.reserve(len_bound(event, lines));
-    out.put_slice(b"id: ");
-    write_decimal(out, seq.get());
-    out.put_u8(b'\n');
+    write_id(out, seq);
     write_fields(out, event, lines);
+}
+
+/// The bytes of [`write()`] with [`DataLines::One`], in pieces and in their order: for whoever hashes
+/// them and need not copy the data, which may be long.
+pub fn canonical(seq: Seq, event: &Event, mut take: impl FnMut(&[u8])) {
+    let mut head = BytesMut::with_capacity(OVERHEAD + event.name.as_bytes().len());
+    write_id(&mut head, seq);
+    write_name(&mut head, event);
+    head.put_slice(DATA);
+    take(&head);
+    take(event.data.as_bytes());
+    take(b"\n\n");
 }
 
 /// Writes a frame without a number, for an event that is not in the log: a client that keeps the
@@ -62,10 +72,20 @@ pub fn write_unnumbered(out: &mut BytesMut, event: &Event, lines: DataLines) {
     write_fields(out, event, lines);
 }
 
-fn write_fields(out: &mut BytesMut, event: &Event, lines: DataLines) {
+fn write_id(out: &mut BytesMut, seq: Seq) {
+    out.put_slice(b"id: ");
+    write_decimal(out, seq.get());
+    out.put_u8(b'\n');
+}
+
+fn write_name(out: &mut BytesMut, event: &Event) {
     out.put_slice(b"event: ");
     out.put_slice(event.name.as_bytes());
     out.put_u8(b'\n');
+}
+
+fn write_fields(out: &mut BytesMut, event: &Event, lines: DataLines) {
+    write_name(out, event);
     match lines {
         DataLines::One => write_line(out, event.data.as_bytes()),
         DataLines::AtMost(limit) => write_broken(out, event.data.as_bytes(), limit),
@@ -163,6 +183,19 @@ mod tests {
         let mut out = BytesMut::new();
         write_unnumbered(&mut out, &event("error", "{}"), DataLines::One);
         assert_eq!(out, "event: error\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn the_pieces_of_a_frame_are_its_bytes_on_one_line() {
+        proptest::proptest!(|(n: u64, name in "[a-z.]{1,20}", text in "\\PC*")| {
+            let name = EventName::parse(Bytes::from(name)).expect("a name");
+            let data = WireJson::from_value(&serde_json::json!({ "k": text })).expect("an object");
+            let event = Event { name, data };
+            let (mut whole, mut pieces) = (BytesMut::new(), BytesMut::new());
+            write(&mut whole, Seq::new(n), &event, DataLines::One);
+            canonical(Seq::new(n), &event, |piece| pieces.put_slice(piece));
+            assert_eq!(pieces, whole);
+        });
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! `result`, `done`.
 //!
 //! A client that only knows `error` sees failures, and so does one that only reads `result`.
-//! `finalText` stands in `result` of failures too: what the agent had said by then.
+//! `finalText` stands in `result` of failures too: what the agent had said by then. A `done` of ours
+//! tells how many frames of the turn come before it and their digest; one that the box has told
+//! passes as it is, and so tells neither.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,7 +14,11 @@ use crate::ids::{ExecutionId, SessionId};
 use crate::mode::{Fidelity, Outcome};
 use crate::upstream::Answer;
 
+use super::transcript::Sum;
 use super::verdict::{Verdict, Withdrawal};
+
+/// The last frame of a turn.
+const DONE: &str = "done";
 
 /// Whose turn it is, as the frames name it.
 #[derive(Debug, Clone)]
@@ -67,6 +73,10 @@ struct DoneFrame<'a> {
     token_usage: Option<&'a RawValue>,
     #[serde(rename = "totalCostUsd", skip_serializing_if = "Option::is_none")]
     total_cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
 }
 
 /// The first event of a turn whose box sent none of its own.
@@ -80,32 +90,40 @@ pub fn execution_started(names: &Names) -> Event {
 }
 
 /// The close-out of a dispatched turn: two frames for a success, three for anything else. What the
-/// box itself has `told` of a turn that ended as it said stands in the place of ours.
+/// box itself has `told` of a turn that ended as it said stands in the place of ours. A `done` of
+/// ours tells the `sum` of the turn's frames, of which those that it is given are the last.
 #[must_use]
-pub fn frames(names: &Names, verdict: &Verdict, answer: &Answer, told: Vec<Event>) -> Vec<Event> {
-    let mut frames = our_frames(names, verdict, answer);
-    for told in told {
-        if let Some(ours) = frames.iter_mut().find(|ours| ours.name == told.name) {
-            *ours = told;
-        }
-    }
-    frames
-}
-
-fn our_frames(names: &Names, verdict: &Verdict, answer: &Answer) -> Vec<Event> {
+pub fn frames(
+    names: &Names,
+    verdict: &Verdict,
+    answer: &Answer,
+    told: Vec<Event>,
+    sum: impl FnOnce(&[Event]) -> Option<Sum>,
+) -> Vec<Event> {
     let status = public_status(verdict.outcome());
-    match verdict {
-        Verdict::Completed => closing(names, status, None, answer),
+    let mut frames = match verdict {
+        Verdict::Completed => before_done(names, status, None, answer),
         Verdict::Failed { code, message } => {
             let error = ErrorFrame { message, code: code.as_str() };
-            closing(names, status, Some(&error), answer)
+            before_done(names, status, Some(&error), answer)
         }
         Verdict::Cancelled => {
             let code = super::verdict::Code::Cancelled;
             let error = ErrorFrame { message: code.explanation(), code: code.as_str() };
-            closing(names, status, Some(&error), answer)
+            before_done(names, status, Some(&error), answer)
+        }
+    };
+    let mut told_done = None;
+    for told in told {
+        if told.name == *DONE {
+            told_done = Some(told);
+        } else if let Some(ours) = frames.iter_mut().find(|ours| ours.name == told.name) {
+            *ours = told;
         }
     }
+    let done = told_done.unwrap_or_else(|| done(names, status, answer, sum(&frames)));
+    frames.push(done);
+    frames
 }
 
 /// Whether clients of this fidelity are told of `event`.
@@ -130,7 +148,11 @@ pub fn withdrawn_frames(names: &Names, why: Withdrawal, message: &str) -> Vec<Ev
         | Withdrawal::NeverSent
         | Withdrawal::LogUnavailable => Outcome::Failed,
     };
-    closing(names, public_status(outcome), Some(&error), &Answer::default())
+    let (status, answer) = (public_status(outcome), Answer::default());
+    let mut frames = before_done(names, status, Some(&error), &answer);
+    // A digest is taken over numbers, too, and these frames have none.
+    frames.push(done(names, status, &answer, None));
+    frames
 }
 
 const fn public_status(outcome: Outcome) -> &'static str {
@@ -141,14 +163,13 @@ const fn public_status(outcome: Outcome) -> &'static str {
     }
 }
 
-fn closing(
+fn before_done(
     names: &Names,
     status: &'static str,
     error: Option<&ErrorFrame<'_>>,
     answer: &Answer,
 ) -> Vec<Event> {
-    let Names { session, execution } = names;
-    let Answer { final_text, token_usage, total_cost_usd } = answer;
+    let Answer { final_text, token_usage, total_cost_usd: _ } = answer;
     let token_usage = token_usage.as_ref().and_then(raw);
     let result = ResultFrame {
         final_text,
@@ -157,17 +178,27 @@ fn closing(
         error: error.map(|e| e.message),
         error_code: error.map(|e| e.code),
         token_usage: token_usage.as_deref(),
-        metadata: Metadata { session_id: session.as_str() },
+        metadata: Metadata { session_id: names.session.as_str() },
     };
+    let result = Event::ours("result", &result);
+    error.map(|error| Event::ours("error", error)).into_iter().chain([result]).collect()
+}
+
+fn done(names: &Names, status: &'static str, answer: &Answer, sum: Option<Sum>) -> Event {
+    let Names { session, execution } = names;
+    let Answer { final_text: _, token_usage, total_cost_usd } = answer;
+    let token_usage = token_usage.as_ref().and_then(raw);
+    let digest = sum.map(|sum| sum.digest.to_hex());
     let done = DoneFrame {
         status,
         session_id: session.as_str(),
         execution_id: execution.as_str(),
         token_usage: token_usage.as_deref(),
         total_cost_usd: *total_cost_usd,
+        events: sum.map(|sum| sum.events),
+        digest: digest.as_deref(),
     };
-    let error = error.map(|error| Event::ours("error", error));
-    error.into_iter().chain([Event::ours("result", &result), Event::ours("done", &done)]).collect()
+    Event::ours(DONE, &done)
 }
 
 /// The box's JSON inside a frame of ours, token for token.
@@ -187,6 +218,14 @@ mod tests {
         }
     }
 
+    fn close_out(verdict: &Verdict, answer: &Answer, told: Vec<Event>) -> Vec<Event> {
+        let digest = blake3::Hash::from_bytes([0xab; 32]);
+        frames(&names(), verdict, answer, told, |before| {
+            assert!(before.last().is_some_and(|last| last.name == *"result"), "{before:?}");
+            Some(Sum { events: 7, digest })
+        })
+    }
+
     fn lines(events: &[Event]) -> Vec<String> {
         let text = |b: &bytes::Bytes| String::from_utf8_lossy(b).into_owned();
         let line = |e: &Event| text(e.name.as_bytes()) + " " + &text(e.data.as_bytes());
@@ -201,18 +240,50 @@ mod tests {
             total_cost_usd: Some(0.5),
         };
         assert_eq!(
-            lines(&frames(&names(), &Verdict::Completed, &answer, Vec::new())),
+            lines(&close_out(&Verdict::Completed, &answer, Vec::new())),
             [
                 r#"result {"finalText":"hi","success":true,"status":"success","tokenUsage":{"input":1.0},"metadata":{"sessionId":"ses_1"}}"#,
-                r#"done {"status":"success","sessionId":"ses_1","executionId":"e1","tokenUsage":{"input":1.0},"totalCostUsd":0.5}"#,
+                concat!(
+                    r#"done {"status":"success","sessionId":"ses_1","executionId":"e1","tokenUsage":{"input":1.0},"totalCostUsd":0.5,"events":7,"#,
+                    r#""digest":"abababababababababababababababababababababababababababababababab"}"#,
+                ),
             ]
         );
     }
 
     #[test]
+    fn a_done_without_a_sum_tells_neither_events_nor_digest() {
+        let (verdict, answer) = (Verdict::Completed, Answer::default());
+        let got = lines(&frames(&names(), &verdict, &answer, Vec::new(), |_| None));
+        let done = r#"done {"status":"success","sessionId":"ses_1","executionId":"e1"}"#;
+        assert_eq!(got.last().map(String::as_str), Some(done));
+        let withdrawn = lines(&withdrawn_frames(&names(), Withdrawal::Refused, "no"));
+        let done = r#"done {"status":"failed","sessionId":"ses_1","executionId":"e1"}"#;
+        assert_eq!(withdrawn.last().map(String::as_str), Some(done));
+    }
+
+    #[test]
+    fn what_the_box_told_stands_as_it_is_and_is_summed_up_where_it_stands() {
+        let told = |name, json: &[u8]| Event {
+            name: crate::event::EventName::from_static(name),
+            data: WireJson::from_json(json).expect("json"),
+        };
+        let (result, done) = (told("result", b"{\"x\": 1.0}"), told("done", b"{\"y\": 2.0}"));
+        let got = close_out(&Verdict::Completed, &Answer::default(), vec![result.clone(), done]);
+        assert_eq!(lines(&got), [r#"result {"x":1.0}"#, r#"done {"y":2.0}"#]);
+        let mut seen = Vec::new();
+        let ours =
+            frames(&names(), &Verdict::Completed, &Answer::default(), vec![result], |before| {
+                seen = lines(before);
+                None
+            });
+        assert_eq!((seen, ours.len()), (vec![r#"result {"x":1.0}"#.to_owned()], 2));
+    }
+
+    #[test]
     fn a_failure_is_visible_in_error_and_in_result() {
         let verdict = Verdict::ours(Code::BoxLost);
-        let got = lines(&frames(&names(), &verdict, &Answer::default(), Vec::new()));
+        let got = lines(&close_out(&verdict, &Answer::default(), Vec::new()));
         let [error, result, done] = got.as_slice() else { panic!("three frames, not {got:?}") };
         assert!(error.starts_with("error {\"message\":") && error.contains("BOX_LOST"), "{error}");
         assert!(result.contains(r#""success":false,"status":"failed","error":"#), "{result}");
@@ -222,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_turn_says_so_three_times() {
-        let got = lines(&frames(&names(), &Verdict::Cancelled, &Answer::default(), Vec::new()));
+        let got = lines(&close_out(&Verdict::Cancelled, &Answer::default(), Vec::new()));
         assert_eq!(got.len(), 3);
         assert!(got.iter().all(|line| line.to_lowercase().contains("cancelled")), "{got:?}");
     }

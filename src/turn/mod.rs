@@ -3,7 +3,8 @@
 //! [`machine`] decides and touches nothing; [`driver`] does what it says, feeds back what
 //! happened, and is the only one that writes how it goes; [`resume`] reads those records
 //! back after a restart. `LIFECYCLE.md` draws the states. Everything durable passes through
-//! [`control`], everything that a client is told at the end through [`close_out`].
+//! [`control`], everything that a client is told at the end through [`close_out`], which tells the
+//! digest of all that came before, as [`transcript`] takes it.
 
 pub mod close_out;
 pub mod control;
@@ -11,6 +12,7 @@ pub mod driver;
 pub mod handle;
 pub mod machine;
 pub mod resume;
+pub mod transcript;
 pub mod verdict;
 
 use std::time::Duration;

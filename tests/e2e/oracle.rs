@@ -1,9 +1,11 @@
 //! What must hold for every turn that is over, however it went: no event lost, doubled or
-//! reordered, one verdict, and the verdict tells what the box itself says.
+//! reordered, one verdict, the verdict tells what the box itself says, and the digest is that of
+//! the frames.
 
 use std::net::SocketAddr;
 
 use super::client::{Client, Opened, WAYS, Way};
+use super::digest;
 use super::frames::{Frame, Stop};
 
 /// How a turn should have ended.
@@ -51,13 +53,14 @@ async fn check_resting(client: &Client, daemon: SocketAddr, way: Way) {
     }
 }
 
-/// Exactly one close-out, at the end, with the verdict.
+/// Exactly one close-out, at the end, with the verdict, and with the digest of all before it.
 pub(crate) fn check_frames(marker: &str, seen: &[Frame], verdict: Verdict) {
     let names: Vec<&str> = seen.iter().map(|frame| frame.event.as_str()).collect();
     let count = |name: &str| names.iter().filter(|other| **other == name).count();
     assert_eq!((count("result"), count("done")), (1, 1), "{marker}: one close-out: {names:?}");
     let [.., result, done] = seen else { panic!("{marker}: too few frames: {names:?}") };
     assert_eq!((result.event.as_str(), done.event.as_str()), ("result", "done"), "{marker}");
+    assert_eq!(digest::check(seen), Ok(()), "{marker}");
     let (status, success) = match verdict {
         Verdict::Completed => ("success", true),
         Verdict::Cancelled => ("cancelled", false),
@@ -97,22 +100,12 @@ pub(crate) fn bytes_of(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flat_map(|frame| frame.raw.iter().copied()).collect()
 }
 
-#[cfg(test)]
-fn frames(names: &[&str]) -> Vec<Frame> {
-    let close = serde_json::json!({"success": true, "status": "success", "finalText": "x"});
-    let frame = |(at, name): (usize, &&str)| Frame {
-        id: at as u64 + 1,
-        event: (*name).to_owned(),
-        data: close.clone(),
-        raw: bytes::Bytes::new(),
-    };
-    names.iter().enumerate().map(frame).collect()
-}
-
 #[test]
 fn a_close_out_that_is_missing_doubled_or_misplaced_is_found() {
+    let close = serde_json::json!({"success": true, "status": "success", "finalText": "x"});
     let check = |names: &[&str], verdict| {
-        let seen = frames(names);
+        let list: Vec<_> = names.iter().map(|name| (*name, close.clone())).collect();
+        let seen = digest::frames(&list);
         std::panic::catch_unwind(|| check_frames("turn-1", &seen, verdict)).is_ok()
     };
     assert!(check(&["execution.started", "result", "done"], Verdict::Completed));
@@ -128,6 +121,10 @@ fn a_close_out_that_is_missing_doubled_or_misplaced_is_found() {
     for names in bad {
         assert!(!check(names, Verdict::Completed), "{names:?} must be found");
     }
+    let mut silent = digest::frames(&[("result", close.clone()), ("done", close.clone())]);
+    silent[1].data = close.clone();
+    let silent = std::panic::catch_unwind(|| check_frames("turn-1", &silent, Verdict::Completed));
+    assert!(silent.is_err(), "a `done` without a digest must be found");
     assert!(!check(&["result", "done"], Verdict::Cancelled));
     assert!(!check(&["error", "result", "done"], Verdict::Failed(&[])));
 }

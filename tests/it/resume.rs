@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::support::faulty_disk::Operation;
 use super::support::puppet::{Call, Delivery, Fault, GOOD};
-use super::support::rig::{Line, Rig, events, names, request, until, within};
+use super::support::rig::{Line, Rig, check_digest, events, names, request, until, within};
 
 const OTHER: &str = "Bearer other";
 
@@ -36,7 +36,7 @@ async fn again(rig: &mut Rig, end: End) {
 }
 
 /// Takes a turn to its verdict and checks that it was dispatched once, closed once, and that
-/// everything that the agent said is there once, in order.
+/// everything that the agent said is there once, in order, and summed up by `done`.
 async fn ends_well(rig: &Rig, execution: &str) {
     rig.puppet.ends(execution, Ending::Completed);
     let lines = rig.finished(execution).await;
@@ -51,6 +51,7 @@ async fn ends_well(rig: &Rig, execution: &str) {
     expected.extend(said.iter().map(|_| "message.part.updated"));
     expected.extend(["result", "done"]);
     assert_eq!(names(&lines), expected);
+    check_digest(&lines);
 }
 
 fn short(start: u64) -> Deadlines {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::support::faulty_disk::Operation;
 use super::support::puppet::{Call, Delivery, Fault, GOOD, Memory, Puppet};
-use super::support::rig::{Line, Rig, events, until, within};
+use super::support::rig::{Line, Rig, check_digest, events, until, within};
 
 const STORMS: u64 = 25;
 /// However slow the machine, no further storm begins after this.
@@ -237,8 +237,8 @@ impl Storm {
                 continue;
             };
             let (from, last) = (turn.from.get(), turn.last().expect("over").get());
-            let all = events(&turn.session).await;
-            let own: Vec<_> = all.iter().filter(|(seq, ..)| (from..=last).contains(seq)).collect();
+            let mut own = events(&turn.session).await;
+            own.retain(|(seq, ..)| (from..=last).contains(seq));
             self.check_turn(execution, runs, &own);
         }
         for session in SESSIONS {
@@ -257,12 +257,13 @@ impl Storm {
         assert!(posts <= 1 + extra, "{execution} was sent {posts} times");
     }
 
-    fn check_turn(&self, execution: &str, runs: usize, own: &[&Line]) {
+    fn check_turn(&self, execution: &str, runs: usize, own: &[Line]) {
         let count = |wanted: &str| own.iter().filter(|(_, name, _)| name == wanted).count();
         assert_eq!((count("done"), count("result")), (1, 1), "{execution}: {own:?}");
         let (started, cut) = (count("execution.started"), self.rig.puppet.has_forgotten(execution));
         assert!(started == runs || (cut && started == 0), "{execution}: {own:?}");
         assert_eq!(own.last().expect("some").1, "done", "{execution}: {own:?}");
+        check_digest(own);
         let told = own.iter().filter(|(_, name, _)| name == "message.part.updated");
         let told: Vec<_> = told.map(|(_, _, data)| data.clone()).collect();
         let said = self.rig.puppet.said(execution).into_iter();

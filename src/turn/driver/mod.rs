@@ -9,6 +9,7 @@
 //! and goes on after a restart.
 
 mod calls;
+mod frames;
 mod writes;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::upstream::{Answer, Bound, Depth, PollCursor, Prepared, Refusal, TurnI
 use super::control;
 use super::handle::{Answered, Inside, Stop};
 use super::machine::{Action, Input, Machine};
+use frames::Frames;
 
 /// What a driver is built from.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Parts {
     pub ids: TurnIds,
     /// The record to write first; none for a resumed turn.
     pub accept: Option<control::Accepted>,
+    /// The number of the turn's first event.
+    pub first: Seq,
     /// Whether its starter showed a credential: then nothing is asked of the box without one.
     pub needs_credential: bool,
     /// The configured credential, used when the client's own is gone or refused.
@@ -69,6 +73,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Driver {
     parts: Parts,
+    /// The turn's frames, for the digest that its `done` tells.
+    frames: Frames,
     /// The next thing to do.
     action: Action,
     /// What the agent had said at the last read.
@@ -117,8 +123,10 @@ impl Driver {
     #[must_use]
     pub fn new(mut parts: Parts) -> Self {
         let action = parts.machine.begin(Instant::now());
+        let frames = Frames::of(&parts);
         let driver = Self {
             parts,
+            frames,
             action,
             answer: Answer::default(),
             closing_frames: Vec::new(),

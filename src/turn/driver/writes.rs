@@ -38,7 +38,7 @@ impl Driver {
         let Prepared { session, notes } = prepared.clone();
         let record = control::Prepared { at_ms: wall_ms(), session, notes };
         let batch = Batch::default().control(TurnRecord::Prepared(record).encode());
-        match self.append(batch).await {
+        match self.append(batch, &[]).await {
             Ok(_) => {
                 self.parts.prepared = Some(prepared);
                 Done::Input(Input::Prepared)
@@ -51,7 +51,7 @@ impl Driver {
     /// never does so a third time.
     pub(super) async fn intend_again(&mut self) -> Result<(), Done> {
         let batch = Batch::default().control(TurnRecord::Repeated.encode());
-        self.append(batch).await.map(drop)
+        self.append(batch, &[]).await.map(drop)
     }
 
     /// Makes it durable that the box has the turn, with the events that open it.
@@ -63,9 +63,9 @@ impl Driver {
         let batch = Batch::default().control(TurnRecord::Dispatched(record).encode());
         let opens = frames.iter().any(|frame| frame.name == *"execution.started");
         let opening = (!opens).then(|| close_out::execution_started(&self.names(Some(&bound))));
-        let events = self.as_told(opening.into_iter().chain(frames));
-        let batch = events.fold(batch, Batch::event);
-        match self.append(batch).await {
+        let told: Vec<Event> = self.as_told(opening.into_iter().chain(frames)).collect();
+        let batch = told.iter().cloned().fold(batch, Batch::event);
+        match self.append(batch, &told).await {
             Ok(_) => {
                 self.parts.bound = Some(bound);
                 self.authorized();
@@ -90,9 +90,10 @@ impl Driver {
         self.parts.metrics.polls(result).inc();
         for PageStep { events, delta } in steps {
             self.parts.metrics.events.inc_by(events.len() as u64);
-            let batch = self.as_told(events).fold(Batch::default(), Batch::event);
+            let told: Vec<Event> = self.as_told(events).collect();
+            let batch = told.iter().cloned().fold(Batch::default(), Batch::event);
             let batch = batch.control(TurnRecord::Polled(delta.clone()).encode());
-            if let Err(done) = self.append(batch).await {
+            if let Err(done) = self.append(batch, &told).await {
                 return done;
             }
             self.parts.cursor.fold(delta);
@@ -108,6 +109,9 @@ impl Driver {
         if stop_box {
             self.stop_box().await;
         }
+        if let Err(done) = self.know_frames().await {
+            return done;
+        }
         let (outcome, code) = (verdict.outcome(), verdict.code());
         let record = Finished {
             at_ms: wall_ms(),
@@ -115,11 +119,17 @@ impl Driver {
             code: code.map(|code| code.as_str().to_owned()),
         };
         let names = self.names(self.parts.bound.as_ref());
-        let told = std::mem::take(&mut self.closing_frames);
-        let frames = close_out::frames(&names, verdict, &self.answer, told);
-        let batch = self.as_told(frames).fold(Batch::default(), Batch::event);
+        // Kept: a close-out that the log refuses is built anew.
+        let by_box = self.closing_frames.clone();
+        // The law: nobody else appends events to this session, so those of the close-out get the
+        // numbers that follow the tail. `append` holds them against those that they got.
+        let next = self.parts.log.tail().next_seq;
+        let sum = |before: &[Event]| self.frames.sum(next, before);
+        let frames = close_out::frames(&names, verdict, &self.answer, by_box, sum);
+        let told: Vec<Event> = self.as_told(frames).collect();
+        let batch = told.iter().cloned().fold(Batch::default(), Batch::event);
         let batch = batch.control(TurnRecord::Finished(record).encode());
-        match self.append(batch).await {
+        match self.append(batch, &told).await {
             Ok(appended) => {
                 self.parts.machine.closed();
                 self.tell_phase();
@@ -135,7 +145,7 @@ impl Driver {
 
     pub(super) async fn withdraw(&mut self, why: Withdrawal) -> Done {
         let batch = Batch::default().control(TurnRecord::Withdrawn.encode());
-        if let Err(done) = self.append(batch).await {
+        if let Err(done) = self.append(batch, &[]).await {
             return done;
         }
         self.parts.machine.closed();
@@ -155,8 +165,13 @@ impl Driver {
         events.into_iter().filter(move |event| close_out::is_told(event, fidelity))
     }
 
-    async fn append(&self, batch: Batch) -> Result<log::Appended, Done> {
-        self.parts.log.append(batch).await.map_err(|error| match error {
+    /// Appends `batch`, whose events are `told`.
+    pub(super) async fn append(
+        &mut self,
+        batch: Batch,
+        told: &[Event],
+    ) -> Result<log::Appended, Done> {
+        let appended = self.parts.log.append(batch).await.map_err(|error| match error {
             log::Error::Refused(_) | log::Error::TooLarge(_) => {
                 tracing::warn!(%error, "the log refuses a page; it is read again later");
                 Done::Input(Input::LogRefused)
@@ -165,7 +180,9 @@ impl Driver {
                 tracing::error!(%error, "the turn stands still until afterbay is restarted");
                 Done::Milestone(Milestone::Stopped)
             }
-        })
+        })?;
+        self.frames.take(appended.first_seq, told);
+        Ok(appended)
     }
 
     fn names(&self, bound: Option<&Bound>) -> Names {

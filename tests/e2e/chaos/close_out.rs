@@ -1,7 +1,9 @@
-//! The end of a turn as its frames tell it: exactly one, at the end, and of one mind.
+//! The end of a turn as its frames tell it: exactly one, at the end, of one mind, and with the digest
+//! of the frames before it.
 
 use serde_json::Value;
 
+use crate::e2e::digest;
 use crate::e2e::frames::Frame;
 
 /// How a turn ended, as clients were told.
@@ -31,6 +33,7 @@ impl CloseOut {
         if !closes || (count("result"), count("done")) != (1, 1) {
             return Err(format!("not one close-out at the end: {names:?}"));
         }
+        digest::check(frames)?;
         let (result, done) = (flat(result), flat(done));
         let status = done["status"].as_str().unwrap_or_default();
         let success = status == "success";
@@ -67,17 +70,6 @@ pub(super) fn flat(frame: &Frame) -> &Value {
     frame.data.get("properties").filter(|_| is_enveloped).unwrap_or(&frame.data)
 }
 
-#[cfg(test)]
-fn frames(list: &[(&str, Value)]) -> Vec<Frame> {
-    let frame = |(at, (event, data)): (usize, &(&str, Value))| Frame {
-        id: at as u64 + 1,
-        event: (*event).to_owned(),
-        data: data.clone(),
-        raw: bytes::Bytes::new(),
-    };
-    list.iter().enumerate().map(frame).collect()
-}
-
 #[test]
 fn one_close_out_is_read_and_anything_else_is_complained_of() {
     use serde_json::json;
@@ -87,7 +79,7 @@ fn one_close_out_is_read_and_anything_else_is_complained_of() {
         "error": "why", "errorCode": "E" });
     let enveloped = json!({ "type": "result", "properties": ok });
     let error = json!({ "message": "why", "code": "E" });
-    let read = |list: &[(&str, Value)]| CloseOut::read(&frames(list));
+    let read = |list: &[(&str, Value)]| CloseOut::read(&digest::frames(list));
     let done = |status: &str| ("done", json!({ "status": status }));
     let success = ("result", ok.clone());
     let failure = ("result", bad.clone());

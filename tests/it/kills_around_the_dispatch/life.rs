@@ -11,7 +11,7 @@ use afterbay::upstream::{Ending, Redispatch};
 use super::ledger::Ledger;
 use super::plan::{Moment, Plan, Point, Stage};
 use crate::it::support::puppet::{Call, Delivery, Fault, GOOD, Memory, Puppet};
-use crate::it::support::rig::{Line, Rig, events, until};
+use crate::it::support::rig::{Line, Rig, check_digest, events, until};
 
 const TURN: &str = "e-1";
 const SESSION: &str = "s";
@@ -233,6 +233,7 @@ impl Life {
         let count = |wanted: &str| lines.iter().filter(|(_, name, _)| name == wanted).count();
         assert_eq!((count("done"), count("result")), (1, 1), "{lines:?}");
         assert_eq!(lines.last().map(|(_, name, _)| name.as_str()), Some("done"), "{lines:?}");
+        check_digest(lines);
         let (started, told) = (count("execution.started"), count("message.part.updated"));
         let runs = self.rig.puppet.runs(TURN);
         assert!(started <= runs && told <= started, "{lines:?}");

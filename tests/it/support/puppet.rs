@@ -16,9 +16,9 @@ use afterbay::event::Event;
 use afterbay::ids::SessionId;
 use afterbay::mode::BoxKind;
 use afterbay::upstream::{
-    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ending,
-    Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
-    TurnIds, Upstream, View, Vouched,
+    Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ended,
+    Ending, Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal,
+    TextHash, TurnIds, Upstream, View, Vouched,
 };
 pub(crate) use fault::Fault;
 use http::{HeaderMap, StatusCode};
@@ -240,6 +240,13 @@ fn taken(ids: &TurnIds) -> Accepted {
     Accepted { session: assigned(ids), execution: None, frames: Vec::new(), ended: None }
 }
 
+/// The end of a turn as the box's own frames tell it.
+fn told() -> Ended {
+    let frame = |name| Event::ours(name, &json!({ "by": "the box" }));
+    let frames = vec![frame("result"), frame("done")];
+    Ended { ending: Ending::Completed, answer: Answer::default(), frames }
+}
+
 #[async_trait::async_trait]
 impl Upstream for Puppet {
     fn kind(&self) -> BoxKind {
@@ -293,6 +300,7 @@ impl Upstream for Puppet {
                 Dispatch::Unanswered(silence())
             }
             Delivery::Unnamed => Dispatch::Unnamed(silence()),
+            Delivery::Told => Dispatch::Accepted(Accepted { ended: Some(told()), ..taken(ids) }),
             Delivery::NotSent => Dispatch::NotSent(Error::Connect("refused".into())),
             Delivery::Refused => Dispatch::Refused(refusal(StatusCode::CONFLICT)),
             Delivery::Later => Dispatch::Later(refusal(StatusCode::SERVICE_UNAVAILABLE), None),

@@ -219,6 +219,17 @@ pub(crate) fn names(lines: &[Line]) -> Vec<&str> {
     lines.iter().map(|(_, name, _)| name.as_str()).collect()
 }
 
+/// Holds what a turn's `done` tells of its lines against the lines.
+#[track_caller]
+pub(crate) fn check_digest(lines: &[Line]) {
+    let Some(((_, name, done), before)) = lines.split_last() else { panic!("no lines") };
+    assert_eq!(name, "done", "{lines:?}");
+    let frame = |(id, name, data): &Line| format!("id: {id}\nevent: {name}\ndata: {data}\n\n");
+    let digest = blake3::hash(before.iter().map(frame).collect::<String>().as_bytes());
+    let told = format!(",\"events\":{},\"digest\":\"{digest}\"}}", before.len());
+    assert!(done.ends_with(&told), "not {told} in {lines:?}");
+}
+
 /// Waits for a fact that has no channel of its own.
 pub(crate) async fn until(what: &str, fact: impl Fn() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));

@@ -28,6 +28,8 @@ pub(crate) enum Delivery {
     Later,
     /// It arrives, and the answer does not say where.
     Unnamed,
+    /// It arrives, and the answer tells its end, too, in the box's own frames.
+    Told,
 }
 
 /// What kind of box it is.
@@ -82,7 +84,7 @@ impl Books {
             self.posts.push((execution.to_owned(), delivery));
         }
         match delivery {
-            Delivery::Taken | Delivery::TakenInSilence | Delivery::Unnamed => {
+            Delivery::Taken | Delivery::TakenInSilence | Delivery::Unnamed | Delivery::Told => {
                 self.arrive(execution);
             }
             Delivery::Delayed => self.on_the_way.push(execution.to_owned()),
