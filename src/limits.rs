@@ -121,9 +121,40 @@ pub const LOG_CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// (the part, and all of it as `delta`), and whose line separators double when they are escaped.
 pub const MAX_BATCH_BYTES: usize = 4 * MAX_BOX_BODY_BYTES + (1 << 20);
 
-/// Where a segment is full: the next group opens another one. Small enough to be copied or dropped
-/// as a whole, large enough that creating one (two syncs) is rare.
-pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+/// Where a segment is full: the next group opens another one. Small enough to be dropped as a whole
+/// and to be read in an instant, large enough that making and sealing one is rare. Two more files of
+/// this size at most are kept ready.
+pub const LOG_SEGMENT_BYTES: u64 = 32 << 20;
+
+/// What is kept for verdicts and trims while the disk is full: some thousand of them.
+pub const LOG_RESERVE_BYTES: u64 = 4 << 20;
+
+/// A sealed segment of which less than one part in so many counts is rewritten. A quarter: one byte
+/// is written for each three that become free.
+pub const LOG_COMPACTED_FRACTION: u64 = 4;
+
+/// Between the rewriting of two segments: at most 8 MiB a second are read and written, a small part
+/// of what a disk does.
+pub const LOG_COMPACTION_PAUSE: Duration = Duration::from_secs(1);
+
+/// Retired segments that are kept to be used again; others are removed.
+pub const LOG_BLANKS: usize = 2;
+
+/// Groups that are durable and not shown yet. Showing is faster than syncing: more than one is rare.
+pub const LOG_GROUPS_AHEAD: usize = 4;
+
+/// How often what the disk refused to upkeep is tried again.
+pub const LOG_UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Batches up to this size are encoded where they are appended: a fraction of a millisecond.
+pub const ENCODED_IN_PLACE_BYTES: usize = 256 << 10;
+
+/// What is kept in memory of a session's newest bytes while somebody reads it: several polls of one
+/// turn. A thousand sessions at work hold a hundred megabytes at most, and hardly ever do.
+pub const RING_BYTES: usize = 128 << 10;
+
+/// The same in batches: bounds what a step copies.
+pub const RING_BATCHES: usize = 64;
 
 /// Batches that share one write and one sync, unless a single one is larger. Above this a longer
 /// write costs more time than a saved sync.

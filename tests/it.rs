@@ -32,6 +32,7 @@ mod it {
     mod log_faults;
     mod log_format;
     mod log_reading;
+    mod log_replay_to_live;
     mod log_torn;
     mod machine;
     mod opencode;

@@ -2,16 +2,24 @@
 //! million events behind run the same lines.
 //!
 //! A cursor holds two numbers and no buffer: a slow or absent reader costs nothing. It yields only
-//! what the index shows, which is only what is durable.
+//! what the index shows, which is only what is durable. What was durable and is damaged now is lost,
+//! and shows as a gap.
 
+use std::io;
 use std::sync::Arc;
 
 use super::error::Error;
-use super::index::{Place, Session};
-use super::record::Numbered;
+use super::index::{Following, Position, Session};
+use super::place::{Place, Read};
+use super::record::{Entry, Numbered};
+use super::scan::spots_of;
+use super::segment::Segment;
+use super::spots::Extent;
 use super::tail::{HealthWatch, TailWatch};
-use super::{Logged, Step};
+use super::{Logged, Step, Tail};
 use crate::event::{Lsn, Record, Seq};
+use crate::ids::SessionKey;
+use crate::metrics;
 
 /// The one way to read: from a number, then wait at the tail.
 #[derive(Debug)]
@@ -19,6 +27,7 @@ pub struct Cursor {
     session: Arc<Session>,
     tail: TailWatch,
     health: HealthWatch,
+    metrics: metrics::log::Metrics,
     /// The last event that was yielded, or is not wanted, or is known to be gone.
     after: Seq,
     /// All records before it were yielded, or are not wanted. Tells apart what follows `after`:
@@ -26,16 +35,29 @@ pub struct Cursor {
     lsn: Lsn,
 }
 
+/// What one look at the log gave: entries from `first` on, up to `end`, without a hole.
+struct Stretch {
+    first: Tail,
+    end: Tail,
+    entries: Vec<Numbered>,
+}
+
 impl Cursor {
-    pub(super) fn new(session: Arc<Session>, health: HealthWatch, after: Seq) -> Self {
-        Self { tail: session.watch(), session, health, after, lsn: Lsn::START }
+    pub(super) fn new(
+        session: Arc<Session>,
+        health: HealthWatch,
+        metrics: metrics::log::Metrics,
+        after: Seq,
+    ) -> Self {
+        Self { tail: session.join(), session, health, metrics, after, lsn: Lsn::START.next() }
     }
 
     /// The next records; waits at the tail. A cursor beyond the tail waits for the event after the
     /// one it was given.
     ///
     /// # Errors
-    /// [`Error::Read`], naming what cannot be read; the cursor stays before it.
+    /// [`Error::Read`], naming what cannot be read; the cursor stays before it. What can be read
+    /// and is not what was written is no error: it is lost, and shows as a gap.
     // Cancel-safe: nothing is consumed before it resolves.
     pub async fn next(&mut self) -> Result<Step, Error> {
         loop {
@@ -43,26 +65,40 @@ impl Cursor {
             // an end that was seen means that the look saw everything.
             self.tail.mark_seen();
             let ended = self.health.has_ended();
-            let places = self.session.following(self.after, self.lsn);
-            let (Some(first), Some(last)) = (places.first(), places.last()) else {
+            let Some(stretch) = self.look().await? else {
                 if ended {
                     return Ok(Step::End);
                 }
                 self.wait().await;
                 continue;
             };
-            if let Some(gap) = self.gap_before(first) {
-                return Ok(gap);
+            let Stretch { first, end, entries } = stretch;
+            let (from, to) = (self.after.next(), first.next_seq.previous());
+            if from <= to {
+                // They are passed over from here on, with whatever stood between them.
+                self.after = to;
+                self.lsn = self.lsn.max(first.next_lsn);
+                return Ok(Step::Gap { from, to });
             }
-            let end = last.end();
-            let records = self.read(places).await?;
+            let wanted: Vec<Logged> = entries
+                .into_iter()
+                .filter(|entry| entry.seq > self.after && entry.lsn >= self.lsn)
+                .filter_map(Numbered::shown)
+                .collect();
             self.after = self.after.max(end.next_seq.previous());
             self.lsn = end.next_lsn;
             // Nothing is left of a batch whose last record is the event that the cursor began after.
-            if !records.is_empty() {
-                return Ok(Step::Records(records));
+            if !wanted.is_empty() {
+                return Ok(Step::Records(wanted));
             }
         }
+    }
+
+    /// The number of the first record that was not yielded and not passed over yet; of those in front
+    /// of a cursor that began behind an event it knows nothing before its first step.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.lsn
     }
 
     /// Resolves when there may be more, or no more ever.
@@ -74,36 +110,109 @@ impl Cursor {
         }
     }
 
-    /// The events missing before `place`, if any; they are passed over from here on.
-    fn gap_before(&mut self, place: &Place) -> Option<Step> {
-        let (from, to) = (self.after.next(), place.first.next_seq.previous());
-        (from <= to).then(|| {
-            self.after = to;
-            Step::Gap { from, to }
-        })
+    /// What follows; `None` at the tail.
+    async fn look(&self) -> Result<Option<Stretch>, Error> {
+        let position = Position { after: self.after, lsn: self.lsn };
+        match self.session.following(position) {
+            Following::Nothing => Ok(None),
+            Following::Recent(batches) => {
+                let headers = (batches.first(), batches.last());
+                let (Some(first), Some(last)) = headers else { return Ok(None) };
+                let (first, end) = (first.header.first, last.header.end());
+                let entries = batches.iter().flat_map(|batch| batch.entries()).collect();
+                Ok(Some(Stretch { first, end, entries }))
+            }
+            Following::Places(places) => self.read(move |reading| reading.places(places)).await,
+            Following::Sealed { segment, extent, from } => {
+                self.read(move |reading| reading.sealed(&segment, extent, from)).await
+            }
+        }
     }
 
-    async fn read(&self, places: Vec<Place>) -> Result<Vec<Logged>, Error> {
-        let (key, after, lsn) = (self.session.key(), self.after, self.lsn);
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut wanted = Vec::new();
-            for place in places {
-                let records = place.read(key)?;
-                let following = records.into_iter().filter(|r| r.seq > after && r.lsn >= lsn);
-                wanted.extend(following.map(Logged::from));
-            }
-            Ok(wanted)
-        });
-        let read = reading.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    /// Reads the disk, off the runtime's threads.
+    async fn read(
+        &self,
+        read: impl FnOnce(Reading) -> io::Result<Option<Stretch>> + Send + 'static,
+    ) -> Result<Option<Stretch>, Error> {
+        let reading = Reading { key: self.session.key(), metrics: self.metrics.clone() };
+        let reading = tokio::task::spawn_blocking(move || read(reading));
+        let read = reading.await.unwrap_or_else(|e| Err(io::Error::other(e)));
         read.map_err(|e| Error::Read(Arc::new(e)))
     }
 }
 
-impl From<Numbered> for Logged {
-    fn from(numbered: Numbered) -> Self {
-        match numbered.record {
-            Record::Event(event) => Self::Event { seq: numbered.seq, event },
-            Record::Control(control) => Self::Control(control),
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.session.leave();
+    }
+}
+
+/// Reads one session's batches. Blocks.
+struct Reading {
+    key: SessionKey,
+    metrics: metrics::log::Metrics,
+}
+
+impl Reading {
+    /// What follows `from` in a sealed segment.
+    fn sealed(
+        self,
+        segment: &Arc<Segment>,
+        extent: Extent,
+        from: Position,
+    ) -> io::Result<Option<Stretch>> {
+        let index = segment.index.get();
+        let places =
+            index.map(|index| extent.following(&*index.file, segment, from)).transpose()?;
+        let places = match places.flatten() {
+            Some(places) => places,
+            None => {
+                let file = segment.name();
+                tracing::error!(file, "the index of a segment is damaged, the segment is read");
+                spots_of(segment, self.key, from)?
+            }
+        };
+        self.places(places)
+    }
+
+    /// What stands at `places`, up to the first damaged one; if that is the very first, the hole
+    /// that it leaves.
+    fn places(self, places: Vec<Place>) -> io::Result<Option<Stretch>> {
+        let Some(first) = places.first().map(|place| place.spot.first) else { return Ok(None) };
+        let mut stretch = Stretch { first, end: first, entries: Vec::new() };
+        for place in places {
+            match place.read(self.key)? {
+                Read::Whole(_, _, entries) => stretch.entries.extend(entries),
+                Read::Damaged if stretch.entries.is_empty() => {
+                    self.lose(&place);
+                    let end = place.spot.end();
+                    return Ok(Some(Stretch { first: end, end, entries: Vec::new() }));
+                }
+                Read::Damaged => return Ok(Some(stretch)),
+            }
+            stretch.end = place.spot.end();
+        }
+        Ok(Some(stretch))
+    }
+
+    fn lose(&self, place: &Place) {
+        let Place { segment, spot } = place;
+        self.metrics.damaged_bytes.inc_by(spot.bytes.into());
+        let (file, from, to) =
+            (segment.name(), spot.at, u64::from(spot.at) + u64::from(spot.bytes));
+        let (session, first, end) =
+            (self.key.session_id(), spot.first.next_seq, spot.end().next_seq);
+        tracing::error!(file, from, to, %session, %first, %end, "lost a damaged batch of a session");
+    }
+}
+
+impl Numbered {
+    /// What a reader sees of it.
+    fn shown(self) -> Option<Logged> {
+        match self.entry {
+            Entry::Record(Record::Event(event)) => Some(Logged::Event { seq: self.seq, event }),
+            Entry::Record(Record::Control(control)) => Some(Logged::Control(control)),
+            Entry::Cut(_) => None,
         }
     }
 }

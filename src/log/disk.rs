@@ -24,6 +24,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk's.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// A file to read and write, with what it holds.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn edit(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// Gives a file another name, in one step. Open handles stay good.
     ///
     /// # Errors
@@ -53,6 +58,12 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk's; then this call wrote nothing.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Makes sure that the first `bytes` bytes can be written without running out of room; the file
+    /// becomes as long if it is shorter. Bytes that were not written read as zero.
+    ///
+    /// # Errors
+    /// The disk's, above all that there is no room. A disk that cannot promise it does nothing.
+    fn allocate(&self, bytes: u64) -> io::Result<()>;
     /// Makes the content and the length durable.
     ///
     /// # Errors

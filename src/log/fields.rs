@@ -1,6 +1,9 @@
 //! Little-endian fields of fixed width: how they are read from bytes that may be anything, and
 //! put where their value is known only later. Never panics.
 
+use super::Tail;
+use crate::event::{Lsn, Seq};
+
 /// Bytes not yet read. A field that is not there is `None`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a>(&'a [u8]);
@@ -16,6 +19,12 @@ impl<'a> Fields<'a> {
         Some(*field)
     }
 
+    pub(super) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(field)
+    }
+
     pub(super) fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_le_bytes)
     }
@@ -26,6 +35,22 @@ impl<'a> Fields<'a> {
 
     pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// An Lsn and behind it a Seq.
+    pub(super) fn tail(&mut self) -> Option<Tail> {
+        let next_lsn = Lsn::new(self.u64()?);
+        Some(Tail { next_seq: Seq::new(self.u64()?), next_lsn })
+    }
+}
+
+impl Tail {
+    /// An Lsn and behind it a Seq, as [`Fields::tail`] reads them.
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        let mut out = [0; 16];
+        put(&mut out, 0, &self.next_lsn.get().to_le_bytes());
+        put(&mut out, 8, &self.next_seq.get().to_le_bytes());
+        out
     }
 }
 

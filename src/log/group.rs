@@ -4,15 +4,10 @@
 //! its batches continue from that stamp: what an earlier, refused attempt left behind on the same
 //! sectors cannot pass for a part of a later group.
 
-use std::sync::Arc;
-
-use super::Tail;
 use super::fields::{Fields, checksum, len32, put};
-use super::index::Place;
-use super::record::{BatchHeader, encode_batch, encode_copy};
-use super::segment::{Segment, SegmentId};
-use crate::event::Record;
-use crate::ids::SessionKey;
+use super::place::Spot;
+use super::record::BatchHeader;
+use super::segment::SegmentId;
 use crate::limits;
 
 /// The unit in which a disk keeps or loses what was not synced. Groups begin at its multiples, so
@@ -105,18 +100,11 @@ impl GroupBuilder {
         Self { segment, header, seed: seed(segment, number, attempt), bytes: buffer }
     }
 
-    /// Adds a batch whose first numbers are `first`.
-    pub(super) fn push(&mut self, key: SessionKey, first: Tail, records: &[Record]) -> Placed {
+    /// Adds a batch.
+    pub(super) fn push(&mut self, header: BatchHeader, body: &[u8]) -> Placed {
         let at = self.bytes.len();
-        let header = encode_batch(&mut self.bytes, self.seed, key, first, records);
-        self.header.batches += 1;
-        Placed { header, at, seed: self.seed }
-    }
-
-    /// Adds a batch that was read elsewhere, its numbers as they are.
-    pub(super) fn copy(&mut self, header: BatchHeader, body: &[u8]) -> Placed {
-        let at = self.bytes.len();
-        encode_copy(&mut self.bytes, self.seed, &header, body);
+        header.encode(&mut self.bytes, self.seed);
+        self.bytes.extend_from_slice(body);
         self.header.batches += 1;
         Placed { header, at, seed: self.seed }
     }
@@ -132,9 +120,9 @@ impl GroupBuilder {
 }
 
 impl Placed {
-    /// The same, once its group stands at `group_at` of `segment`.
-    pub(super) fn in_segment(&self, segment: &Arc<Segment>, group_at: u64) -> Place {
-        Place::new(&self.header, segment, group_at + self.at as u64, self.seed)
+    /// Where the batch stands, once its group stands at `group_at` of its segment.
+    pub(super) fn spot_at(&self, group_at: u64) -> Spot {
+        Spot::new(&self.header, group_at + self.at as u64, self.seed)
     }
 }
 

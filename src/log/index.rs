@@ -1,20 +1,22 @@
-//! Where each session's batches stand, in memory: one small entry a batch.
+//! Where each session's batches stand. In memory: one entry a batch for the newest segments, one a
+//! session for those that are sealed; the rest is in the sealed segments' own indexes.
 //!
 //! Entries and tails only move forward, and only for what is durable. Lost batches have no entry;
-//! the numbers of their neighbours show them.
+//! the numbers of their neighbours show them. What a trim cut off is not found any more.
 
 use std::fmt;
-use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use dashmap::DashMap;
 
 use super::Tail;
-use super::disk::read_up_to;
-use super::fields::len32;
-use super::record::{BatchHeader, Found, Numbered, decode_batch};
+use super::chain::Chain;
+use super::place::{Place, Spot};
+use super::record::{BatchHeader, EncodedBody};
+use super::ring::{Recent, Ring};
 use super::segment::Segment;
+use super::spots::Extent;
 use super::tail::{TailPublisher, TailWatch};
 use crate::event::{Lsn, Seq};
 use crate::ids::SessionKey;
@@ -26,25 +28,91 @@ pub(super) struct Index {
     metrics: metrics::log::Metrics,
 }
 
-/// What is durable of one session.
+/// What is durable of one session, and what the writer is about to add.
 pub(super) struct Session {
     key: SessionKey,
-    /// In the order of their numbers.
-    places: Mutex<Vec<Place>>,
+    view: Mutex<View>,
+    ahead: Mutex<Ahead>,
     tail: TailPublisher,
+    /// How many cursors there are: without one, nothing is kept in the ring.
+    readers: AtomicUsize,
 }
 
-/// Where one batch stands, and what of it is needed to find and check it.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) first: Tail,
-    pub(super) records: u32,
-    pub(super) events: u32,
-    pub(super) segment: Arc<Segment>,
-    /// Bytes from the segment's start.
-    pub(super) at: u32,
-    pub(super) bytes: u32,
-    pub(super) seed: u32,
+/// What readers find.
+#[derive(Debug)]
+struct View {
+    /// In the order of their numbers.
+    runs: Vec<Run>,
+    /// The first record and event that no trim has cut off.
+    begins: Tail,
+    ring: Ring,
+}
+
+/// A session's batches in one segment.
+#[derive(Debug)]
+struct Run {
+    segment: Arc<Segment>,
+    end: Tail,
+    /// What they take on disk; after a cut in their middle an estimate.
+    bytes: u64,
+    batches: Batches,
+}
+
+#[derive(Debug)]
+enum Batches {
+    /// The segment is not sealed yet.
+    Here(Vec<Spot>),
+    /// In the segment's index.
+    Sealed(Extent),
+}
+
+/// The writer's side: what the next batch follows.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    /// Behind what is durable.
+    durable: Link,
+    /// Behind what stands in the group of this number, which is being written.
+    staged: Link,
+    group: u64,
+}
+
+/// The end of a session's log, to which the next batch is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) tail: Tail,
+    pub(super) chain: Chain,
+}
+
+/// What follows a cursor.
+#[derive(Debug)]
+pub(super) enum Following {
+    /// Nothing yet.
+    Nothing,
+    /// These batches, from the ring.
+    Recent(Vec<Recent>),
+    /// These batches, on disk.
+    Places(Vec<Place>),
+    /// Some of the batches that this segment's index has; the cursor's place among them is `from`.
+    Sealed { segment: Arc<Segment>, extent: Extent, from: Position },
+}
+
+/// A place between two batches of a session: behind the event `after`, and not before `lsn`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    pub(super) after: Seq,
+    pub(super) lsn: Lsn,
+}
+
+impl Position {
+    /// Whether something of a batch that ends here follows the position.
+    pub(super) fn is_before(self, end: Tail) -> bool {
+        end.next_seq > self.after && end.next_lsn > self.lsn
+    }
+}
+
+impl Link {
+    /// In front of a session's first batch.
+    const START: Self = Self { tail: Tail::EMPTY, chain: Chain::START };
 }
 
 impl Index {
@@ -56,9 +124,14 @@ impl Index {
     pub(super) fn session(&self, key: SessionKey) -> Arc<Session> {
         let session = self.sessions.entry(key).or_insert_with(|| {
             self.metrics.sessions.inc();
-            Arc::new(Session { key, places: Mutex::default(), tail: TailPublisher::new() })
+            Arc::new(Session::new(key))
         });
         Arc::clone(&session)
+    }
+
+    /// The session of `key`, if it is known.
+    pub(super) fn known(&self, key: SessionKey) -> Option<Arc<Session>> {
+        self.sessions.get(&key).map(|session| Arc::clone(&session))
     }
 
     /// All sessions now.
@@ -68,6 +141,18 @@ impl Index {
 }
 
 impl Session {
+    fn new(key: SessionKey) -> Self {
+        let ahead = Ahead { durable: Link::START, staged: Link::START, group: 0 };
+        let view = View { runs: Vec::new(), begins: Tail::EMPTY, ring: Ring::default() };
+        Self {
+            key,
+            view: Mutex::new(view),
+            ahead: Mutex::new(ahead),
+            tail: TailPublisher::new(),
+            readers: AtomicUsize::new(0),
+        }
+    }
+
     pub(super) fn key(&self) -> SessionKey {
         self.key
     }
@@ -76,13 +161,22 @@ impl Session {
         self.tail.get()
     }
 
-    pub(super) fn watch(&self) -> TailWatch {
+    /// A reader comes; [`Session::leave`] must follow.
+    pub(super) fn join(&self) -> TailWatch {
+        self.readers.fetch_add(1, Ordering::Relaxed);
         self.tail.watch()
     }
 
-    /// Adds a durable batch; it is readable from here on.
-    pub(super) fn add(&self, place: Place) {
-        self.places().push(place);
+    /// A reader goes.
+    pub(super) fn leave(&self) {
+        if self.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.view().ring.clear();
+        }
+    }
+
+    /// Bytes on disk that no trim has cut off.
+    pub(super) fn bytes(&self) -> u64 {
+        self.view().runs.iter().map(|run| run.bytes).sum()
     }
 
     /// Moves the tail and wakes who waits. What is before it was added, or is lost.
@@ -90,72 +184,219 @@ impl Session {
         self.tail.advance(tail);
     }
 
-    /// The batches that hold what follows the event `after` and is numbered from `lsn`, as many as
-    /// one step takes and none after a gap; empty at the tail.
-    pub(super) fn following(&self, after: Seq, lsn: Lsn) -> Vec<Place> {
-        let places = self.places();
-        let start = places.partition_point(|place| {
-            let end = place.end();
-            end.next_seq <= after || end.next_lsn <= lsn
-        });
-        let mut step: Vec<Place> = Vec::new();
-        let mut bytes = 0;
-        for place in places.iter().skip(start).take(limits::CURSOR_STEP_BATCHES) {
-            bytes += place.bytes as usize;
-            let gap = step.last().is_some_and(|last| last.end().next_seq != place.first.next_seq);
-            if gap || !step.is_empty() && bytes > limits::CURSOR_STEP_BYTES {
-                break;
-            }
-            step.push(place.clone());
+    // ---- the writer's side ----
+
+    /// The header of `body` as the session's next batch in the group `group`. Nothing moves yet.
+    pub(super) fn stage(&self, group: u64, body: &EncodedBody) -> BatchHeader {
+        let mut ahead = self.ahead();
+        if ahead.group != group {
+            ahead.group = group;
+            ahead.staged = ahead.durable;
         }
-        step
+        let header = body.header(self.key, ahead.staged.tail, ahead.staged.chain);
+        ahead.staged = Link { tail: header.end(), chain: header.chain };
+        header
     }
 
-    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What was staged is durable.
+    pub(super) fn settle(&self) {
+        let mut ahead = self.ahead();
+        ahead.durable = ahead.staged;
+    }
+
+    /// What recovery found to be durable; the next batch follows it.
+    pub(super) fn continue_from(&self, link: Link) {
+        let mut ahead = self.ahead();
+        ahead.durable = link;
+        ahead.staged = link;
+    }
+
+    /// What the next batch would follow.
+    pub(super) fn link(&self) -> Link {
+        self.ahead().durable
+    }
+
+    // ---- what readers find ----
+
+    /// Adds a durable batch; it is readable from here on.
+    pub(super) fn add(&self, segment: &Arc<Segment>, spot: Spot) {
+        self.view().add(segment, spot);
+    }
+
+    /// The same, and keeps the batch for the readers at the tail, if there are any.
+    pub(super) fn add_recent(&self, segment: &Arc<Segment>, spot: Spot, recent: Recent) {
+        let mut view = self.view();
+        view.add(segment, spot);
+        if self.readers.load(Ordering::Relaxed) > 0 {
+            view.ring.push(recent);
+        }
+    }
+
+    /// Adds the batches that a sealed segment has; `end` is the tail behind them.
+    pub(super) fn add_sealed(&self, segment: &Arc<Segment>, extent: Extent, end: Tail, bytes: u64) {
+        segment.count(bytes);
+        let batches = Batches::Sealed(extent);
+        let run = Run { segment: Arc::clone(segment), end, bytes, batches };
+        self.view().runs.push(run);
+    }
+
+    /// The segment is sealed: its index knows the session's batches in it.
+    pub(super) fn seal(&self, segment: &Arc<Segment>, extent: Extent) {
+        let mut view = self.view();
+        let run = view.runs.iter_mut().find(|run| Arc::ptr_eq(&run.segment, segment));
+        // A trim may have cut them off meanwhile.
+        if let Some(run) = run {
+            run.batches = Batches::Sealed(extent);
+        }
+    }
+
+    /// The batches that `old` held and that count are in `new` now.
+    pub(super) fn move_to(
+        &self,
+        old: &Arc<Segment>,
+        new: &Arc<Segment>,
+        extent: Extent,
+        bytes: u64,
+    ) {
+        let mut view = self.view();
+        let run = view.runs.iter_mut().find(|run| Arc::ptr_eq(&run.segment, old));
+        // A trim may have cut them off meanwhile.
+        if let Some(run) = run {
+            new.count(bytes);
+            let Run { segment, bytes: known, batches, end: _ } = run;
+            (*segment, *known, *batches) = (Arc::clone(new), bytes, Batches::Sealed(extent));
+        }
+    }
+
+    /// The first record that no trim has cut off, if the session has a batch in `segment`.
+    pub(super) fn kept_in(&self, segment: &Arc<Segment>) -> Option<Lsn> {
+        let view = self.view();
+        let is_in = view.runs.iter().any(|run| Arc::ptr_eq(&run.segment, segment));
+        is_in.then_some(view.begins.next_lsn)
+    }
+
+    /// What is before `begins` is cut off.
+    pub(super) fn cut(&self, begins: Tail) {
+        self.view().cut(begins);
+    }
+
+    /// The batches behind `position`, as many as one step takes, none after a hole in the numbers.
+    pub(super) fn following(&self, position: Position) -> Following {
+        let view = self.view();
+        match view.ring.following(position) {
+            Some(recent) if recent.is_empty() => Following::Nothing,
+            Some(recent) => Following::Recent(recent),
+            None => view.stored(position),
+        }
+    }
+
+    /// The same, with the place on disk of each, never from the ring.
+    pub(super) fn stored(&self, position: Position) -> Following {
+        self.view().stored(position)
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// The place of the batch with this header, `at` bytes from the start of `segment`.
-    pub(super) fn new(header: &BatchHeader, segment: &Arc<Segment>, at: u64, seed: u32) -> Self {
-        Self {
-            first: header.first,
-            records: header.records,
-            events: header.events,
+impl View {
+    fn add(&mut self, segment: &Arc<Segment>, spot: Spot) {
+        segment.count(spot.bytes.into());
+        if let Some(Run { segment: last, end, bytes, batches: Batches::Here(spots) }) =
+            self.runs.last_mut()
+            && Arc::ptr_eq(last, segment)
+        {
+            *end = spot.end();
+            *bytes += u64::from(spot.bytes);
+            spots.push(spot);
+            return;
+        }
+        self.runs.push(Run {
             segment: Arc::clone(segment),
-            at: len32(at as usize),
-            bytes: len32(header.disk_bytes()),
-            seed,
+            end: spot.end(),
+            bytes: spot.bytes.into(),
+            batches: Batches::Here(vec![spot]),
+        });
+    }
+
+    fn cut(&mut self, begins: Tail) {
+        if begins.next_lsn <= self.begins.next_lsn {
+            return;
+        }
+        self.begins = begins;
+        self.runs.retain(|run| {
+            let stays = run.end.next_lsn > begins.next_lsn;
+            if !stays {
+                run.segment.discount(run.bytes);
+            }
+            stays
+        });
+        if let Some(Run { segment, batches: Batches::Here(spots), bytes, .. }) =
+            self.runs.first_mut()
+        {
+            spots.retain(|spot| spot.end().next_lsn > begins.next_lsn);
+            let left = spots.iter().map(|spot| u64::from(spot.bytes)).sum();
+            segment.discount(*bytes - left);
+            *bytes = left;
         }
     }
 
-    /// The tail behind the batch.
-    pub(super) fn end(&self) -> Tail {
-        let Tail { next_seq, next_lsn } = self.first;
-        Tail {
-            next_seq: Seq::new(next_seq.get().saturating_add(self.events.into())),
-            next_lsn: Lsn::new(next_lsn.get().saturating_add(self.records.into())),
+    fn stored(&self, position: Position) -> Following {
+        let from = Position {
+            after: position.after.max(self.begins.next_seq.previous()),
+            lsn: position.lsn.max(self.begins.next_lsn),
+        };
+        let start = self.runs.partition_point(|run| !from.is_before(run.end));
+        let runs = self.runs.get(start..).unwrap_or_default();
+        match runs.first() {
+            None => Following::Nothing,
+            Some(Run { segment, batches: Batches::Sealed(extent), .. }) => {
+                Following::Sealed { segment: Arc::clone(segment), extent: *extent, from }
+            }
+            Some(_) => Following::Places(places(runs, from)),
         }
     }
+}
 
-    /// Reads the batch and checks it again: it may have been damaged since it was written.
-    /// Blocks.
-    pub(super) fn read(&self, key: SessionKey) -> io::Result<Vec<Numbered>> {
-        let (from, to) = (u64::from(self.at), u64::from(self.at) + u64::from(self.bytes));
-        let mut buffer = vec![0; self.bytes as usize];
-        let read = read_up_to(&*self.segment.file, &mut buffer, from)?;
-        buffer.truncate(read);
-        match decode_batch(&Bytes::from(buffer), self.seed) {
-            Found::Batch(header, records) if header.key == key && header.first == self.first => {
-                Ok(records)
+/// The batches behind `from` in the first of `runs`, and in those that follow it unsealed.
+fn places(runs: &[Run], from: Position) -> Vec<Place> {
+    let mut step = Step::default();
+    for run in runs {
+        let Batches::Here(spots) = &run.batches else { break };
+        let start = spots.partition_point(|spot| !from.is_before(spot.end()));
+        for spot in spots.iter().skip(start) {
+            if !step.takes(spot) {
+                return step.places;
             }
-            Found::Batch(..) | Found::Damaged(_) | Found::Nothing => {
-                let session = key.session_id();
-                let what = format_args!("damaged batch of {session}");
-                Err(self.segment.damaged(what, from, to))
-            }
+            step.places.push(Place { segment: Arc::clone(&run.segment), spot: *spot });
         }
+    }
+    step.places
+}
+
+/// The batches of one step of a cursor, within its bounds.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    pub(super) places: Vec<Place>,
+    bytes: usize,
+}
+
+impl Step {
+    /// Whether `spot` may be the next one: within the bounds, and no hole before it.
+    pub(super) fn takes(&mut self, spot: &Spot) -> bool {
+        let Some(last) = self.places.last() else {
+            self.bytes = spot.bytes as usize;
+            return true;
+        };
+        self.bytes += spot.bytes as usize;
+        last.spot.end().next_seq == spot.first.next_seq
+            && self.bytes <= limits::CURSOR_STEP_BYTES
+            && self.places.len() < limits::CURSOR_STEP_BATCHES
     }
 }
 

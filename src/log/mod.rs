@@ -1,47 +1,74 @@
 //! The log: the only durable state, shared by all sessions, one writer.
 //!
 //! ```text
-//!   Log::append ─► queue ─► writer: one write, one sync a group ─► index ─► tail ─► answer
-//!                             │                                      │       │
-//!                           segment files                            └─► Cursor::next
+//!   Log::append ─► queue ─► writer: one write, one sync a group
+//!                             │            │
+//!                        segment files     └─► publisher: index ─► tail ─► answer
+//!                             ▲                              │       │
+//!                          upkeep: makes, seals, retires     └───────┴─► Cursor::next
 //! ```
 //!
 //! Promises: a batch is in the log whole or not at all; nothing is visible, to a cursor, a tail or
 //! the fold of [`Store::open`], before it cannot be taken back; numbers are dense and never reused;
-//! bytes are checked when they are read, and what is missing shows as [`Step::Gap`]. The bytes on
-//! disk are in FORMAT.md. Not here: retention, and what the records mean.
+//! bytes are checked when they are read, and what is missing shows as [`Step::Gap`]. What was
+//! trimmed never comes back. The bytes on disk are in FORMAT.md. Not here: when to trim, and what
+//! the records mean.
+//!
+//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
+//! (the way in); `index`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
+//! `blank`, `trim`, `compaction` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening).
 
+mod blank;
+mod chain;
+mod compaction;
 mod cursor;
 mod dir;
 mod disk;
 mod error;
 mod fields;
+mod folder;
 mod group;
 mod index;
+mod losses;
+mod options;
+mod place;
+mod publisher;
 mod queue;
 mod record;
 mod recovery;
+mod ring;
 mod scan;
+mod sealed;
 mod segment;
+mod spots;
+mod supply;
 mod tail;
+mod trim;
+mod upkeep;
 mod writer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::{Control, Event, Lsn, Record, Seq};
 use crate::ids::SessionKey;
-use crate::limits;
-use crate::metrics;
+use crate::{limits, metrics};
 
 pub use self::cursor::Cursor;
 pub use self::dir::{Holder, RealDisk};
 pub use self::disk::{Disk, DiskFile};
 pub use self::error::{Error, OpenError};
 use self::index::{Index, Session};
+pub use self::options::{Options, Role, Roles, UpkeepBy};
+use self::publisher::Publisher;
 use self::queue::Queue;
+use self::record::Entry;
+use self::recovery::Opened;
+use self::supply::Supply;
 use self::tail::HealthWatch;
-use self::writer::Writer;
+use self::upkeep::{Keeper, Upkeep};
+use self::writer::{Start, Writer};
 
 /// The open log folder. Clones share it. It stays open until [`Store::close`], or until all
 /// clones and all its [`Log`]s are gone.
@@ -50,6 +77,7 @@ pub struct Store {
     index: Arc<Index>,
     queue: Queue,
     health: HealthWatch,
+    metrics: metrics::log::Metrics,
 }
 
 /// One session's part of the store. Clones share it.
@@ -58,12 +86,14 @@ pub struct Log {
     session: Arc<Session>,
     queue: Queue,
     health: HealthWatch,
+    metrics: metrics::log::Metrics,
 }
 
 /// Records that become durable together or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    records: Vec<Record>,
+    entries: Vec<Entry>,
+    is_urgent: bool,
 }
 
 /// Where a batch went, once it is durable.
@@ -86,7 +116,8 @@ pub struct Tail {
     pub next_lsn: Lsn,
 }
 
-/// A control record that opening the store found, in the order of its session.
+/// A control record that opening the store found, in the order of its session. Passing ones that a
+/// closing one followed may be left out ([`Role`]).
 #[derive(Debug)]
 pub struct Recovered {
     /// The session.
@@ -143,54 +174,69 @@ pub enum Logged {
     Control(Control),
 }
 
-/// How large the store's parts grow. [`Sizes::default`] is the program's; tests that must see
-/// many segments take less.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// Where a segment is full, in bytes.
-    pub segment_bytes: u64,
-    /// Where a group is full, in bytes.
-    pub group_bytes: usize,
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self { segment_bytes: limits::LOG_SEGMENT_BYTES, group_bytes: limits::LOG_GROUP_BYTES }
-    }
-}
-
 impl Store {
-    /// Opens the log on `disk`, which nobody else writes to, and starts its writer thread.
-    /// `fold` sees each control record, in the order of its session; what it made of them may be
-    /// used only if this returns a store. Blocks: it reads the whole log.
+    /// Opens the log on `disk`, which nobody else writes to, and starts its threads. `fold` sees the
+    /// control records, in the order of each session; what it made of them may be used only if this
+    /// returns a store. Blocks: it reads what no sealed segment has an index of.
     ///
     /// # Errors
     /// [`OpenError`]; the log is as it was, and opening may be tried again.
     pub fn open(
         disk: Arc<dyn Disk>,
+        options: Options,
         metrics: metrics::log::Metrics,
         fold: &mut dyn FnMut(Recovered),
     ) -> Result<Self, OpenError> {
-        Self::open_sized(disk, Sizes::default(), metrics, fold)
-    }
-
-    /// As [`Store::open`], with other sizes.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn open_sized(
-        disk: Arc<dyn Disk>,
-        sizes: Sizes,
-        metrics: metrics::log::Metrics,
-        fold: &mut dyn FnMut(Recovered),
-    ) -> Result<Self, OpenError> {
+        let Options { segment_bytes, group_bytes, roles, upkeep } = options;
         let index = Arc::new(Index::new(metrics.clone()));
-        let active = recovery::recover(&disk, &index, &metrics, fold)?;
-        let (queue, intake) = queue::queue(sizes.group_bytes);
-        let (publisher, health) = tail::health();
-        Writer::start(disk, active, sizes.segment_bytes, intake, publisher, metrics)
-            .map_err(|source| OpenError::Io { doing: "start the writer thread", source })?;
-        Ok(Self { index, queue, health })
+        let opened = recovery::recover(&disk, &index, segment_bytes, &metrics, fold)?;
+        let Opened { active, older, blanks } = opened;
+        metrics.segments.set(older.len() as i64 + 1);
+        let (health, watch) = tail::health();
+        let supply = Arc::new(Supply::behind(active.segment.id.epoch));
+        let unsealed =
+            older.iter().filter_map(|(s, groups)| Some((Arc::clone(s), groups.clone()?)));
+        let mut keeper = Keeper {
+            disk: Arc::clone(&disk),
+            index: Arc::clone(&index),
+            supply: Arc::clone(&supply),
+            blanks,
+            roles,
+            segment_bytes,
+            between_compactions: match upkeep {
+                UpkeepBy::Thread => limits::LOG_COMPACTION_PAUSE,
+                UpkeepBy::Writer => Duration::ZERO,
+            },
+            compacted_at: None,
+            unsealed: unsealed.collect(),
+            segments: older.into_iter().map(|(segment, _)| segment).collect(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        };
+        let threads = |source| OpenError::Io { doing: "start the log's threads", source };
+        let upkeep = match upkeep {
+            UpkeepBy::Thread => Upkeep::thread(keeper).map_err(threads)?,
+            UpkeepBy::Writer => {
+                keeper.begin();
+                Upkeep::inline(keeper)
+            }
+        };
+        let publisher =
+            Publisher::start(upkeep, health.clone(), metrics.clone()).map_err(threads)?;
+        let (queue, intake) = queue::queue(group_bytes);
+        let with_metrics = metrics.clone();
+        Writer::start(Start {
+            disk,
+            active,
+            segment_bytes,
+            supply,
+            intake,
+            publisher,
+            health,
+            metrics: with_metrics,
+        })
+        .map_err(threads)?;
+        Ok(Self { index, queue, health: watch, metrics })
     }
 
     /// The log of one session; it begins empty if the store has nothing of it.
@@ -200,6 +246,7 @@ impl Store {
             session: self.index.session(key),
             queue: self.queue.clone(),
             health: self.health.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -226,17 +273,41 @@ impl Log {
     /// [`Error`]: nothing of the batch is visible. After [`Error::Poisoned`] it may be in the log
     /// after a restart, as after a crash; after all others it never will.
     pub async fn append(&self, batch: Batch) -> Result<Appended, Error> {
-        if batch.records.is_empty() {
+        let Batch { entries, is_urgent } = batch;
+        if entries.is_empty() {
             let tail = self.tail();
             return Ok(Appended { first_lsn: tail.next_lsn, first_seq: tail.next_seq, tail });
         }
-        self.queue.append(Arc::clone(&self.session), batch.records).await
+        self.queue.append(Arc::clone(&self.session), entries, is_urgent).await
+    }
+
+    /// Cuts off everything up to and with the event `through`, which must be the last one of its
+    /// batch, and appends `batch`, in which the caller keeps what must be remembered of it. `None`
+    /// if `through` is not such an event, or is cut off already; then nothing is appended.
+    ///
+    /// # Errors
+    /// As [`Log::append`], and [`Error::Read`].
+    pub async fn trim(&self, through: Seq, batch: Batch) -> Result<Option<Appended>, Error> {
+        let session = Arc::clone(&self.session);
+        let finding = tokio::task::spawn_blocking(move || trim::cut_behind(&session, through));
+        let found = finding.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let Some(cut) = found.map_err(|e| Error::Read(Arc::new(e)))? else { return Ok(None) };
+        let mut entries = batch.entries;
+        entries.insert(0, Entry::Cut(cut));
+        self.queue.append(Arc::clone(&self.session), entries, true).await.map(Some)
+    }
+
+    /// Bytes on disk that no trim has cut off.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.session.bytes()
     }
 
     /// Reads what follows the event `after`, control records included.
     #[must_use]
     pub fn cursor(&self, after: Seq) -> Cursor {
-        Cursor::new(Arc::clone(&self.session), self.health.clone(), after)
+        let (health, metrics) = (self.health.clone(), self.metrics.clone());
+        Cursor::new(Arc::clone(&self.session), health, metrics, after)
     }
 
     /// Whose log it is.
@@ -256,14 +327,21 @@ impl Batch {
     /// Adds an event at the end.
     #[must_use]
     pub fn event(mut self, event: Event) -> Self {
-        self.records.push(Record::Event(event));
+        self.entries.push(Entry::Record(Record::Event(event)));
         self
     }
 
     /// Adds a control record at the end.
     #[must_use]
     pub fn control(mut self, control: Control) -> Self {
-        self.records.push(Record::Control(control));
+        self.entries.push(Entry::Record(Record::Control(control)));
+        self
+    }
+
+    /// It must not be lost because the disk is full: it may take the reserve.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.is_urgent = true;
         self
     }
 }
@@ -271,6 +349,14 @@ impl Batch {
 impl Tail {
     /// The tail of a session without records.
     const EMPTY: Self = Self { next_seq: Seq::new(1), next_lsn: Lsn::new(1) };
+
+    /// The tail behind so many records more, some of them events.
+    fn behind(self, records: u32, events: u32) -> Self {
+        Self {
+            next_seq: Seq::new(self.next_seq.get().saturating_add(events.into())),
+            next_lsn: Lsn::new(self.next_lsn.get().saturating_add(records.into())),
+        }
+    }
 }
 
 impl fmt::Debug for Store {

@@ -9,8 +9,7 @@ use super::Appended;
 use super::error::Error;
 use super::fields::len32;
 use super::index::Session;
-use super::record::batch_bytes;
-use crate::event::Record;
+use super::record::{BATCH_HEADER_BYTES, EncodedBody, Entry, body_bytes};
 use crate::limits;
 
 /// The end of those who append. Clones share it.
@@ -39,9 +38,9 @@ enum Request {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) session: Arc<Session>,
-    pub(super) records: Vec<Record>,
-    /// What it takes on disk.
-    pub(super) bytes: usize,
+    pub(super) body: EncodedBody,
+    /// Whether it may take the reserve of a full disk.
+    pub(super) is_urgent: bool,
     answer: oneshot::Sender<Result<Appended, Error>>,
     /// Its bytes of the queue, free again when it is answered.
     _room: OwnedSemaphorePermit,
@@ -60,17 +59,18 @@ impl Queue {
     pub(super) async fn append(
         &self,
         session: Arc<Session>,
-        records: Vec<Record>,
+        entries: Vec<Entry>,
+        is_urgent: bool,
     ) -> Result<Appended, Error> {
-        let content = records.iter().map(Record::len).sum();
-        let bytes = batch_bytes(&records);
-        if content > limits::MAX_BATCH_BYTES || bytes > limits::LOG_QUEUE_BYTES {
-            return Err(Error::TooLarge(content));
+        let bytes = BATCH_HEADER_BYTES + body_bytes(&entries);
+        if bytes > limits::MAX_BATCH_BYTES {
+            return Err(Error::TooLarge(bytes));
         }
         let room = Arc::clone(&self.room).acquire_many_owned(len32(bytes)).await;
         let room = room.map_err(|_| Error::Closed)?;
+        let body = encode(entries, bytes).await?;
         let (answer, answered) = oneshot::channel();
-        let pending = Pending { session, records, bytes, answer, _room: room };
+        let pending = Pending { session, body, is_urgent, answer, _room: room };
         self.requests.send(Request::Append(pending)).await.map_err(|_| Error::Closed)?;
         // Without an answer the writer broke down between taking and syncing: as after a crash.
         answered.await.unwrap_or(Err(Error::Poisoned))
@@ -83,6 +83,16 @@ impl Queue {
     }
 }
 
+/// Encodes here, unless that would hold up whatever else runs on this thread.
+async fn encode(entries: Vec<Entry>, bytes: usize) -> Result<EncodedBody, Error> {
+    if bytes <= limits::ENCODED_IN_PLACE_BYTES {
+        return Ok(EncodedBody::new(&entries));
+    }
+    // An error means that the runtime ends.
+    let encoding = tokio::task::spawn_blocking(move || EncodedBody::new(&entries));
+    encoding.await.map_err(|_| Error::Closed)
+}
+
 impl Intake {
     /// All that is queued, up to a full group; waits for the first. `None` when the store was
     /// closed, or everyone who could append is gone, and nothing is left. Blocks.
@@ -91,17 +101,17 @@ impl Intake {
             Some(carried) => carried,
             None => self.wait()?,
         };
-        let mut bytes = first.bytes;
+        let mut bytes = first.body.disk_bytes();
         let mut group = vec![first];
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::Close => self.requests.close(),
-                Request::Append(pending) if bytes + pending.bytes > self.group_bytes => {
-                    self.carried = Some(pending);
-                    break;
-                }
                 Request::Append(pending) => {
-                    bytes += pending.bytes;
+                    bytes += pending.body.disk_bytes();
+                    if bytes > self.group_bytes {
+                        self.carried = Some(pending);
+                        break;
+                    }
                     group.push(pending);
                 }
             }

@@ -1,22 +1,28 @@
 //! Batches and the records in them: between types and bytes (FORMAT.md, "Batch" and "Record").
 //!
-//! A batch's header has a checksum of its own, so that damage to its body can still be attributed
-//! to a session and its numbers. Decoding takes any bytes: what is not whole is said to be so,
-//! and nothing panics. Decoded bytes are shared with the buffer they came from.
+//! A body is encoded, summed and hashed by whoever appends; only its header waits for the writer,
+//! who knows the numbers. A header has a checksum of its own, so that damage to the body can still
+//! be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
+//! to be so, and nothing panics. Decoded bytes are shared with the buffer they came from.
 
 use bytes::Bytes;
 
 use super::Tail;
+use super::chain::{BodyHash, Chain};
 use super::fields::{Fields, checksum, len32, put};
 use crate::event::{Control, Event, EventName, Lsn, Record, Seq, WireJson};
 use crate::ids::SessionKey;
 
-pub(super) const BATCH_HEADER_BYTES: usize = 52;
+pub(super) const BATCH_HEADER_BYTES: usize = 68;
+/// What of a header the chain covers: all that says whose the batch is and what is in it.
+const CHAINED_BYTES: usize = 44;
 /// A record's tag and its two fields.
 pub(super) const RECORD_HEADER_BYTES: usize = 9;
 
 const TAG_EVENT: u8 = 1;
 const TAG_CONTROL: u8 = 2;
+const TAG_CUT: u8 = 3;
+const CUT_BYTES: usize = 32;
 
 /// Whose batch it is, and its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +34,37 @@ pub(super) struct BatchHeader {
     /// How many of the records are events.
     pub(super) events: u32,
     pub(super) body_bytes: u32,
-    pub(super) body_checksum: u32,
+    body_checksum: u32,
+    /// The session's chain behind this batch.
+    pub(super) chain: Chain,
+}
+
+/// A batch's records as bytes, before it has its numbers.
+#[derive(Debug, Clone)]
+pub(super) struct EncodedBody {
+    pub(super) records: u32,
+    pub(super) events: u32,
+    pub(super) bytes: Bytes,
+    checksum: u32,
+    hash: BodyHash,
+    /// The last cut among the records.
+    pub(super) cut: Option<Cut>,
+}
+
+/// Where a session's log begins after a trim: what is before is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The first record and the first event that are kept.
+    pub(super) first: Tail,
+    /// The chain in front of them.
+    pub(super) chain: Chain,
+}
+
+/// What a batch is made of: what those who append bring, and what the log adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entry {
+    Record(Record),
+    Cut(Cut),
 }
 
 /// What stands where a batch should.
@@ -42,23 +78,61 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// A record with its numbers.
+/// An entry with its numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Numbered {
     pub(super) lsn: Lsn,
-    /// An event's number; for a control record that of the first event after it.
+    /// An event's number; for all others that of the first event after it.
     pub(super) seq: Seq,
-    pub(super) record: Record,
+    pub(super) entry: Entry,
+}
+
+impl EncodedBody {
+    /// Encodes, sums and hashes. Takes about a microsecond for each KiB.
+    pub(super) fn new(entries: &[Entry]) -> Self {
+        let mut bytes = Vec::with_capacity(body_bytes(entries));
+        for entry in entries {
+            encode_entry(&mut bytes, entry);
+        }
+        let is_event = |entry: &&Entry| matches!(entry, Entry::Record(Record::Event(_)));
+        Self {
+            records: len32(entries.len()),
+            events: len32(entries.iter().filter(is_event).count()),
+            checksum: checksum(0, &[&bytes]),
+            hash: BodyHash::of(&bytes),
+            bytes: bytes.into(),
+            cut: entries.iter().rev().find_map(|entry| match entry {
+                Entry::Cut(cut) => Some(*cut),
+                Entry::Record(_) => None,
+            }),
+        }
+    }
+
+    /// The header of this body as a batch of `key` behind `first` and `chain`.
+    pub(super) fn header(&self, key: SessionKey, first: Tail, chain: Chain) -> BatchHeader {
+        let mut header = BatchHeader {
+            key,
+            first,
+            records: self.records,
+            events: self.events,
+            body_bytes: len32(self.bytes.len()),
+            body_checksum: self.checksum,
+            chain,
+        };
+        header.chain = chain.then(&header.chained(), &self.hash);
+        header
+    }
+
+    /// Bytes that the batch takes on disk.
+    pub(super) fn disk_bytes(&self) -> usize {
+        BATCH_HEADER_BYTES + self.bytes.len()
+    }
 }
 
 impl BatchHeader {
     /// The tail behind the batch.
     pub(super) fn end(&self) -> Tail {
-        let Tail { next_seq, next_lsn } = self.first;
-        Tail {
-            next_seq: Seq::new(next_seq.get().saturating_add(self.events.into())),
-            next_lsn: Lsn::new(next_lsn.get().saturating_add(self.records.into())),
-        }
+        self.first.behind(self.records, self.events)
     }
 
     /// Bytes from the header's first to the body's last.
@@ -66,78 +140,68 @@ impl BatchHeader {
         BATCH_HEADER_BYTES + self.body_bytes as usize
     }
 
-    fn encode(&self, seed: u32) -> Vec<u8> {
-        let mut out = Vec::with_capacity(BATCH_HEADER_BYTES);
-        out.extend_from_slice(&self.key.to_bytes());
-        out.extend_from_slice(&self.first.next_lsn.get().to_le_bytes());
-        out.extend_from_slice(&self.first.next_seq.get().to_le_bytes());
-        out.extend_from_slice(&self.records.to_le_bytes());
-        out.extend_from_slice(&self.events.to_le_bytes());
-        out.extend_from_slice(&self.body_bytes.to_le_bytes());
-        out.extend_from_slice(&self.body_checksum.to_le_bytes());
-        out.extend_from_slice(&checksum(seed, &[&out]).to_le_bytes());
+    /// Whether the batch is what follows `chain`.
+    pub(super) fn follows(&self, chain: Chain, body: &[u8]) -> bool {
+        self.chain == chain.then(&self.chained(), &BodyHash::of(body))
+    }
+
+    fn chained(&self) -> [u8; CHAINED_BYTES] {
+        let mut out = [0; CHAINED_BYTES];
+        let fields: [&[u8]; 6] = [
+            &self.key.to_bytes(),
+            &self.first.next_lsn.get().to_le_bytes(),
+            &self.first.next_seq.get().to_le_bytes(),
+            &self.records.to_le_bytes(),
+            &self.events.to_le_bytes(),
+            &self.body_bytes.to_le_bytes(),
+        ];
+        let mut at = 0;
+        for field in fields {
+            put(&mut out, at, field);
+            at += field.len();
+        }
         out
     }
 
-    fn decode(bytes: &[u8], seed: u32) -> Option<Self> {
+    /// Puts the header at the end of `out`, for a group with this seed.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, seed: u32) {
+        let at = out.len();
+        out.extend_from_slice(&self.chained());
+        out.extend_from_slice(&self.body_checksum.to_le_bytes());
+        out.extend_from_slice(&self.chain.to_bytes());
+        let sum = checksum(seed, &[out.get(at..).unwrap_or_default()]);
+        out.extend_from_slice(&sum.to_le_bytes());
+    }
+
+    /// The header at the start of `bytes`, if there is one of a group with this seed.
+    pub(super) fn decode(bytes: &[u8], seed: u32) -> Option<Self> {
         let mut fields = Fields::new(bytes.get(..BATCH_HEADER_BYTES)?);
         let covered = bytes.get(..BATCH_HEADER_BYTES - 4)?;
         let key = SessionKey::from_bytes(fields.array()?);
-        let next_lsn = Lsn::new(fields.u64()?);
-        let next_seq = Seq::new(fields.u64()?);
+        let first = fields.tail()?;
         let header = Self {
             key,
-            first: Tail { next_seq, next_lsn },
+            first,
             records: fields.u32()?,
             events: fields.u32()?,
             body_bytes: fields.u32()?,
             body_checksum: fields.u32()?,
+            chain: Chain::from_bytes(fields.array()?),
         };
         (fields.u32()? == checksum(seed, &[covered])).then_some(header)
     }
 }
 
-/// Bytes that a batch of `records` takes on disk.
-pub(super) fn batch_bytes(records: &[Record]) -> usize {
-    let bodies = records.iter().map(|record| RECORD_HEADER_BYTES + record.len());
-    BATCH_HEADER_BYTES + bodies.sum::<usize>()
-}
-
-/// Puts a batch at the end of `out`.
-pub(super) fn encode_batch(
-    out: &mut Vec<u8>,
-    seed: u32,
-    key: SessionKey,
-    first: Tail,
-    records: &[Record],
-) -> BatchHeader {
-    let at = out.len();
-    out.resize(at + BATCH_HEADER_BYTES, 0);
-    for record in records {
-        encode_record(out, record);
-    }
-    let body = out.get(at + BATCH_HEADER_BYTES..).unwrap_or_default();
-    let events = records.iter().filter(|record| matches!(record, Record::Event(_))).count();
-    let header = BatchHeader {
-        key,
-        first,
-        records: len32(records.len()),
-        events: len32(events),
-        body_bytes: len32(body.len()),
-        body_checksum: checksum(seed, &[body]),
+/// Bytes that a body of `entries` takes.
+pub(super) fn body_bytes(entries: &[Entry]) -> usize {
+    let content = |entry: &Entry| match entry {
+        Entry::Record(record) => record.len(),
+        Entry::Cut(_) => CUT_BYTES,
     };
-    put(out, at, &header.encode(seed));
-    header
+    entries.iter().map(|entry| RECORD_HEADER_BYTES + content(entry)).sum()
 }
 
-/// Puts a batch that was read at the end of `out`, under another seed.
-pub(super) fn encode_copy(out: &mut Vec<u8>, seed: u32, read: &BatchHeader, body: &[u8]) {
-    let header = BatchHeader { body_checksum: checksum(seed, &[body]), ..*read };
-    out.extend_from_slice(&header.encode(seed));
-    out.extend_from_slice(body);
-}
-
-/// What stands at the start of `bytes`.
+/// What stands at the start of `bytes`, in a group with this seed.
 pub(super) fn decode_batch(bytes: &Bytes, seed: u32) -> Found {
     let Some(header) = BatchHeader::decode(bytes, seed) else {
         return Found::Nothing;
@@ -146,49 +210,60 @@ pub(super) fn decode_batch(bytes: &Bytes, seed: u32) -> Found {
         return Found::Nothing;
     }
     let body = bytes.slice(BATCH_HEADER_BYTES..header.disk_bytes());
-    if checksum(seed, &[&body]) != header.body_checksum {
+    if checksum(0, &[&body]) != header.body_checksum {
         return Found::Damaged(header);
     }
-    match decode_records(&header, body) {
-        Some(records) => Found::Batch(header, records),
-        None => Found::Damaged(header),
+    match decode_body(header.first, header.records, body) {
+        Some((entries, end)) if end == header.end() => Found::Batch(header, entries),
+        Some(_) | None => Found::Damaged(header),
     }
 }
 
-fn encode_record(out: &mut Vec<u8>, record: &Record) {
-    match record {
-        Record::Event(Event { name, data }) => {
+/// The entries of a body whose checksum is right, and the tail behind them; `None` if the bytes are
+/// no entries.
+pub(super) fn decode_body(
+    first: Tail,
+    records: u32,
+    mut body: Bytes,
+) -> Option<(Vec<Numbered>, Tail)> {
+    let most = body.len() / RECORD_HEADER_BYTES;
+    let mut entries = Vec::with_capacity(most.min(records as usize));
+    let mut at = first;
+    while !body.is_empty() {
+        let entry = decode_entry(&mut body)?;
+        let events = u32::from(matches!(entry, Entry::Record(Record::Event(_))));
+        entries.push(Numbered { lsn: at.next_lsn, seq: at.next_seq, entry });
+        at = at.behind(1, events);
+    }
+    Some((entries, at))
+}
+
+fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
+    let mut head = |tag: u8, first: u32, second: usize| {
+        out.push(tag);
+        out.extend_from_slice(&first.to_le_bytes());
+        out.extend_from_slice(&len32(second).to_le_bytes());
+    };
+    match entry {
+        Entry::Record(Record::Event(Event { name, data })) => {
             let (name, data) = (name.as_bytes(), data.as_bytes());
-            out.push(TAG_EVENT);
-            out.extend_from_slice(&len32(name.len()).to_le_bytes());
-            out.extend_from_slice(&len32(data.len()).to_le_bytes());
+            head(TAG_EVENT, len32(name.len()), data.len());
             out.extend_from_slice(name);
             out.extend_from_slice(data);
         }
-        Record::Control(Control { kind, bytes }) => {
-            out.push(TAG_CONTROL);
-            out.extend_from_slice(&u32::from(*kind).to_le_bytes());
-            out.extend_from_slice(&len32(bytes.len()).to_le_bytes());
+        Entry::Record(Record::Control(Control { kind, bytes })) => {
+            head(TAG_CONTROL, u32::from(*kind), bytes.len());
             out.extend_from_slice(bytes);
+        }
+        Entry::Cut(Cut { first, chain }) => {
+            head(TAG_CUT, 0, CUT_BYTES);
+            out.extend_from_slice(&first.to_bytes());
+            out.extend_from_slice(&chain.to_bytes());
         }
     }
 }
 
-/// The records of a body whose checksum is right; `None` if they are not what the header says.
-fn decode_records(header: &BatchHeader, mut body: Bytes) -> Option<Vec<Numbered>> {
-    let most = body.len() / RECORD_HEADER_BYTES;
-    let mut records = Vec::with_capacity(most.min(header.records as usize));
-    let Tail { next_seq: mut seq, next_lsn: mut lsn } = header.first;
-    while !body.is_empty() {
-        let record = decode_record(&mut body)?;
-        let next = if matches!(record, Record::Event(_)) { seq.next() } else { seq };
-        records.push(Numbered { lsn, seq, record });
-        (seq, lsn) = (next, lsn.next());
-    }
-    (Tail { next_seq: seq, next_lsn: lsn } == header.end()).then_some(records)
-}
-
-fn decode_record(body: &mut Bytes) -> Option<Record> {
+fn decode_entry(body: &mut Bytes) -> Option<Entry> {
     let head = take(body, RECORD_HEADER_BYTES)?;
     let mut fields = Fields::new(&head);
     let (tag, first, second) = (fields.u8()?, fields.u32()?, fields.u32()?);
@@ -196,11 +271,18 @@ fn decode_record(body: &mut Bytes) -> Option<Record> {
         TAG_EVENT => {
             let name = EventName::parse(take(body, first as usize)?).ok()?;
             let data = WireJson::from_stored(take(body, second as usize)?);
-            Some(Record::Event(Event { name, data }))
+            Some(Entry::Record(Record::Event(Event { name, data })))
         }
         TAG_CONTROL => {
             let kind = u16::try_from(first).ok()?;
-            Some(Record::Control(Control { kind, bytes: take(body, second as usize)? }))
+            let bytes = take(body, second as usize)?;
+            Some(Entry::Record(Record::Control(Control { kind, bytes })))
+        }
+        TAG_CUT => {
+            let content = take(body, second as usize)?;
+            let mut fields = Fields::new(&content);
+            let first = fields.tail()?;
+            Some(Entry::Cut(Cut { first, chain: Chain::from_bytes(fields.array()?) }))
         }
         _ => None,
     }
@@ -216,31 +298,41 @@ mod tests {
     use proptest::prelude::*;
 
     const SEED: u32 = 7;
+    const FIRST: Tail = Tail { next_seq: Seq::new(5), next_lsn: Lsn::new(9) };
 
-    fn record() -> impl Strategy<Value = Record> {
+    fn entry() -> impl Strategy<Value = Entry> {
         let data = proptest::collection::vec(any::<u8>(), 0..40);
         prop_oneof![
-            ("[a-z.]{1,12}", data.clone()).prop_map(|(name, data)| Record::Event(Event {
-                name: EventName::parse(name.into()).expect("a good name"),
-                data: WireJson::from_stored(data.into()),
-            })),
-            (any::<u16>(), data)
-                .prop_map(|(kind, data)| Record::Control(Control { kind, bytes: data.into() })),
+            ("[a-z.]{1,12}", data.clone()).prop_map(|(name, data)| {
+                let name = EventName::parse(name.into()).expect("a good name");
+                let data = WireJson::from_stored(data.into());
+                Entry::Record(Record::Event(Event { name, data }))
+            }),
+            (any::<u16>(), data).prop_map(|(kind, data)| control(kind, data)),
+            (any::<u64>(), any::<u64>(), any::<[u8; 16]>()).prop_map(|(seq, lsn, chain)| {
+                let first = Tail { next_seq: Seq::new(seq), next_lsn: Lsn::new(lsn) };
+                Entry::Cut(Cut { first, chain: Chain::from_bytes(chain) })
+            }),
         ]
     }
 
-    fn encoded(records: &[Record]) -> Vec<u8> {
+    fn control(kind: u16, bytes: Vec<u8>) -> Entry {
+        Entry::Record(Record::Control(Control { kind, bytes: bytes.into() }))
+    }
+
+    fn encoded(entries: &[Entry]) -> Vec<u8> {
+        let body = EncodedBody::new(entries);
         let mut out = Vec::new();
-        let first = Tail { next_seq: Seq::new(5), next_lsn: Lsn::new(9) };
-        encode_batch(&mut out, SEED, SessionKey::from_bytes([3; 16]), first, records);
+        body.header(SessionKey::from_bytes([3; 16]), FIRST, Chain::START).encode(&mut out, SEED);
+        out.extend_from_slice(&body.bytes);
+        assert_eq!(out.len(), body.disk_bytes());
         out
     }
 
     #[test]
     fn a_batch_is_read_as_it_was_written() {
-        proptest!(|(records in proptest::collection::vec(record(), 1..6))| {
-            let bytes = Bytes::from(encoded(&records));
-            prop_assert_eq!(bytes.len(), batch_bytes(&records));
+        proptest!(|(entries in proptest::collection::vec(entry(), 1..6))| {
+            let bytes = Bytes::from(encoded(&entries));
             let Found::Batch(header, read) = decode_batch(&bytes, SEED) else {
                 return Err(TestCaseError::fail("not read"));
             };
@@ -249,20 +341,19 @@ mod tests {
             for (at, numbered) in read.iter().enumerate() {
                 prop_assert_eq!(numbered.lsn.get(), 9 + at as u64);
                 prop_assert_eq!(numbered.seq, seq);
-                if matches!(numbered.record, Record::Event(_)) {
+                if matches!(numbered.entry, Entry::Record(Record::Event(_))) {
                     seq = seq.next();
                 }
             }
             prop_assert_eq!(header.end().next_seq, seq);
-            let read: Vec<_> = read.into_iter().map(|numbered| numbered.record).collect();
-            prop_assert_eq!(read, records);
+            let read: Vec<_> = read.into_iter().map(|numbered| numbered.entry).collect();
+            prop_assert_eq!(read, entries);
         });
     }
 
     #[test]
     fn a_batch_with_any_bit_turned_is_never_taken_for_whole() {
-        let control = |kind| Record::Control(Control { kind, bytes: "c".into() });
-        let good = encoded(&[control(1), control(2)]);
+        let good = encoded(&[control(1, vec![b'c']), control(2, vec![b'c'])]);
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -281,10 +372,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_follows_one_chain_alone_and_only_with_its_own_body() {
+        let bytes = Bytes::from(encoded(&[control(1, vec![b'c'; 2000])]));
+        let header = BatchHeader::decode(&bytes, SEED).expect("a header");
+        let body = &bytes[BATCH_HEADER_BYTES..];
+        assert!(header.follows(Chain::START, body));
+        assert!(!header.follows(header.chain, body));
+        assert!(!header.follows(Chain::START, &body[1..]));
+        let moved = BatchHeader { first: header.end(), ..header };
+        assert!(!moved.follows(Chain::START, body), "numbers are part of the chain");
+    }
+
+    #[test]
     fn any_bytes_are_decoded_without_a_panic() {
         proptest!(|(bytes: Vec<u8>)| {
-            let header = BatchHeader::decode(&encoded(&[]), SEED).expect("a header");
-            decode_records(&header, bytes.clone().into());
+            decode_body(FIRST, 3, bytes.clone().into());
             prop_assert!(matches!(decode_batch(&bytes.into(), SEED), Found::Nothing));
         });
     }

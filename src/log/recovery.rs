@@ -3,294 +3,402 @@
 //!
 //! It never appends to a segment it found, and never shows what it merely read: the last group may
 //! sit in the page cache only, so its whole batches are copied to a new segment, which is made
-//! durable first. All other groups are durable, since a later one was written after their sync.
-//! It may itself be cut short anywhere: until the new segment has its name, nothing has changed.
+//! durable first. All other groups are durable, since a later one was written after their sync, or
+//! the segment was sealed after it. It may itself be cut short anywhere: until the new segment has
+//! its name, nothing has changed.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Recovered;
+use super::blank::Blanks;
 use super::disk::Disk;
 use super::error::{Failure, OpenError};
+use super::folder::Found;
 use super::group::{GroupBuilder, Placed};
-use super::index::{Index, Place};
-use super::record::{BatchHeader, Numbered, RECORD_HEADER_BYTES};
-use super::scan::{Group, Piece, Walk};
-use super::segment::{self, DATA_START, Draft, Segment};
+use super::index::{Index, Link};
+use super::losses::Losses;
+use super::place::Spot;
+use super::record::{BatchHeader, Entry, Numbered};
+use super::scan::{Group, Piece, Scanned, Walk};
+use super::sealed::{self, Part, Sealed};
+use super::segment::{DATA_START, Draft, IndexFile, Origin, Segment, index_name};
 use super::writer::Active;
-use super::{Recovered, Tail};
-use crate::event::{Lsn, Record, Seq};
-use crate::ids::SessionKey;
+use crate::event::Record;
 use crate::{limits, metrics};
+
+/// What opening came to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Where the writer goes on.
+    pub(super) active: Active,
+    /// The segments found that count, oldest first; each with its groups if it is to be sealed.
+    pub(super) older: Vec<(Arc<Segment>, Option<Range<u64>>)>,
+    /// Files for the segments to come.
+    pub(super) blanks: Blanks,
+}
 
 /// Fills `index` with what is durable and says where the writer goes on. Blocks.
 pub(super) fn recover(
     disk: &Arc<dyn Disk>,
     index: &Index,
+    segment_bytes: u64,
     metrics: &metrics::log::Metrics,
     fold: &mut dyn FnMut(Recovered),
-) -> Result<Active, OpenError> {
-    let segments = open_all(&**disk)?;
-    remove_unfinished(&**disk)?;
-    let mut recovery = Recovery { index, metrics, fold, lost: 0, lost_before: HashMap::new() };
-    let mut dead = Vec::new();
-    let mut newest = Newest { epoch: 0, number: 1, batches: Vec::new() };
+) -> Result<Opened, OpenError> {
+    let Found { segments, unfinished, blanks } = Found::look(&**disk)?;
+    for name in unfinished {
+        let failed = |source| OpenError::Io { doing: "remove an unfinished file", source };
+        disk.remove(&name).map_err(failed)?;
+    }
+    let mut blanks = Blanks::new(Arc::clone(disk), blanks);
+    let mut recovery = Recovery {
+        index,
+        fold,
+        losses: Losses::new(index, metrics),
+        number: 1,
+        held: None,
+        behind: None,
+        states: vec![State::Dead; segments.len()],
+    };
     for (at, segment) in segments.iter().enumerate() {
-        let limit = segments.get(at + 1).map_or(u64::MAX, |next| next.base);
-        let found = recovery.read_segment(segment, limit).map_err(reading)?;
-        if found.is_dead {
-            dead.push(segment.name());
-        }
-        newest = found.newest;
+        recovery.take_segment(&**disk, at, segment, void_from(&segments, at))?;
     }
-    let active = recovery.copy(&**disk, newest)?;
-    recovery.skip_what_may_be_lost();
-    metrics.segments.set((segments.len() + 1 - dead.len()) as i64);
-    for name in dead {
-        // It holds nothing that counts: if it stays, the next opening tries again.
-        if let Err(error) = disk.remove(&name) {
-            tracing::warn!(%name, %error, "cannot remove a dead segment");
-        }
-    }
-    Ok(active)
-}
-
-struct Recovery<'a> {
-    index: &'a Index,
-    metrics: &'a metrics::log::Metrics,
-    fold: &'a mut dyn FnMut(Recovered),
-    /// How many records may have been lost so far without saying whose they were.
-    lost: u64,
-    /// What `lost` was at the last batch of each session: what came later may have been theirs.
-    lost_before: HashMap<SessionKey, u64>,
-}
-
-/// What one segment came to.
-struct SegmentFound {
-    /// The end of it, which counts if it is the last segment.
-    newest: Newest,
-    /// No group of it counts, once the newest is copied, and nothing of it is damaged.
-    is_dead: bool,
-}
-
-/// The last group of the log, and what is accepted of it.
-struct Newest {
-    /// The segment's.
-    epoch: u64,
-    /// The group's; if nothing of it is accepted, the next group's.
-    number: u64,
-    batches: Vec<Accepted>,
-}
-
-/// A batch that will count once it is copied.
-struct Accepted {
-    header: BatchHeader,
-    body: bytes::Bytes,
-    records: Vec<Numbered>,
-}
-
-/// All segments, oldest first. Whatever forbids opening is found here, before anything changes.
-fn open_all(disk: &dyn Disk) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let names = disk.list().map_err(|source| OpenError::Io { doing: "list the folder", source })?;
-    let mut epochs: Vec<u64> = names.iter().filter_map(|name| segment::epoch_of(name)).collect();
-    epochs.sort_unstable();
-    let opened: Result<Vec<_>, _> =
-        epochs.into_iter().map(|epoch| Segment::open(disk, epoch).map(Arc::new)).collect();
-    let segments = opened?;
-    for pair in segments.windows(2) {
-        if let [older, newer] = pair
-            && newer.base < older.base
-        {
-            let what = "its groups would count before those of an older segment";
-            return Err(OpenError::Damaged { file: newer.name(), what });
+    // What was found may still go back to the name that it had before.
+    blanks.settle().map_err(|failure| creating(failure.into_io()))?;
+    let newest = segments.last().map_or(0, |segment| segment.id.epoch);
+    let active = recovery.copy(&**disk, newest, segment_bytes, &mut blanks)?;
+    recovery.losses.skip_what_may_be_lost();
+    let mut older = Vec::with_capacity(segments.len());
+    for (segment, state) in segments.into_iter().zip(recovery.states) {
+        match state {
+            State::Dead => blanks.retire(&segment),
+            State::Unsealed(groups) => older.push((segment, Some(groups))),
+            State::Sealed | State::Damaged => older.push((segment, None)),
         }
     }
-    Ok(segments)
+    // Before any of them is used again, the names must be durable.
+    blanks.settle().map_err(|failure| creating(failure.into_io()))?;
+    Ok(Opened { active, older, blanks })
 }
 
-fn remove_unfinished(disk: &dyn Disk) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Io { doing: "remove an unfinished segment", source };
-    for name in disk.list().map_err(failed)? {
-        if segment::is_temporary(&name) {
-            disk.remove(&name).map_err(failed)?;
-        }
-    }
-    Ok(())
+/// The number from which on groups in the segment at this place are void.
+fn void_from(segments: &[Arc<Segment>], at: usize) -> u64 {
+    let newer = segments.get(at + 1..).unwrap_or_default().iter();
+    let mut bases = newer.filter_map(|segment| match segment.origin {
+        Origin::Opening { base } => Some(base),
+        Origin::Rotation | Origin::Compaction { .. } => None,
+    });
+    bases.next().unwrap_or(u64::MAX)
+}
+
+fn creating(source: std::io::Error) -> OpenError {
+    OpenError::Io { doing: "create a segment", source }
 }
 
 fn reading(source: std::io::Error) -> OpenError {
     OpenError::Io { doing: "read a segment", source }
 }
 
+struct Recovery<'a> {
+    index: &'a Index,
+    fold: &'a mut dyn FnMut(Recovered),
+    losses: Losses<'a>,
+    /// The number of the next group.
+    number: u64,
+    /// The newest group, with the place of its segment: durable as soon as something proves it.
+    held: Option<(usize, Group)>,
+    /// The last segment that was walked over, and the bytes behind its last group.
+    behind: Option<(usize, Arc<Segment>, Range<u64>)>,
+    /// What is known of each segment.
+    states: Vec<State>,
+}
+
+/// What opening found a segment to be.
+#[derive(Debug, Clone, Default)]
+enum State {
+    /// Nothing of it counts.
+    #[default]
+    Dead,
+    /// These groups of it count; it has no index.
+    Unsealed(Range<u64>),
+    /// It has an index.
+    Sealed,
+    /// Some of it is lost: it stays without an index, and is read anew at each opening.
+    Damaged,
+}
+
+/// A batch that will count once it is copied.
+struct Accepted {
+    header: BatchHeader,
+    entries: Vec<Numbered>,
+    placed: Placed,
+}
+
 impl Recovery<'_> {
-    /// Takes every group of a segment that is known to be durable; hands back the last group if
-    /// the segment is the last (`limit` is then `u64::MAX`).
-    fn read_segment(
+    /// Takes in the next segment; groups from the number `void_from` on are void.
+    fn take_segment(
         &mut self,
+        disk: &dyn Disk,
+        at: usize,
         segment: &Arc<Segment>,
-        limit: u64,
-    ) -> std::io::Result<SegmentFound> {
-        let mut walk = Walk::new(segment, limit)?;
-        let mut held: Option<Group> = None;
-        let mut is_dead = true;
+        void_from: u64,
+    ) -> Result<(), OpenError> {
+        if let Origin::Opening { base } = segment.origin {
+            // Whoever made it had accepted everything before.
+            self.prove_held();
+            self.expect(base);
+        }
+        let sealed = self.sealed(disk, segment, void_from).map_err(reading)?;
+        match (sealed, &segment.origin) {
+            (Some(sealed), _) => self.take_sealed(at, segment, sealed),
+            (None, Origin::Compaction { replaces, groups }) => {
+                self.walk_compacted(at, segment, replaces, *groups).map_err(reading)?;
+            }
+            (None, Origin::Opening { .. } | Origin::Rotation) => {
+                self.walk(at, segment, void_from).map_err(reading)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The segment's own index, if it has one.
+    fn sealed(
+        &self,
+        disk: &dyn Disk,
+        segment: &Segment,
+        void_from: u64,
+    ) -> std::io::Result<Option<Sealed>> {
+        let Ok(file) = disk.open(&index_name(segment.id.epoch)) else { return Ok(None) };
+        let sealed = sealed::read(&*file, segment.id)?;
+        let file_bytes = segment.file.bytes()?;
+        let fits = |s: &Sealed| {
+            s.groups.start >= self.number && s.groups.end <= void_from && s.end <= file_bytes
+        };
+        let sealed = sealed.filter(fits);
+        if let Some(Sealed { groups, parts, .. }) = &sealed {
+            // It was empty before.
+            drop(segment.index.set(IndexFile::new(file, groups.clone(), parts)));
+        }
+        Ok(sealed)
+    }
+
+    fn take_sealed(&mut self, at: usize, segment: &Arc<Segment>, sealed: Sealed) {
+        let Sealed { groups, end: _, parts, controls } = sealed;
+        self.prove_held();
+        self.expect(groups.start);
+        self.number = groups.end;
+        self.set_state(at, State::Sealed);
+        let mut known = Vec::with_capacity(parts.len());
+        for part in &parts {
+            known.push(self.take_part(segment, part));
+        }
+        for (of, lsn, next_seq, control) in controls {
+            if let (Some(part), Some(true)) = (parts.get(of), known.get(of)) {
+                (self.fold)(Recovered { key: part.key, lsn, next_seq, control });
+            }
+        }
+    }
+
+    /// Whether the part follows what is known of its session.
+    fn take_part(&mut self, segment: &Arc<Segment>, part: &Part) -> bool {
+        let Part { key, link, extent, bytes, cut } = *part;
+        let session = self.index.session(key);
+        if link.tail.next_lsn <= session.tail().next_lsn {
+            tracing::error!(session = %key.session_id(), "passed over repeated batches");
+            return false;
+        }
+        session.add_sealed(segment, extent, link.tail, bytes);
+        session.continue_from(link);
+        session.advance(link.tail);
+        if let Some(cut) = cut {
+            session.cut(cut.first);
+        }
+        self.losses.note_batch(key);
+        true
+    }
+
+    /// Reads a segment that is not sealed, group by group.
+    fn walk(&mut self, at: usize, segment: &Arc<Segment>, void_from: u64) -> std::io::Result<()> {
+        let mut walk = Walk::new(segment, self.number..void_from)?;
+        let mut is_first = true;
+        while let Some(mut group) = walk.next()? {
+            // Behind another one it is proven durable: groups are written one after the other.
+            self.prove_held();
+            if is_first && group.at == DATA_START {
+                // What is missing is missing at the end of the segment before.
+                self.expect(group.header.number);
+            } else if !group.unreadable.is_empty() {
+                let bytes = std::mem::take(&mut group.unreadable);
+                self.lose_unknown(at, segment, &bytes);
+            }
+            self.number = group.header.number + 1;
+            self.held = Some((at, group));
+            is_first = false;
+        }
+        if !is_first {
+            self.behind = Some((at, Arc::clone(segment), walk.rest()));
+        }
+        Ok(())
+    }
+
+    /// Reads a compacted segment that has no index: it was whole when it got its name.
+    fn walk_compacted(
+        &mut self,
+        at: usize,
+        segment: &Arc<Segment>,
+        replaces: &Range<u64>,
+        groups: u64,
+    ) -> std::io::Result<()> {
+        self.prove_held();
+        self.expect(replaces.start);
+        let mut walk = Walk::new(segment, 0..groups)?;
         while let Some(group) = walk.next()? {
             if !group.unreadable.is_empty() {
-                is_dead = false;
-                let bytes = group.unreadable.clone();
-                let room = bytes.end - bytes.start;
-                self.lose_unknown(segment, bytes, room);
+                self.lose_unknown(at, segment, &group.unreadable);
             }
-            // Behind another one it is proven durable: groups are written one after the other.
-            if let Some(durable) = held.replace(group) {
-                is_dead = false;
-                self.take_durable(&durable);
-            }
+            self.held = Some((at, group));
+            self.prove_held();
         }
-        let mut newest = Newest { epoch: segment.id.epoch, number: walk.number(), batches: vec![] };
-        if limit == u64::MAX {
-            if let Some(last) = held {
-                newest.number = last.header.number;
-                newest.batches = self.cut(&last);
-            }
-        } else if let Some(durable) = held {
-            is_dead = false;
-            self.take_durable(&durable);
+        if walk.number() < groups {
+            self.lose_unknown(at, segment, &walk.rest());
         }
-        if let Some(bytes) = walk.unreadable() {
-            is_dead = false;
+        self.number = replaces.end;
+        // Its own groups are numbered anew: an index of it stands for those that it replaces.
+        if let Some(State::Unsealed(known)) = self.states.get_mut(at) {
+            known.clone_from(replaces);
+        }
+        Ok(())
+    }
+
+    /// The next group has this number: if others should come before it, they are lost.
+    fn expect(&mut self, number: u64) {
+        if let Some((at, segment, bytes)) = self.behind.take()
+            && self.number < number
+        {
             // The file may be shorter than it was.
             let room = (bytes.end - bytes.start).max(limits::LOG_SEGMENT_BYTES);
-            self.lose_unknown(segment, bytes, room);
+            self.set_state(at, State::Damaged);
+            self.losses.lose_unknown(&segment, &bytes, room);
         }
-        Ok(SegmentFound { newest, is_dead })
+        self.number = number;
     }
 
-    /// Takes what is whole in a durable group; the rest is damage.
-    fn take_durable(&mut self, group: &Group) {
+    /// Whatever follows proves that the newest group is durable.
+    fn prove_held(&mut self) {
+        let Some((at, group)) = self.held.take() else { return };
+        self.count_group(at, group.header.number);
+        let segment = Arc::clone(&group.segment);
+        // Takes what is whole; the rest is damage.
         for piece in group.pieces() {
             match piece {
-                Piece::Batch { header, bytes, body: _, records } => {
-                    let place = Place::new(&header, &group.segment, bytes.start, group.seed());
-                    self.take(&header, records, place);
+                Piece::Batch(Scanned { header, spot, body: _, entries }) => {
+                    self.take(&segment, &header, spot, entries);
                 }
-                Piece::Damaged { header, bytes } => self.lose(&group.segment, &header, bytes),
-                Piece::Unreadable { bytes } => {
-                    let room = bytes.end - bytes.start;
-                    self.lose_unknown(&group.segment, bytes, room);
+                Piece::Damaged { header, bytes } => {
+                    self.set_state(at, State::Damaged);
+                    self.losses.lose(&segment, &header, &bytes);
                 }
+                Piece::Unreadable { bytes } => self.lose_unknown(at, &segment, &bytes),
             }
         }
     }
 
-    /// What is accepted of the last group: all before the first batch that is not whole. Batches
-    /// behind it may look whole, since sectors land in any order, but the group was never synced.
-    fn cut(&self, last: &Group) -> Vec<Accepted> {
-        let mut accepted = Vec::new();
-        for piece in last.pieces() {
-            match piece {
-                Piece::Batch { header, bytes: _, body, records } => {
-                    accepted.push(Accepted { header, body, records });
-                }
-                Piece::Damaged { bytes, .. } | Piece::Unreadable { bytes } => {
-                    let (file, from) = (last.segment.name(), bytes.start);
-                    tracing::info!(file, from, "cut off what a crash left unfinished");
-                    break;
-                }
-            }
-        }
-        accepted
-    }
-
-    /// Makes the last group durable in a segment of its own, and only then takes it.
-    fn copy(&mut self, disk: &dyn Disk, newest: Newest) -> Result<Active, OpenError> {
-        let Newest { epoch, number, batches } = newest;
-        let draft = Draft::new(epoch + 1, number);
+    /// Makes what is accepted of the last group durable in a segment of its own, and only then
+    /// takes it.
+    fn copy(
+        &mut self,
+        disk: &dyn Disk,
+        newest_epoch: u64,
+        segment_bytes: u64,
+        blanks: &mut Blanks,
+    ) -> Result<Active, OpenError> {
+        let last = self.held.take().map(|(_, group)| group);
+        let number = last.as_ref().map_or(self.number, |group| group.header.number);
+        let draft = Draft::new(newest_epoch + 1, Origin::Opening { base: number });
         let mut builder = GroupBuilder::new(Vec::new(), draft.id(), number, 0);
-        let placed: Vec<Placed> =
-            batches.iter().map(|batch| builder.copy(batch.header, &batch.body)).collect();
-        let group = if batches.is_empty() { Vec::new() } else { builder.finish() };
-        let segment = draft.create(disk, &group).map_err(|failure: Failure| OpenError::Io {
-            doing: "create a segment",
-            source: failure.into_io(),
-        })?;
-        let segment = Arc::new(segment);
-        let next = if batches.is_empty() { number } else { number + 1 };
-        for (batch, placed) in batches.into_iter().zip(placed) {
-            let place = placed.in_segment(&segment, DATA_START);
-            self.take(&batch.header, batch.records, place);
+        let accepted = last.as_ref().map_or_else(Vec::new, |last| accept(last, &mut builder));
+        let group = if accepted.is_empty() { Vec::new() } else { builder.finish() };
+        let made = blanks.take(segment_bytes).and_then(|blank| {
+            let segment = draft.make(disk, blank, &group)?;
+            Ok(Arc::new(segment))
+        });
+        let segment = made.map_err(|failure: Failure| creating(failure.into_io()))?;
+        let next = if accepted.is_empty() { number } else { number + 1 };
+        for Accepted { header, entries, placed } in accepted {
+            self.take(&segment, &header, placed.spot_at(DATA_START), entries);
         }
-        Ok(Active { segment, at: DATA_START + group.len() as u64, number: next })
+        let given = segment.file.bytes().map_err(reading)?;
+        let at = DATA_START + group.len() as u64;
+        Ok(Active { segment, at, given, first: number, number: next })
     }
 
     /// A durable batch: indexed, its control records folded.
-    fn take(&mut self, header: &BatchHeader, records: Vec<Numbered>, place: Place) {
+    fn take(
+        &mut self,
+        segment: &Arc<Segment>,
+        header: &BatchHeader,
+        spot: Spot,
+        entries: Vec<Numbered>,
+    ) {
         let session = self.index.session(header.key);
         if header.first.next_lsn < session.tail().next_lsn {
             let session = header.key.session_id();
             tracing::error!(%session, lsn = %header.first.next_lsn, "passed over a repeated batch");
             return;
         }
-        session.add(place);
+        session.add(segment, spot);
+        session.continue_from(Link { tail: header.end(), chain: header.chain });
         session.advance(header.end());
-        self.lost_before.insert(header.key, self.lost);
-        for Numbered { lsn, seq, record } in records {
-            match record {
-                Record::Event(_) => {}
-                Record::Control(control) => {
+        self.losses.note_batch(header.key);
+        for Numbered { lsn, seq, entry } in entries {
+            match entry {
+                Entry::Record(Record::Event(_)) => {}
+                Entry::Record(Record::Control(control)) => {
                     (self.fold)(Recovered { key: header.key, lsn, next_seq: seq, control });
                 }
+                Entry::Cut(cut) => session.cut(cut.first),
             }
         }
     }
 
-    /// A damaged batch that still says whose it was: its numbers stay used.
-    fn lose(&mut self, segment: &Segment, header: &BatchHeader, bytes: Range<u64>) {
-        self.count_damage(&bytes);
-        let (file, from, to) = (segment.name(), bytes.start, bytes.end);
-        let (first, end) = (header.first.next_seq, header.end().next_seq);
-        let session = self.index.session(header.key);
-        tracing::error!(
-            file, from, to, session = %header.key.session_id(), %first, %end,
-            "lost a damaged batch of a session"
-        );
-        if header.end().next_lsn > session.tail().next_lsn {
-            session.advance(header.end());
-            self.lost_before.insert(header.key, self.lost);
+    /// A group of the segment at this place counts.
+    fn count_group(&mut self, at: usize, number: u64) {
+        match self.states.get_mut(at) {
+            Some(State::Unsealed(groups)) => groups.end = number + 1,
+            Some(state @ State::Dead) => *state = State::Unsealed(number..number + 1),
+            Some(State::Sealed | State::Damaged) | None => {}
         }
     }
 
-    /// Damage that does not say whose it is. Sessions that have a later batch show exactly what
-    /// they lost; the others may have lost as many records as there was `room` for, in bytes.
-    fn lose_unknown(&mut self, segment: &Segment, bytes: Range<u64>, room: u64) {
-        self.count_damage(&bytes);
-        let (file, from, to) = (segment.name(), bytes.start, bytes.end);
-        self.lost += room / RECORD_HEADER_BYTES as u64 + 1;
-        tracing::error!(
-            file,
-            from,
-            to,
-            "lost a damaged range, of any of the sessions without a record behind it"
-        );
+    fn lose_unknown(&mut self, at: usize, segment: &Segment, bytes: &Range<u64>) {
+        self.set_state(at, State::Damaged);
+        self.losses.lose_unknown(segment, bytes, bytes.end - bytes.start);
     }
 
-    fn count_damage(&self, bytes: &Range<u64>) {
-        // At least one: of an end that is missing there are no bytes, and it must show all the same.
-        self.metrics.damaged_bytes.inc_by((bytes.end - bytes.start).max(1));
+    fn set_state(&mut self, at: usize, state: State) {
+        if let Some(known) = self.states.get_mut(at) {
+            *known = state;
+        }
     }
+}
 
-    /// Numbers that a lost record may have had are never given again: the sessions that may have
-    /// lost some go on behind them, and show a gap.
-    fn skip_what_may_be_lost(&self) {
-        for session in self.index.all() {
-            let before = self.lost_before.get(&session.key()).copied().unwrap_or_default();
-            let lost = self.lost - before;
-            if lost > 0 {
-                let Tail { next_seq, next_lsn } = session.tail();
-                session.advance(Tail {
-                    next_seq: Seq::new(next_seq.get() + lost),
-                    next_lsn: Lsn::new(next_lsn.get() + lost),
-                });
+/// What is accepted of the last group: all before the first batch that is not whole. Batches behind
+/// it may look whole, since sectors land in any order, but the group was perhaps never synced.
+fn accept(last: &Group, builder: &mut GroupBuilder) -> Vec<Accepted> {
+    let mut accepted = Vec::new();
+    for piece in last.pieces() {
+        match piece {
+            Piece::Batch(Scanned { header, spot: _, body, entries }) => {
+                let placed = builder.push(header, &body);
+                accepted.push(Accepted { header, entries, placed });
+            }
+            Piece::Damaged { bytes, .. } | Piece::Unreadable { bytes } => {
+                let (file, from) = (last.segment.name(), bytes.start);
+                tracing::info!(file, from, "cut off what a crash left unfinished");
+                break;
             }
         }
     }
+    accepted
 }

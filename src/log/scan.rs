@@ -9,8 +9,11 @@ use bytes::Bytes;
 
 use super::disk::read_up_to;
 use super::group::{GROUP_HEADER_BYTES, GroupHeader, SECTOR_BYTES};
+use super::index::{Position, Step};
+use super::place::{Place, Spot};
 use super::record::{BATCH_HEADER_BYTES, BatchHeader, Found, Numbered, decode_batch};
-use super::segment::{DATA_START, Segment};
+use super::segment::{DATA_START, Origin, Segment};
+use crate::ids::SessionKey;
 
 /// Read at once while looking for a group header: whole sectors.
 const LOOK_BYTES: u64 = 1 << 20;
@@ -24,7 +27,7 @@ pub(super) struct Walk {
     at: u64,
     /// The number it should have.
     number: u64,
-    /// This number and all above are void here: a newer segment has them.
+    /// This number and all above are void: a newer segment has them.
     limit: u64,
 }
 
@@ -41,11 +44,20 @@ pub(super) struct Group {
     pub(super) unreadable: Range<u64>,
 }
 
+/// A batch, whole.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) header: BatchHeader,
+    pub(super) spot: Spot,
+    pub(super) body: Bytes,
+    pub(super) entries: Vec<Numbered>,
+}
+
 /// What stands in a group, in order.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A batch, whole.
-    Batch { header: BatchHeader, bytes: Range<u64>, body: Bytes, records: Vec<Numbered> },
+    Batch(Scanned),
     /// A batch of a known session, damaged.
     Damaged { header: BatchHeader, bytes: Range<u64> },
     /// The rest of the group: whose it is, nobody knows.
@@ -53,10 +65,24 @@ pub(super) enum Piece {
 }
 
 impl Walk {
-    pub(super) fn new(segment: &Arc<Segment>, limit: u64) -> io::Result<Self> {
+    /// Over the groups that stand for those with `numbers` in the log.
+    pub(super) fn over(segment: &Arc<Segment>, numbers: Range<u64>) -> io::Result<Self> {
+        match segment.origin {
+            Origin::Compaction { groups, .. } => Self::new(segment, 0..groups),
+            Origin::Opening { .. } | Origin::Rotation => Self::new(segment, numbers),
+        }
+    }
+
+    /// Over the groups from the number `numbers.start` on; those from `numbers.end` on are void.
+    pub(super) fn new(segment: &Arc<Segment>, numbers: Range<u64>) -> io::Result<Self> {
         let file_bytes = segment.file.bytes()?;
-        let (segment, number) = (Arc::clone(segment), segment.base);
-        Ok(Self { segment, file_bytes, at: DATA_START, number, limit })
+        let Range { start: number, end: limit } = numbers;
+        Ok(Self { segment: Arc::clone(segment), file_bytes, at: DATA_START, number, limit })
+    }
+
+    /// Whether all groups were there that should be.
+    pub(super) fn is_complete(&self) -> bool {
+        self.number >= self.limit
     }
 
     /// The number of the group that would come next.
@@ -64,11 +90,9 @@ impl Walk {
         self.number
     }
 
-    /// After the last group: the bytes in which more should stand. Only an older segment knows that
-    /// there should be more: the next one's base says so.
-    pub(super) fn unreadable(&self) -> Option<Range<u64>> {
-        (self.number < self.limit && self.limit != u64::MAX)
-            .then(|| self.at..self.file_bytes.max(self.at))
+    /// The bytes behind the last group.
+    pub(super) fn rest(&self) -> Range<u64> {
+        self.at..self.file_bytes.max(self.at)
     }
 
     /// The next group; `None` after the last.
@@ -114,15 +138,38 @@ impl Walk {
     }
 }
 
-impl Group {
-    /// What the checksums of its batches continue from.
-    pub(super) fn seed(&self) -> u32 {
-        self.header.seed(self.segment.id)
+/// The batches of one session behind `from` in a segment, within the bounds of a step: what its
+/// index would say.
+pub(super) fn spots_of(
+    segment: &Arc<Segment>,
+    key: SessionKey,
+    from: Position,
+) -> io::Result<Vec<Place>> {
+    let mut step = Step::default();
+    let groups = segment.index.get().map_or(0..u64::MAX, |index| index.groups.clone());
+    let mut walk = Walk::over(segment, groups)?;
+    while let Some(group) = walk.next()? {
+        for piece in group.pieces() {
+            let (header, spot) = match piece {
+                Piece::Batch(Scanned { header, spot, .. }) => (header, spot),
+                Piece::Damaged { .. } | Piece::Unreadable { .. } => continue,
+            };
+            if header.key != key || !from.is_before(header.end()) {
+                continue;
+            }
+            if !step.takes(&spot) {
+                return Ok(step.places);
+            }
+            step.places.push(Place { segment: Arc::clone(segment), spot });
+        }
     }
+    Ok(step.places)
+}
 
+impl Group {
     /// Everything in it, in order.
     pub(super) fn pieces(&self) -> Vec<Piece> {
-        let seed = self.seed();
+        let seed = self.header.seed(self.segment.id);
         let mut rest = self.body.clone();
         let mut at = self.at + GROUP_HEADER_BYTES as u64;
         let end = at + u64::from(self.header.body_bytes);
@@ -138,9 +185,10 @@ impl Group {
             let bytes = at..at + whole.len() as u64;
             at = bytes.end;
             pieces.push(match found {
-                Found::Batch(_, records) => {
+                Found::Batch(_, entries) => {
                     let body = whole.slice(BATCH_HEADER_BYTES..);
-                    Piece::Batch { header, bytes, body, records }
+                    let spot = Spot::new(&header, bytes.start, seed);
+                    Piece::Batch(Scanned { header, spot, body, entries })
                 }
                 Found::Damaged(_) | Found::Nothing => Piece::Damaged { header, bytes },
             });

@@ -49,8 +49,8 @@ impl TailWatch {
     }
 }
 
-/// The writer's end of the store's health.
-#[derive(Debug)]
+/// The writing side's end of the store's health. Clones share it.
+#[derive(Debug, Clone)]
 pub(super) struct HealthPublisher(watch::Sender<Health>);
 
 /// Everyone else's end.
@@ -63,6 +63,10 @@ pub(super) fn health() -> (HealthPublisher, HealthWatch) {
 }
 
 impl HealthPublisher {
+    pub(super) fn get(&self) -> Health {
+        *self.0.borrow()
+    }
+
     /// Publishes a health. Poisoned stays poisoned, closed stays closed.
     pub(super) fn set(&self, health: Health) {
         self.0.send_if_modified(|now| {

@@ -1,25 +1,30 @@
 //! The one writer: a thread that turns what is queued into groups, one write and one sync each.
 //!
-//! Order is the law here: sync, then index, then tail, then answer. A group is written only after
-//! the one before it is synced. A write that fails is taken back and refused; a sync that fails
-//! poisons: the kernel may have dropped the pages, so a second try would prove nothing.
+//! Order is the law here: sync, then show, then answer. A group is written only after the one
+//! before it is synced; showing it is another thread's, in the same order. A write that fails is
+//! taken back and refused; a sync that fails poisons: the kernel may have dropped the pages, so a
+//! second try would prove nothing.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::Health;
 use super::disk::{Disk, write_all_at};
 use super::error::{Error, Failure};
-use super::group::{GroupBuilder, Placed, SECTOR_BYTES};
+use super::group::{GROUP_HEADER_BYTES, GroupBuilder, Placed, SECTOR_BYTES};
+use super::publisher::{Durable, News, Publisher};
 use super::queue::{Intake, Pending};
-use super::segment::{Draft, Segment};
+use super::segment::{DATA_START, Draft, Origin, Segment};
+use super::supply::Supply;
 use super::tail::HealthPublisher;
-use super::{Appended, Health, Tail};
-use crate::ids::SessionKey;
+use super::upkeep::Job;
 use crate::{limits, metrics};
+
+/// What a file system writes at once. A write that ends at a multiple of it needs nothing of what
+/// the blocks of a used file held before.
+const PAGE_BYTES: u64 = 4096;
 
 /// Where the next group goes.
 #[derive(Debug)]
@@ -27,6 +32,10 @@ pub(super) struct Active {
     pub(super) segment: Arc<Segment>,
     /// Bytes from the segment's start; all before it is durable.
     pub(super) at: u64,
+    /// How long the file was when the first group came: what it may be written without growing.
+    pub(super) given: u64,
+    /// The number of the segment's first group.
+    pub(super) first: u64,
     /// The group's number.
     pub(super) number: u64,
 }
@@ -39,43 +48,53 @@ pub(super) struct Writer {
     active: Active,
     /// Writes of groups to the active segment, failed ones included.
     attempt: u32,
+    /// Counts all writes of groups: tells what sessions staged for one from what for another.
+    stage: u64,
     segment_bytes: u64,
+    supply: Arc<Supply>,
+    /// Whether the reserve is being written, since there is nothing else.
+    on_reserve: bool,
     /// Used again from group to group.
     buffer: Vec<u8>,
     poisoned: bool,
     intake: Intake,
     metrics: metrics::log::Metrics,
+    publisher: Publisher,
     health: HealthPublisher,
 }
 
-/// A group that is durable.
+/// What a writer starts with.
 #[derive(Debug)]
-struct Committed {
-    placed: Vec<Placed>,
-    /// What it takes on disk.
-    bytes: u64,
+pub(super) struct Start {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) active: Active,
+    pub(super) segment_bytes: u64,
+    pub(super) supply: Arc<Supply>,
+    pub(super) intake: Intake,
+    pub(super) publisher: Publisher,
+    pub(super) health: HealthPublisher,
+    pub(super) metrics: metrics::log::Metrics,
 }
 
 impl Writer {
     /// Starts the thread; it ends when the store is closed or nobody can append any more.
-    pub(super) fn start(
-        disk: Arc<dyn Disk>,
-        active: Active,
-        segment_bytes: u64,
-        intake: Intake,
-        health: HealthPublisher,
-        metrics: metrics::log::Metrics,
-    ) -> io::Result<()> {
+    pub(super) fn start(with: Start) -> io::Result<()> {
+        let Start { disk, active, segment_bytes, supply, intake, publisher, health, metrics } =
+            with;
         let mut writer = Self {
             disk,
             active,
             // Recovery may have used 0 for the group it copied.
             attempt: 0,
+            stage: 0,
             segment_bytes,
+            supply,
+            on_reserve: false,
             buffer: Vec::new(),
             poisoned: false,
             intake,
             metrics,
+            publisher,
             health,
         };
         let thread = std::thread::Builder::new().name("afterbay-log".to_owned());
@@ -84,76 +103,168 @@ impl Writer {
 
     fn run(&mut self) {
         while let Some(group) = self.intake.take_group() {
-            if self.poisoned {
-                self.refuse(group, &Error::Poisoned);
+            if self.poisoned || self.health.get() == Health::Poisoned {
+                self.refuse(group, Error::Poisoned);
                 continue;
             }
-            match self.commit(&group) {
-                Ok(committed) => self.publish(group, &committed),
-                Err(Failure::Refused(source)) => {
-                    tracing::warn!(error = %source, "the disk refused a write, batches are refused");
-                    self.health.set(Health::Refusing);
-                    self.refuse(group, &Error::Refused(Arc::new(source)));
-                }
-                Err(Failure::Broken(source)) => {
-                    tracing::error!(error = %source, "the log is poisoned until restart");
-                    self.poisoned = true;
-                    self.metrics.poisoned.set(1);
-                    self.health.set(Health::Poisoned);
-                    self.refuse(group, &Error::Poisoned);
+            self.take(group);
+        }
+    }
+
+    /// Makes a group durable, or refuses it; of one for which there is no room, what must not be
+    /// lost goes to the reserve.
+    fn take(&mut self, group: Vec<Pending>) {
+        match self.commit(group) {
+            Ok(()) => {}
+            Err((group, Failure::Refused(source))) => {
+                tracing::warn!(error = %source, "the disk refused a write, batches are refused");
+                // Whoever is refused finds the store refusing.
+                self.publisher.tell(News::Health(Health::Refusing));
+                let refused = Error::Refused(Arc::new(source));
+                let (urgent, rest): (Vec<_>, Vec<_>) =
+                    group.into_iter().partition(|pending| pending.is_urgent);
+                self.refuse(rest, refused.clone());
+                if !urgent.is_empty() {
+                    self.take_urgent(urgent, refused);
                 }
             }
+            Err((group, Failure::Broken(source))) => self.poison(group, &source),
         }
     }
 
-    /// Makes one group durable and says where its batches stand.
-    // Durable: when this returns Ok, the group is; when Refused, nothing of it will be found.
-    fn commit(&mut self, group: &[Pending]) -> Result<Committed, Failure> {
-        if self.active.at >= self.segment_bytes {
-            self.rotate()?;
+    fn take_urgent(&mut self, group: Vec<Pending>, refused: Error) {
+        if !self.on_reserve && !self.enter_reserve() {
+            return self.refuse(group, refused);
         }
+        match self.append(group) {
+            Ok(()) => {}
+            Err((group, Failure::Refused(_))) => self.refuse(group, refused),
+            Err((group, Failure::Broken(source))) => self.poison(group, &source),
+        }
+    }
+
+    fn poison(&mut self, group: Vec<Pending>, source: &io::Error) {
+        tracing::error!(error = %source, "the log is poisoned until restart");
+        self.poisoned = true;
+        self.metrics.poisoned.set(1);
+        self.publisher.tell(News::Health(Health::Poisoned));
+        self.refuse(group, Error::Poisoned);
+    }
+
+    fn refuse(&self, group: Vec<Pending>, error: Error) {
+        self.publisher.tell(News::Refused(group, error));
+    }
+
+    /// Appends to a segment that has room for it.
+    fn commit(&mut self, group: Vec<Pending>) -> Result<(), (Vec<Pending>, Failure)> {
+        if (self.on_reserve || !self.has_room(&group))
+            && let Err(failure) = self.rotate()
+        {
+            return Err((group, failure));
+        }
+        self.append(group)
+    }
+
+    /// Whether the group fits into what is left of the segment; only one that is larger than a whole
+    /// segment makes its file grow.
+    fn has_room(&self, group: &[Pending]) -> bool {
+        let Active { at, given, .. } = self.active;
+        let batches: usize = group.iter().map(|pending| pending.body.disk_bytes()).sum();
+        let end = at + (GROUP_HEADER_BYTES + batches) as u64;
+        at == DATA_START || end <= given.max(self.segment_bytes)
+    }
+
+    /// Makes one group durable and passes it on.
+    // Durable: when this returns Ok, the group is; when Refused, nothing of it will be found.
+    fn append(&mut self, group: Vec<Pending>) -> Result<(), (Vec<Pending>, Failure)> {
         self.attempt = self.attempt.wrapping_add(1);
-        let (bytes, placed) = self.encode(group);
+        self.stage += 1;
+        let (bytes, placed, sectors) = self.encode(&group);
         let written = self.write(&bytes).and_then(|()| self.sync());
-        let committed = Committed { placed, bytes: bytes.len() as u64 };
         self.buffer = bytes;
         self.buffer.shrink_to(2 * limits::LOG_GROUP_BYTES);
-        written?;
+        if let Err(failure) = written {
+            return Err((group, failure));
+        }
+        for pending in &group {
+            pending.session.settle();
+        }
         self.metrics.groups.inc();
         self.metrics.group_batches.observe(group.len() as f64);
-        self.metrics.written_bytes.inc_by(committed.bytes);
-        Ok(committed)
-    }
-
-    /// Opens the next segment. The active one is synced: each of its groups was.
-    fn rotate(&mut self) -> Result<(), Failure> {
-        let draft = Draft::new(self.active.segment.id.epoch + 1, self.active.number);
-        let segment = draft.create(&*self.disk, &[])?;
-        self.active.segment = Arc::new(segment);
-        self.active.at = super::segment::DATA_START;
-        self.attempt = 0;
-        self.metrics.segments.inc();
+        self.metrics.written_bytes.inc_by(sectors);
+        let Active { segment, at, number, .. } = &mut self.active;
+        let durable = Durable {
+            segment: Arc::clone(segment),
+            at: *at,
+            health: if self.on_reserve { Health::Refusing } else { Health::Open },
+            batches: group.into_iter().zip(placed).collect(),
+        };
+        *at += sectors;
+        *number += 1;
+        self.publisher.tell(News::Durable(durable));
         Ok(())
     }
 
-    /// Numbers the batches behind their sessions' tails. Nothing moves yet.
-    fn encode(&mut self, group: &[Pending]) -> (Vec<u8>, Vec<Placed>) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let Active { segment, number, at: _ } = &self.active;
-        let mut builder = GroupBuilder::new(buffer, segment.id, *number, self.attempt);
-        let mut tails: HashMap<SessionKey, Tail> = HashMap::with_capacity(group.len());
-        let mut placed = Vec::with_capacity(group.len());
-        for pending in group {
-            let key = pending.session.key();
-            let tail = match tails.entry(key) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(pending.session.tail()),
-            };
-            let batch = builder.push(key, *tail, &pending.records);
-            *tail = batch.header.end();
-            placed.push(batch);
+    /// Goes on in the next segment. The active one is synced: each of its groups was.
+    fn rotate(&mut self) -> Result<(), Failure> {
+        if !self.supply.has_next() {
+            self.publisher.have_done(Job::Supply);
         }
-        (builder.finish(), placed)
+        let Some(next) = self.supply.take_next() else {
+            return Err(Failure::Refused(io::ErrorKind::StorageFull.into()));
+        };
+        self.enter(next).map_err(Failure::Refused)?;
+        self.on_reserve = false;
+        Ok(())
+    }
+
+    /// Goes on in the reserve, if it is there.
+    fn enter_reserve(&mut self) -> bool {
+        let Some(blank) = self.supply.take_reserve() else { return false };
+        let draft = Draft::new(self.supply.new_epoch(), Origin::Rotation);
+        let made = draft.make(&*self.disk, blank, &[]).map_err(Failure::into_io);
+        match made.and_then(|segment| self.enter(Arc::new(segment))) {
+            Ok(()) => {
+                tracing::warn!("the log goes on in its reserve, with verdicts and trims alone");
+                self.on_reserve = true;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the reserve of the log cannot be used");
+                false
+            }
+        }
+    }
+
+    fn enter(&mut self, segment: Arc<Segment>) -> io::Result<()> {
+        let given = segment.file.bytes()?;
+        let number = self.active.number;
+        let next = Active { segment, at: DATA_START, given, first: number, number };
+        let full = std::mem::replace(&mut self.active, next);
+        self.attempt = 0;
+        self.metrics.segments.inc();
+        self.publisher.have_done(Job::Seal(full.segment, full.first..full.number));
+        Ok(())
+    }
+
+    /// Numbers the batches behind what their sessions have. Nothing moves yet.
+    fn encode(&mut self, group: &[Pending]) -> (Vec<u8>, Vec<Placed>, u64) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let Active { segment, number, at, given, .. } = &self.active;
+        let mut builder = GroupBuilder::new(buffer, segment.id, *number, self.attempt);
+        let placed = group
+            .iter()
+            .map(|Pending { session, body, .. }| {
+                builder.push(session.stage(self.stage, body), &body.bytes)
+            })
+            .collect();
+        let mut bytes = builder.finish();
+        let sectors = bytes.len() as u64;
+        // Up to the end of a page, but not beyond what the file has been given.
+        let end = at + sectors;
+        let padded = end.next_multiple_of(PAGE_BYTES).min(*given).max(end);
+        bytes.resize((padded - at) as usize, 0);
+        (bytes, placed, sectors)
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
@@ -182,42 +293,13 @@ impl Writer {
         self.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
         Ok(())
     }
-
-    /// Shows a durable group: index, then tails, then answers.
-    fn publish(&mut self, group: Vec<Pending>, committed: &Committed) {
-        let Committed { placed, bytes } = committed;
-        let Active { segment, at, number } = &mut self.active;
-        for (pending, batch) in group.iter().zip(placed) {
-            pending.session.add(batch.in_segment(segment, *at));
-            self.metrics.batch_bytes.observe(pending.bytes as f64);
-        }
-        for (pending, batch) in group.iter().zip(placed) {
-            pending.session.advance(batch.header.end());
-        }
-        *at += bytes;
-        *number += 1;
-        self.health.set(Health::Open);
-        for (pending, batch) in group.into_iter().zip(placed) {
-            self.metrics.appends.inc();
-            pending.answer(Ok(Appended {
-                first_lsn: batch.header.first.next_lsn,
-                first_seq: batch.header.first.next_seq,
-                tail: batch.header.end(),
-            }));
-        }
-    }
-
-    fn refuse(&self, group: Vec<Pending>, error: &Error) {
-        for pending in group {
-            self.metrics.refused.inc();
-            pending.answer(Err(error.clone()));
-        }
-    }
 }
 
 impl Drop for Writer {
-    /// The last word: also when the thread panics, readers end and nobody waits for a dead writer.
+    /// A panic is a broken law: nobody may think that more will become durable.
     fn drop(&mut self) {
-        self.health.set(if std::thread::panicking() { Health::Poisoned } else { Health::Closed });
+        if std::thread::panicking() {
+            self.health.set(Health::Poisoned);
+        }
     }
 }

@@ -22,12 +22,16 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// 1 after a failed sync, until restart.
     pub poisoned: IntGauge,
-    /// Bytes found damaged when the log was opened.
+    /// Bytes found damaged.
     pub damaged_bytes: IntCounter,
     /// Sessions in the index.
     pub sessions: IntGauge,
     /// Segment files.
     pub segments: IntGauge,
+    /// Segments that got their index.
+    pub sealed: IntCounter,
+    /// Sealed segments that were rewritten because little of them counted.
+    pub compacted: IntCounter,
 }
 
 const APPENDS: (&str, &str) = ("afterbay_log_appends_total", "Batches that became durable.");
@@ -48,8 +52,13 @@ const SYNC_SECONDS: (&str, &str) =
 const POISONED: (&str, &str) =
     ("afterbay_log_poisoned", "1 after a failed sync: restart afterbay, check the disk.");
 const DAMAGED_BYTES: (&str, &str) =
-    ("afterbay_log_damaged_bytes_total", "Bytes found damaged when the log was opened.");
+    ("afterbay_log_damaged_bytes_total", "Bytes of the log found damaged.");
 const SESSIONS: (&str, &str) = ("afterbay_log_sessions", "Sessions in the log's index.");
+const SEALED: (&str, &str) = ("afterbay_log_sealed_total", "Full segments that got their index.");
+const COMPACTED: (&str, &str) = (
+    "afterbay_log_compacted_total",
+    "Sealed segments that were rewritten since little of them counted any more.",
+);
 const SEGMENTS: (&str, &str) = ("afterbay_log_segments", "Segment files of the log.");
 
 /// From one batch alone to a full queue, by fours.
@@ -78,6 +87,8 @@ impl Metrics {
             damaged_bytes: counter(registry, DAMAGED_BYTES)?,
             sessions: gauge(registry, SESSIONS)?,
             segments: gauge(registry, SEGMENTS)?,
+            sealed: counter(registry, SEALED)?,
+            compacted: counter(registry, COMPACTED)?,
         })
     }
 }

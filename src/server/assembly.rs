@@ -20,8 +20,7 @@ use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
 use crate::ids::BoxName;
 use crate::limits;
-use crate::log::RealDisk;
-use crate::log::Store;
+use crate::log::{Options, RealDisk, Store};
 use crate::metrics::{self, Metrics};
 use crate::mode::{BoxKind, Mode};
 use crate::session::boxes::{BoxEntry, Boxes};
@@ -145,8 +144,10 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
         let disk = RealDisk::open(&folder)
             .with_context(|| format!("open the data folder {}", data_dir.display()))?;
         let mut recovered = Recovered::default();
-        let store = Store::open(Arc::new(disk), metrics, &mut |found| recovered.fold(found))
-            .with_context(|| format!("open the log in {}", folder.display()))?;
+        let options = Options::new(turn::control::role);
+        let store =
+            Store::open(Arc::new(disk), options, metrics, &mut |found| recovered.fold(found))
+                .with_context(|| format!("open the log in {}", folder.display()))?;
         let hash_key = match readers_key::load_or_create(&data_dir)? {
             Key::Loaded(key) => key,
             Key::Created(key) => {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::CredentialHash;
 use crate::event::Control;
 use crate::ids::{BoxName, ExecutionId, Id, IdKind, SessionId, TurnId};
+use crate::log::Role;
 use crate::upstream::{CursorDelta, TextHash};
 
 const ACCEPTED: u16 = 1;
@@ -178,6 +179,17 @@ impl TurnRecord {
 #[must_use]
 pub const fn is_finish(record: &Control) -> bool {
     record.kind == FINISHED
+}
+
+/// What opening the log still needs of records of this kind: of a turn that is over, only who it was
+/// and how it ended.
+#[must_use]
+pub const fn role(kind: u16) -> Role {
+    match kind {
+        PREPARED | POLLED | CANCEL_ASKED | REPEATED => Role::Passing,
+        FINISHED | WITHDRAWN => Role::Closing,
+        _ => Role::Lasting,
+    }
 }
 
 /// The wall clock in milliseconds since 1970; 0 if the clock stands before that.

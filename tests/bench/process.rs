@@ -44,8 +44,12 @@ impl Process {
         line.strip_prefix(before).expect("an address").parse().unwrap()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("still running")
+    }
+
     pub(crate) fn usage(&self) -> Usage {
-        Usage::of(self.child.id().expect("still running"))
+        Usage::of(self.id())
     }
 }
 

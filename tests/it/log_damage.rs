@@ -4,12 +4,14 @@
 use std::ops::Range;
 
 use afterbay::event::Seq;
-use afterbay::log::{Disk, Error, Log, OpenError, Step, Store};
+use afterbay::log::{Disk, Log, OpenError, Step, Store};
 use std::sync::Arc;
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::{DATA_START, GroupBytes, body, groups};
-use super::support::log_model::{SMALL, append_grouped, batch, entry, key, metrics, next, open};
+use super::support::log_model::{
+    SMALL, append_grouped, batch, entry, key, metrics, newest_segment, next, open,
+};
 
 /// What a cursor shows up to the tail: a batch's events by their numbers, or a gap.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ async fn written() -> (FaultyDisk, String, Vec<GroupBytes>) {
         assert!(answers.iter().all(Result::is_ok));
     }
     store.close().await;
-    let name = disk.names().pop().expect("a segment");
+    let name = newest_segment(&disk);
     let groups = groups(&disk.content(&name));
     assert_eq!(groups.len(), 9);
     assert!(groups.iter().map(|group| group.number).eq(1..=9));
@@ -89,7 +91,7 @@ fn reopened(disk: &FaultyDisk) -> (Store, u64) {
 
 fn opened(disk: Arc<dyn Disk>) -> (Store, u64) {
     let metrics = metrics();
-    let store = Store::open_sized(disk, SMALL, metrics.clone(), &mut |_| {}).expect("open");
+    let store = Store::open(disk, SMALL, metrics.clone(), &mut |_| {}).expect("open");
     (store, metrics.damaged_bytes.get())
 }
 
@@ -174,11 +176,15 @@ async fn the_numbers_of_a_sessions_last_batch_stay_used_when_it_is_damaged() {
     assert_eq!(show(&log, 0, 2).await, [Gap(1, 1), one(31, 2)]);
 }
 
-#[tokio::test]
-async fn an_older_segment_that_lost_its_end_is_noticed() {
+async fn older_segment_that_lost_its_end(has_index: bool) {
     let (disk, name, groups) = written().await;
     // A newer segment proves that the older one was whole.
     drop(opened(disk.boot()));
+    let index = name.replace(".log", ".idx");
+    assert!(disk.names().contains(&index));
+    if !has_index {
+        disk.boot().remove(&index).expect("remove");
+    }
     disk.damage(&name, |content| content.truncate(round(&groups, 3).all.start));
     let (store, damaged) = reopened(&disk);
     assert!(damaged > 0);
@@ -188,20 +194,60 @@ async fn an_older_segment_that_lost_its_end_is_noticed() {
 }
 
 #[tokio::test]
-async fn damage_since_opening_is_an_error_that_names_its_place() {
+async fn an_older_segment_that_lost_its_end_is_noticed() {
+    older_segment_that_lost_its_end(false).await;
+}
+
+#[tokio::test]
+async fn a_sealed_segment_that_lost_its_end_is_noticed() {
+    older_segment_that_lost_its_end(true).await;
+}
+
+/// Damages a batch of session 1 under an open store, and looks at what its readers see.
+async fn damage_since_opening(disk: &FaultyDisk, name: &str, groups: &[GroupBytes]) {
+    let metrics = metrics();
+    let store = Store::open(disk.boot(), SMALL, metrics.clone(), &mut |_| {}).expect("open");
+    assert_eq!(metrics.damaged_bytes.get(), 0);
+    let hit = &round(groups, 2).batches[0];
+    turn(disk, name, body(hit).start..body(hit).start + 1);
+    let log = store.log(key(1));
+    assert_eq!(show(&log, 0, 8).await, [two(11, 1), Gap(3, 4), two(13, 5), two(14, 7)]);
+    assert_eq!(metrics.damaged_bytes.get(), hit.len() as u64);
+    assert_eq!(show(&log, 3, 6).await, [Gap(4, 4), two(13, 5)]);
+    // Whoever asks again is told again; bytes that are good again are good.
+    turn(disk, name, body(hit).start..body(hit).start + 1);
+    assert_eq!(show(&log, 2, 6).await, [two(12, 3), two(13, 5)]);
+}
+
+#[tokio::test]
+async fn damage_since_opening_shows_as_an_exact_gap() {
     let (disk, name, groups) = written().await;
-    let (store, _) = opened(disk.boot());
-    let hit = body(&round(&groups, 2).batches[0]);
-    turn(&disk, &name, hit.start..hit.start + 1);
-    let mut cursor = store.log(key(1)).cursor(Seq::new(2));
-    for _ in 0..2 {
-        let error = next(&mut cursor).await.expect_err("damaged");
-        let text = error.to_string();
-        assert!(matches!(error, Error::Read(_)));
-        assert!(text.contains(&name) && text.contains(key(1).session_id().as_str()), "{text}");
+    damage_since_opening(&disk, &name, &groups).await;
+}
+
+#[tokio::test]
+async fn damage_in_a_sealed_segment_shows_as_an_exact_gap() {
+    let (disk, name, groups) = written().await;
+    drop(opened(disk.boot()));
+    damage_since_opening(&disk, &name, &groups).await;
+}
+
+#[tokio::test]
+async fn with_a_damaged_index_the_segment_itself_is_read() {
+    let (disk, name, _) = written().await;
+    drop(opened(disk.boot()));
+    let index = name.replace(".log", ".idx");
+    let size = disk.content(&index).len();
+    for at in (0..size).step_by(3) {
+        let disk = disk.duplicate();
+        turn(&disk, &index, at..at + 1);
+        let (store, damaged) = opened(disk.boot());
+        let shown = show(&store.log(key(1)), 0, 8).await;
+        assert_eq!(shown, [two(11, 1), two(12, 3), two(13, 5), two(14, 7)], "byte {at}");
+        let shown = show(&store.log(key(2)), 1, 4).await;
+        assert_eq!(shown, [one(22, 2), one(23, 3), one(24, 4)], "byte {at}");
+        assert_eq!(damaged, 0);
     }
-    turn(&disk, &name, hit.start..hit.start + 1);
-    assert!(matches!(next(&mut cursor).await, Ok(Step::Records(_))));
 }
 
 #[tokio::test]
@@ -225,14 +271,14 @@ async fn another_version_is_refused_by_name_and_left_alone() {
     let next = "segment-00000000000000ff.tmp";
     disk.boot().create(next).expect("create");
     for copy in [0, 512] {
-        disk.damage(&name, |content| content[copy + 8] = 1);
+        disk.damage(&name, |content| content[copy + 8] = 2);
     }
     let (names, content) = (disk.names(), disk.content(&name));
     let refused = open(disk.boot()).expect_err("another version");
     assert!(
-        matches!(&refused, OpenError::Version { file, found: 1 } if *file == name),
+        matches!(&refused, OpenError::Version { file, found: 2 } if *file == name),
         "{refused}"
     );
-    assert!(refused.to_string().contains("version 1"), "{refused}");
+    assert!(refused.to_string().contains("version 2"), "{refused}");
     assert_eq!((disk.names(), disk.content(&name)), (names, content));
 }

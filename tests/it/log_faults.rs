@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use afterbay::event::{Control, Lsn, Seq};
 use afterbay::limits;
-use afterbay::log::{Batch, Error, Health, OpenError, RealDisk, Step, Store};
+use afterbay::log::{Batch, Error, Health, OpenError, Options, RealDisk, Step, Store};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::support::faulty_disk::{FaultyDisk, Operation};
+use super::support::log_bytes::groups;
 use super::support::log_model::{
-    Model, append_grouped, batch, entry, key, metrics, next, open, read_all,
+    Model, append_grouped, batch, entry, key, metrics, newest_segment, next, open, read_all,
 };
 
 const EIO: i32 = 5;
@@ -61,6 +62,7 @@ async fn a_full_disk_refuses_and_goes_on_with_the_same_numbers_when_there_is_roo
     for free in (0..2600).step_by(130) {
         for keep_cache in [true, false] {
             let disk = FaultyDisk::new(free as u64);
+            disk.allocates_nothing();
             let store = opened(&disk);
             store.log(key(1)).append(batch(1, "ec", 0)).await.expect("append");
             disk.set_free(Some(free));
@@ -101,6 +103,7 @@ async fn a_full_disk_refuses_and_goes_on_with_the_same_numbers_when_there_is_roo
 async fn what_a_refused_group_left_behind_never_passes_for_part_of_a_later_one() {
     for seed in 0..300 {
         let disk = FaultyDisk::new(seed);
+        disk.allocates_nothing();
         let store = opened(&disk);
         let mut model = Model::default();
         let mut send = |pads: [usize; 4]| -> Vec<_> {
@@ -188,6 +191,7 @@ async fn a_write_that_fails_without_landing_is_refused_and_forgotten() {
 #[tokio::test]
 async fn a_refused_group_that_cannot_be_taken_back_poisons() {
     let disk = FaultyDisk::new(0);
+    disk.allocates_nothing();
     let store = opened(&disk);
     disk.set_free(Some(600));
     disk.fail(Operation::Sync, 0, EIO);
@@ -195,42 +199,84 @@ async fn a_refused_group_that_cannot_be_taken_back_poisons() {
     assert!(matches!(answer, Err(Error::Poisoned)), "{answer:?}");
 }
 
-/// Appends until the next batch opens a new segment.
-async fn fill_segment(store: &Store, disk: &FaultyDisk) {
-    let name = disk.names().pop().expect("a segment");
-    let mut id = 100;
-    while disk.content(&name).len() < super::support::log_model::SMALL.segment_bytes as usize {
-        store.log(key(1)).append(batch(id, "e", 900)).await.expect("append");
-        id += 1;
+/// Appends until the next batch opens a new segment; says how many batches that took.
+async fn fill_segment(store: &Store, disk: &FaultyDisk) -> u64 {
+    let name = newest_segment(disk);
+    let full = super::support::log_model::SMALL.segment_bytes as usize;
+    let end = || groups(&disk.content(&name)).last().map_or(0, |group| group.all.end);
+    let mut appended = 0;
+    while end() + 1024 <= full {
+        store.log(key(1)).append(batch(100, "e", 900)).await.expect("append");
+        appended += 1;
+    }
+    appended
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_made_is_made_later_and_one_in_doubt_poisons() {
+    use Operation::{Allocate, Create, Rename, Sync, SyncDir, Write};
+    for operation in [Create, Allocate, Write, Sync, Rename, SyncDir] {
+        let disk = FaultyDisk::new(0);
+        let store = opened(&disk);
+        let log = store.log(key(1));
+        log.append(batch(100, "e", 0)).await.expect("append");
+        let mut written = 1 + fill_segment(&store, &disk).await;
+        // The next append goes on in the segment that is there already; the one after it fails.
+        disk.fail(operation, 0, EIO);
+        log.append(batch(100, "e", 0)).await.expect("append");
+        written += 1;
+        if operation == SyncDir {
+            let answer = log.append(batch(100, "e", 0)).await;
+            assert!(matches!(answer, Err(Error::Poisoned)), "{answer:?}");
+        } else {
+            written += fill_segment(&store, &disk).await;
+            log.append(batch(100, "e", 0)).await.expect("append");
+            written += 1;
+            assert_eq!(store.health(), Health::Open, "{operation:?}");
+        }
+        drop((log, store));
+        disk.lose_power();
+        let entries = read_all(&opened(&disk).log(key(1)), Seq::START).await.expect("read");
+        assert_eq!(entries.len() as u64, written, "{operation:?}");
     }
 }
 
 #[tokio::test]
-async fn a_segment_that_cannot_be_opened_refuses_and_one_in_doubt_poisons() {
-    use Operation::{Create, Rename, Sync, SyncDir, Write};
-    for (operation, poisons) in
-        [(Create, false), (Write, false), (Sync, true), (Rename, true), (SyncDir, true)]
-    {
-        let disk = FaultyDisk::new(0);
-        let store = opened(&disk);
-        fill_segment(&store, &disk).await;
-        let names = disk.names().len();
-        disk.fail(operation, 0, EIO);
-        let answer = store.log(key(1)).append(batch(1, "e", 0)).await;
-        match poisons {
-            true => assert!(matches!(answer, Err(Error::Poisoned)), "{operation:?}: {answer:?}"),
-            false => {
-                assert!(matches!(answer, Err(Error::Refused(_))), "{operation:?}: {answer:?}");
-                store.log(key(1)).append(batch(2, "e", 0)).await.expect("append");
-                assert_eq!(disk.names().len(), names + 1);
-            }
+async fn on_a_full_disk_verdicts_and_trims_go_to_the_reserve_until_there_is_room() {
+    let disk = FaultyDisk::new(0);
+    let store = opened(&disk);
+    let log = store.log(key(1));
+    log.append(batch(100, "e", 0)).await.expect("append");
+    disk.set_free(Some(0));
+    // The segment that is written, and the one that was made ahead of need.
+    let mut written = 1;
+    let refused = loop {
+        match log.append(batch(100, "e", 400)).await {
+            Ok(_) => written += 1,
+            Err(refused) => break refused,
         }
-        let before = ids(&store, 1).await;
-        drop(store);
-        disk.lose_power();
-        let after = ids(&opened(&disk), 1).await;
-        assert_eq!(after[..before.len()], before, "{operation:?}");
+    };
+    assert!(matches!(refused, Error::Refused(_)), "{refused}");
+    assert!(written > 8, "{written} batches, then {refused}");
+    assert_eq!(store.health(), Health::Refusing);
+    log.append(batch(100, "ec", 0).urgent()).await.expect("a verdict");
+    assert!(matches!(log.append(batch(100, "e", 0)).await, Err(Error::Refused(_))));
+    assert_eq!(store.health(), Health::Refusing, "the reserve is not for everyone");
+    let mut verdicts = 1;
+    while log.append(batch(100, "ec", 100).urgent()).await.is_ok() {
+        verdicts += 1;
+        assert!(verdicts < 100, "the reserve is bounded");
     }
+    assert!(verdicts > 3, "{verdicts} verdicts");
+    disk.set_free(None);
+    log.append(batch(100, "e", 0)).await.expect("room");
+    assert_eq!(store.health(), Health::Open);
+    let all = written + 2 * verdicts + 1;
+    assert_eq!(read_all(&log, Seq::START).await.expect("read").len(), all);
+    drop((log, store));
+    disk.lose_power();
+    let log = opened(&disk).log(key(1));
+    assert_eq!(read_all(&log, Seq::START).await.expect("read").len(), all);
 }
 
 #[tokio::test]
@@ -314,7 +360,8 @@ async fn a_real_folder_keeps_its_log_and_is_free_again_once_closed() {
     let real = || RealDisk::open(&path).map(Arc::new);
     for run in 1..=4 {
         let mut folded = 0;
-        let store = Store::open(real().expect("free"), metrics(), &mut |_| folded += 1);
+        let store =
+            Store::open(real().expect("free"), Options::default(), metrics(), &mut |_| folded += 1);
         let store = store.expect("open");
         assert_eq!(folded, run - 1);
         let log = store.log(key(1));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use afterbay::event::Seq;
 use afterbay::limits;
-use afterbay::log::{Log, Logged, Step, Store};
+use afterbay::log::{Log, Logged, Options, Step, Store};
 use afterbay::tasks::Tasks;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -136,7 +136,7 @@ async fn a_cursor_whose_reads_are_dropped_at_any_moment_misses_nothing() {
 #[tokio::test]
 async fn a_step_is_bounded_however_long_the_backlog_is() {
     let disk = Arc::new(FaultyDisk::new(0));
-    let store = Store::open(disk.boot(), metrics(), &mut |_| {}).expect("open");
+    let store = Store::open(disk.boot(), Options::default(), metrics(), &mut |_| {}).expect("open");
     let log = store.log(key(1));
     let appends = (0..40).map(|id| log.append(batch(id, "eeee", 10 << 10)));
     assert!(join_all(appends).await.iter().all(Result::is_ok));

@@ -5,7 +5,9 @@ use afterbay::event::Seq;
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::{GroupBytes, groups};
-use super::support::log_model::{append_grouped, batch, entry, key, next, open, read_all};
+use super::support::log_model::{
+    append_grouped, batch, entry, key, newest_segment, next, open, read_all,
+};
 
 /// A log whose last group holds a batch of each of three sessions; each has one before.
 async fn written() -> (FaultyDisk, String) {
@@ -19,7 +21,7 @@ async fn written() -> (FaultyDisk, String) {
     for answer in append_grouped(&disk, batches.into()).await {
         answer.expect("append");
     }
-    let name = disk.names().pop().expect("a segment");
+    let name = newest_segment(&disk);
     (disk, name)
 }
 

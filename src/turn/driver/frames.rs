@@ -77,7 +77,7 @@ impl Driver {
         // A record behind all that there is, which changes nothing. If damage took the last events,
         // only a record behind them shows that they are gone; a cursor would wait for them.
         let mark = TurnRecord::Polled(CursorDelta::default()).encode();
-        self.append(Batch::default().control(mark), &[]).await?;
+        self.append(Batch::default().control(mark).urgent(), &[]).await?;
         self.frames = match self.read_back(first).await {
             Ok(transcript) => Frames::Known(transcript),
             Err(error) => {

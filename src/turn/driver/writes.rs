@@ -128,7 +128,7 @@ impl Driver {
         let frames = close_out::frames(&names, verdict, &self.answer, by_box, sum);
         let told: Vec<Event> = self.as_told(frames).collect();
         let batch = told.iter().cloned().fold(Batch::default(), Batch::event);
-        let batch = batch.control(TurnRecord::Finished(record).encode());
+        let batch = batch.control(TurnRecord::Finished(record).encode()).urgent();
         match self.append(batch, &told).await {
             Ok(appended) => {
                 self.parts.machine.closed();

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Create,
+    Allocate,
     Write,
     Sync,
     Rename,
@@ -31,8 +32,15 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Create, Self::Write, Self::Sync, Self::Rename, Self::Remove, Self::SyncDir];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Allocate,
+        Self::Write,
+        Self::Sync,
+        Self::Rename,
+        Self::Remove,
+        Self::SyncDir,
+    ];
 }
 
 /// The machine. Clones are the same machine.
@@ -70,6 +78,8 @@ struct State {
     crash_at: Option<usize>,
     failures: Vec<Failure>,
     free_bytes: Option<usize>,
+    /// Whether it can promise room ahead of the writes.
+    allocates: bool,
     held: Vec<Operation>,
     /// How many calls stand still because of `held`.
     standing: usize,
@@ -116,6 +126,7 @@ impl FaultyDisk {
             crash_at: None,
             failures: Vec::new(),
             free_bytes: None,
+            allocates: true,
             held: Vec::new(),
             standing: 0,
             passes: 0,
@@ -179,6 +190,11 @@ impl FaultyDisk {
     /// How much files may still grow; `None`: as they like.
     pub(crate) fn set_free(&self, bytes: Option<usize>) {
         self.state().free_bytes = bytes;
+    }
+
+    /// From here on it promises no room ahead of the writes, as some file systems do not.
+    pub(crate) fn allocates_nothing(&self) {
+        self.state().allocates = false;
     }
 
     /// From here on such operations stand still, until [`FaultyDisk::release`].
@@ -458,6 +474,10 @@ impl Disk for Handle {
         Ok(Arc::new(File { handle: self.clone(), id }))
     }
 
+    fn edit(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(name)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (mut state, crashes) = self.begin(Operation::Rename)?;
         state.failure(Operation::Rename)?;
@@ -513,6 +533,21 @@ impl DiskFile for File {
         }
         state.files[self.id].write(&bytes[..fits], at);
         if crashes { Err(power_is_off()) } else { Ok(fits) }
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        let (mut state, crashes) = self.handle.begin(Operation::Allocate)?;
+        state.failure(Operation::Allocate)?;
+        let grows = (bytes as usize).saturating_sub(state.files[self.id].now.len());
+        if state.allocates && !(crashes && state.rng.random()) {
+            if let Some(free) = state.free_bytes {
+                let left = free.checked_sub(grows).ok_or(io::ErrorKind::StorageFull)?;
+                state.free_bytes = Some(left);
+            }
+            let file = &mut state.files[self.id];
+            file.now.resize(file.now.len() + grows, 0);
+        }
+        if crashes { Err(power_is_off()) } else { Ok(()) }
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -13,7 +13,7 @@ use afterbay::http::passthrough::Passthrough;
 use afterbay::http::{Doors, Settings, router};
 use afterbay::ids::{BoxName, SessionId};
 use afterbay::limits;
-use afterbay::log::{RealDisk, Store};
+use afterbay::log::{Options, RealDisk, Store};
 use afterbay::metrics::Metrics;
 use afterbay::mode::BoxKind;
 use afterbay::session::boxes::{BoxEntry, Boxes};
@@ -21,6 +21,7 @@ use afterbay::session::recovered::Recovered;
 use afterbay::session::{self, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
+use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
@@ -55,7 +56,9 @@ impl Hall {
         let metrics = Metrics::new().expect("names are free");
         let mut recovered = Recovered::default();
         let store =
-            Store::open(Arc::new(disk), metrics.log.clone(), &mut |found| recovered.fold(found));
+            Store::open(Arc::new(disk), Options::new(role), metrics.log.clone(), &mut |found| {
+                recovered.fold(found)
+            });
         let (tasks, drain, script) = (Tasks::new(), CancellationToken::new(), Script::new());
         let config = session::Config {
             store: store.expect("an empty log"),

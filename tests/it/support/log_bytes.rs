@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(crate) const DATA_START: usize = 1024;
 const SECTOR: usize = 512;
 const GROUP_HEADER: usize = 40;
-const BATCH_HEADER: usize = 52;
+const BATCH_HEADER: usize = 68;
 
 #[derive(Debug, Clone)]
 pub(crate) struct GroupBytes {
@@ -27,12 +27,14 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The groups of a segment that is whole.
+/// The groups of a segment that is whole; behind them is what the file held before.
 pub(crate) fn groups(segment: &[u8]) -> Vec<GroupBytes> {
     let mut groups = Vec::new();
     let mut at = DATA_START;
-    while at < segment.len() {
-        assert_eq!(&segment[at..at + 8], b"\xffABgrp\xfe\n");
+    while at < segment.len()
+        && &segment[at..at + 8] == b"\xffABgrp\xfe\n"
+        && segment[at + 8..at + 16] == segment[12..20]
+    {
         let body = u32_at(segment, at + 32) as usize;
         let header = at..at + GROUP_HEADER;
         let mut batches = Vec::new();

@@ -4,15 +4,15 @@
 //! apart: acknowledged batches whole and under the numbers of their answer, none in part, none
 //! refused, numbers dense, and nothing that was ever shown changed or gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use afterbay::event::{Control, Event, EventName, Seq, WireJson};
 use afterbay::ids::SessionKey;
 use afterbay::log::{
-    Appended, Batch, Cursor, Disk, Error, Log, Logged, OpenError, Recovered, Sizes, Step, Store,
-    Tail,
+    Appended, Batch, Cursor, Disk, Error, Log, Logged, OpenError, Options, Recovered, Role, Step,
+    Store, Tail, UpkeepBy,
 };
 use afterbay::metrics::Metrics;
 use bytes::Bytes;
@@ -20,9 +20,15 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::faulty_disk::{FaultyDisk, Operation};
+use super::log_bytes::groups;
 
 /// Small enough that a few batches fill a group and a few groups a segment.
-pub(crate) const SMALL: Sizes = Sizes { segment_bytes: 6 << 10, group_bytes: 2 << 10 };
+pub(crate) const SMALL: Options = Options {
+    segment_bytes: 6 << 10,
+    group_bytes: 2 << 10,
+    roles: |_| Role::Lasting,
+    upkeep: UpkeepBy::Writer,
+};
 
 /// How long a step of a cursor may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +58,12 @@ enum Fate {
 #[derive(Debug, Default)]
 struct Session {
     sent: BTreeMap<u64, Fate>,
+    /// Everything that was ever shown, also what was trimmed since.
     shown: Vec<Entry>,
+    /// How many of these are trimmed for sure.
+    trimmed: usize,
+    /// How many may be, by trims without an answer.
+    perhaps: BTreeSet<usize>,
     /// The furthest tail ever seen.
     tail: Option<Tail>,
 }
@@ -109,8 +120,18 @@ pub(crate) fn metrics() -> afterbay::metrics::log::Metrics {
 /// Opens with small sizes, and hands out what the fold saw.
 pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<(Store, Vec<Recovered>), OpenError> {
     let mut folded = Vec::new();
-    let store = Store::open_sized(disk, SMALL, metrics(), &mut |found| folded.push(found))?;
+    let store = Store::open(disk, SMALL, metrics(), &mut |found| folded.push(found))?;
     Ok((store, folded))
+}
+
+/// The name of the newest segment in which a group stands.
+pub(crate) fn newest_segment(disk: &FaultyDisk) -> String {
+    let is_written = |name: &String| {
+        name.starts_with("segment-")
+            && name.ends_with(".log")
+            && !groups(&disk.content(name)).is_empty()
+    };
+    disk.names().into_iter().rev().find(is_written).expect("a segment")
 }
 
 /// Appends `batches` in two groups at least, the same ones each time: the first batch is held at
@@ -176,6 +197,23 @@ pub(crate) async fn read_all(log: &Log, after: Seq) -> Result<Vec<Entry>, Error>
     Ok(entries)
 }
 
+/// What no trim has cut off, up to the tail as it is now. Panics at a gap that is not in front.
+pub(crate) async fn read_kept(log: &Log) -> Result<Vec<Entry>, Error> {
+    let tail = log.tail();
+    let mut cursor = log.cursor(Seq::START);
+    let mut entries: Vec<Entry> = Vec::new();
+    while cursor.next_lsn() < tail.next_lsn {
+        match next(&mut cursor).await? {
+            Step::Records(records) => entries.extend(records.iter().map(entry)),
+            Step::Gap { from, to } => {
+                assert!(entries.is_empty() && from == Seq::new(1), "a gap from {from} to {to}");
+            }
+            Step::End => panic!("the end before the tail {tail:?}"),
+        }
+    }
+    Ok(entries)
+}
+
 impl Model {
     /// A new batch for a session: its id.
     pub(crate) fn send(&mut self, key: SessionKey) -> u64 {
@@ -212,7 +250,7 @@ impl Model {
         for (key, session) in &mut self.sessions {
             let log = store.log(*key);
             session.see_tail(log.tail());
-            let entries = read_all(&log, Seq::START).await?;
+            let entries = read_kept(&log).await?;
             session.check(entries, log.tail());
         }
         Ok(())
@@ -229,11 +267,37 @@ impl Model {
             by_session.entry(*key).or_default().push(control);
         }
         for (key, session) in &self.sessions {
-            let read = session.shown.iter().filter(|entry| entry.seq.is_none());
+            let is_control = |entry: &&Entry| entry.seq.is_none();
+            let (trimmed, kept) = session.shown.split_at(session.trimmed);
+            let kept: Vec<_> = kept.iter().filter(is_control).cloned().collect();
             let folded = by_session.remove(key).unwrap_or_default();
-            assert_eq!(folded, read.cloned().collect::<Vec<_>>(), "folded and read differ");
+            assert!(folded.ends_with(&kept), "folded {folded:?}, but read {kept:?}");
+            // What was trimmed may still be on disk, in part.
+            let mut trimmed = trimmed.iter().filter(is_control);
+            let more = &folded[..folded.len() - kept.len()];
+            assert!(more.iter().all(|entry| trimmed.any(|known| known == entry)), "{more:?}");
         }
         assert!(by_session.is_empty(), "folded a session that nobody appended to");
+    }
+
+    /// Where the session might be trimmed, in entries and events that would go: behind each of its
+    /// batches that ends with an event.
+    pub(crate) fn places_to_trim(&self, key: SessionKey) -> Vec<(usize, Seq)> {
+        let Some(session) = self.sessions.get(&key) else { return Vec::new() };
+        let entries = session.shown.iter().enumerate().skip(session.trimmed);
+        let ends = entries.filter(|(_, entry)| entry.at + 1 == entry.of);
+        ends.filter_map(|(at, entry)| Some((at + 1, entry.seq?))).collect()
+    }
+
+    /// A trim that drops so many entries of the session was asked for.
+    pub(crate) fn trims(&mut self, key: SessionKey, dropped: usize) {
+        self.sessions.entry(key).or_default().perhaps.insert(dropped);
+    }
+
+    /// It was done.
+    pub(crate) fn trimmed(&mut self, key: SessionKey, dropped: usize) {
+        let session = self.sessions.entry(key).or_default();
+        session.trimmed = session.trimmed.max(dropped);
     }
 
     /// How many batches were acknowledged in all.
@@ -255,11 +319,15 @@ impl Session {
     }
 
     fn check(&mut self, entries: Vec<Entry>, tail: Tail) {
+        let dropped = self.dropped(&entries);
+        let known = self.shown.split_off(dropped);
         let seqs: Vec<u64> = entries.iter().filter_map(|e| e.seq).map(Seq::get).collect();
-        assert_eq!(seqs, (1..tail.next_seq.get()).collect::<Vec<_>>(), "numbers are not dense");
-        assert!(entries.len() >= self.shown.len(), "what was shown is gone: {:?}", self.shown);
-        assert_eq!(entries[..self.shown.len()], self.shown, "what was shown has changed");
-        let read = whole_batches(&entries);
+        let first = self.shown.iter().filter(|entry| entry.seq.is_some()).count() as u64 + 1;
+        assert_eq!(seqs, (first..tail.next_seq.get()).collect::<Vec<_>>(), "numbers are not dense");
+        assert!(entries.len() >= known.len(), "what was shown is gone: {known:?}");
+        assert_eq!(entries[..known.len()], known, "what was shown has changed");
+        self.shown.extend(entries);
+        let read = whole_batches(&self.shown);
         assert!(read.is_sorted_by(|a, b| a.0 < b.0), "batches out of order or twice: {read:?}");
         let read: BTreeMap<u64, Option<Seq>> = read.into_iter().collect();
         for (id, fate) in &mut self.sent {
@@ -275,7 +343,23 @@ impl Session {
         }
         let unknown = read.keys().find(|id| !self.sent.contains_key(id));
         assert_eq!(unknown, None, "a batch that nobody sent");
-        self.shown = entries;
+    }
+
+    /// How many entries are trimmed away, as what was read begins; that never becomes less.
+    fn dropped(&mut self, entries: &[Entry]) -> usize {
+        let begins = entries.first().and_then(|first| {
+            self.shown.iter().position(|e| (e.batch, e.at) == (first.batch, first.at))
+        });
+        let dropped = begins.unwrap_or(self.shown.len());
+        assert!(
+            dropped == self.trimmed || dropped > self.trimmed && self.perhaps.contains(&dropped),
+            "{dropped} entries are gone, {} trimmed, perhaps {:?}",
+            self.trimmed,
+            self.perhaps
+        );
+        self.trimmed = dropped;
+        self.perhaps.retain(|other| *other > dropped);
+        dropped
     }
 }
 

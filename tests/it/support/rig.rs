@@ -7,7 +7,7 @@ use std::time::Duration;
 use afterbay::credential::{Credential, HashKey};
 use afterbay::event::Seq;
 use afterbay::ids::{BoxName, ExecutionId, SessionId, TurnId};
-use afterbay::log::{Logged, Sizes, Step, Store};
+use afterbay::log::{Logged, Options, Step, Store, UpkeepBy};
 use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
@@ -17,6 +17,7 @@ use afterbay::session::{
 };
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
+use afterbay::turn::control::role;
 use afterbay::upstream::Body;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
@@ -75,8 +76,13 @@ impl Rig {
     pub(crate) fn start(&mut self) {
         let metrics = Metrics::new().expect("names are free");
         let mut recovered = Recovered::default();
-        let sizes = Sizes { segment_bytes: 32 << 10, group_bytes: 8 << 10 };
-        let store = Store::open_sized(self.disk.boot(), sizes, metrics.log.clone(), &mut |found| {
+        let options = Options {
+            segment_bytes: 32 << 10,
+            group_bytes: 8 << 10,
+            upkeep: UpkeepBy::Writer,
+            ..Options::new(role)
+        };
+        let store = Store::open(self.disk.boot(), options, metrics.log.clone(), &mut |found| {
             recovered.fold(found);
         });
         let (store, tasks) = (store.expect("the log opens"), Tasks::new());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use afterbay::credential::HashKey;
 use afterbay::ids::BoxName;
 use afterbay::limits;
-use afterbay::log::{RealDisk, Store};
+use afterbay::log::{Options, RealDisk, Store};
 use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
@@ -13,6 +13,7 @@ use afterbay::session::recovered::Recovered;
 use afterbay::session::{Config, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
+use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::client::BoxClient;
 use afterbay::upstream::opencode::Opencode;
@@ -26,8 +27,10 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
     let mut recovered = Recovered::default();
     let disk = RealDisk::open(&folder.path().join("log")).expect("a log folder");
     let store =
-        Store::open(Arc::new(disk), metrics.log.clone(), &mut |found| recovered.fold(found))
-            .expect("an empty log");
+        Store::open(Arc::new(disk), Options::new(role), metrics.log.clone(), &mut |found| {
+            recovered.fold(found)
+        })
+        .expect("an empty log");
     let client = BoxClient::new(base, metrics.upstream.clone()).expect("a base");
     let entry = BoxEntry {
         upstream: Arc::new(Opencode::new(client)),

@@ -1,0 +1,101 @@
+//! Files for the segments to come: retired ones, whose blocks are written already, or new ones.
+//!
+//! A retired segment is renamed, and the folder synced, before anything in it changes: until then a
+//! crash may give it its old name back, and what it holds must still be what that name says.
+
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::error::Failure;
+use super::segment::{Blank, FileKind, Segment, blank_name, index_name, kind_of};
+use crate::limits;
+
+/// The blanks of a folder.
+#[derive(Debug)]
+pub(super) struct Blanks {
+    disk: Arc<dyn Disk>,
+    /// Names that are durable.
+    ready: Vec<String>,
+    /// Names that are not yet.
+    retired: Vec<String>,
+    next_number: u64,
+}
+
+impl Blanks {
+    /// With those that were found in the folder. Their names are there, and may not be durable.
+    pub(super) fn new(disk: Arc<dyn Disk>, found: Vec<String>) -> Self {
+        let number = |name: &String| match kind_of(name) {
+            Some(FileKind::Blank { number }) => Some(number),
+            _ => None,
+        };
+        let newest = found.iter().filter_map(number).max().unwrap_or_default();
+        Self { disk, ready: Vec::new(), retired: found, next_number: newest.wrapping_add(1) }
+    }
+
+    /// A file with room for `bytes`: one that was retired, else a new one.
+    pub(super) fn take(&mut self, bytes: u64) -> Result<Blank, Failure> {
+        if let Some(name) = self.ready.pop() {
+            match self.disk.edit(&name) {
+                Ok(file) => return Ok(Blank { name, file }),
+                Err(error) => tracing::warn!(%name, %error, "cannot use a blank file"),
+            }
+        }
+        let name = self.fresh_name();
+        let file = self.disk.create(&name).map_err(Failure::Refused)?;
+        match file.allocate(bytes) {
+            Ok(()) => Ok(Blank { name, file }),
+            Err(source) => {
+                discard(&*self.disk, &name);
+                Err(Failure::Refused(source))
+            }
+        }
+    }
+
+    /// The segment counts for nothing any more, and nobody reads it. What cannot be renamed stays,
+    /// and is found to be dead at the next opening.
+    pub(super) fn retire(&mut self, segment: &Segment) {
+        let name = segment.name();
+        if segment.index.get().is_some() {
+            discard(&*self.disk, &index_name(segment.id.epoch));
+        }
+        if self.ready.len() + self.retired.len() >= limits::LOG_BLANKS {
+            return discard(&*self.disk, &name);
+        }
+        let blank = self.fresh_name();
+        match self.disk.rename(&name, &blank) {
+            Ok(()) => self.retired.push(blank),
+            Err(error) => tracing::warn!(%name, %error, "cannot retire a dead segment"),
+        }
+    }
+
+    /// Makes the names of what was retired durable: only then may it be used.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        if !self.retired.is_empty() {
+            self.disk.sync_dir().map_err(Failure::Broken)?;
+            self.ready.append(&mut self.retired);
+        }
+        Ok(())
+    }
+
+    /// Whether the disk takes new files again: tries it.
+    pub(super) fn probe(&mut self) -> Result<(), Failure> {
+        let name = self.fresh_name();
+        let file = self.disk.create(&name).map_err(Failure::Refused)?;
+        let tried = file.write_at(&[0; 1], 0).and_then(|_| file.sync_data());
+        discard(&*self.disk, &name);
+        tried.map_err(Failure::Refused)
+    }
+
+    fn fresh_name(&mut self) -> String {
+        let name = blank_name(self.next_number);
+        self.next_number = self.next_number.wrapping_add(1);
+        name
+    }
+}
+
+/// Removes a file that is no part of the log: if it stays, the next opening finds it.
+pub(super) fn discard(disk: &dyn Disk, name: &str) {
+    if let Err(error) = disk.remove(name) {
+        tracing::warn!(%name, %error, "cannot remove a file of the log");
+    }
+}

@@ -1,0 +1,57 @@
+//! What stands in the log's folder, told by names and headers. Reads only.
+
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::error::OpenError;
+use super::segment::{FileKind, Origin, Segment, index_name, kind_of};
+
+/// The files of a log.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// All segments, oldest first.
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// Files that never became a part of the log, or are none any more.
+    pub(super) unfinished: Vec<String>,
+    /// Files whose content counts for nothing.
+    pub(super) blanks: Vec<String>,
+}
+
+impl Found {
+    /// Looks at everything. Whatever forbids opening is found here, before anything changes.
+    pub(super) fn look(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { doing: "list the folder", source };
+        let (mut epochs, mut indexes) = (Vec::new(), Vec::new());
+        let (mut unfinished, mut blanks) = (Vec::new(), Vec::new());
+        for name in disk.list().map_err(failed)? {
+            match kind_of(&name) {
+                Some(FileKind::Segment { epoch }) => epochs.push(epoch),
+                Some(FileKind::Index { epoch }) => indexes.push(epoch),
+                Some(FileKind::Blank { .. }) => blanks.push(name),
+                Some(FileKind::Unfinished) => unfinished.push(name),
+                None => {}
+            }
+        }
+        epochs.sort_unstable();
+        let orphans = indexes.into_iter().filter(|epoch| epochs.binary_search(epoch).is_err());
+        unfinished.extend(orphans.map(index_name));
+        let opened = epochs.iter().map(|epoch| Segment::open(disk, *epoch).map(Arc::new));
+        let segments: Vec<_> = opened.collect::<Result<_, _>>()?;
+        check_bases(&segments)?;
+        Ok(Self { segments, unfinished, blanks })
+    }
+}
+
+fn check_bases(segments: &[Arc<Segment>]) -> Result<(), OpenError> {
+    let mut before = 0;
+    for segment in segments {
+        if let Origin::Opening { base } = segment.origin {
+            if base < before {
+                let what = "its groups would count before those of an older segment";
+                return Err(OpenError::Damaged { file: segment.name(), what });
+            }
+            before = base;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Shows what the writer made durable, while that already syncs the next group: index, then tails,
+//! then answers, group by group in the order of their writing.
+//!
+//! A thread of its own, so that waking a few hundred who appended costs the disk no idle time. What
+//! must come behind the showing of a group (sealing its segment) passes through here, too.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::error::Error;
+use super::group::Placed;
+use super::queue::Pending;
+use super::ring::Recent;
+use super::segment::Segment;
+use super::tail::HealthPublisher;
+use super::upkeep::{Job, Upkeep};
+use super::{Appended, Health};
+use crate::limits;
+use crate::metrics;
+
+/// What the writer has to tell.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A group is durable.
+    Durable(Durable),
+    /// Batches were not taken.
+    Refused(Vec<Pending>, Error),
+    /// The store's health as the writer sees it.
+    Health(Health),
+    /// Something to do once all before it is shown; `done` hears when it is, if upkeep is inline.
+    Work(Job, SyncSender<Infallible>),
+}
+
+/// A group that is durable.
+#[derive(Debug)]
+pub(super) struct Durable {
+    pub(super) segment: Arc<Segment>,
+    /// Bytes from the segment's start.
+    pub(super) at: u64,
+    /// Whether there is room for more.
+    pub(super) health: Health,
+    /// With the place of each in the group.
+    pub(super) batches: Vec<(Pending, Placed)>,
+}
+
+/// The writer's end.
+#[derive(Debug, Clone)]
+pub(super) struct Publisher(SyncSender<News>);
+
+impl Publisher {
+    /// Starts the thread; it ends when the writer's end is gone.
+    pub(super) fn start(
+        upkeep: Upkeep,
+        health: HealthPublisher,
+        metrics: metrics::log::Metrics,
+    ) -> io::Result<Self> {
+        let (news, incoming) = sync_channel(limits::LOG_GROUPS_AHEAD);
+        let shower = Shower { incoming, upkeep: Some(upkeep), metrics, health };
+        let thread = std::thread::Builder::new().name("afterbay-log-show".to_owned());
+        thread.spawn(move || shower.run())?;
+        Ok(Self(news))
+    }
+
+    /// Passes something on. Blocks while too much is on its way.
+    pub(super) fn tell(&self, news: News) {
+        // If the thread broke down, nobody is shown anything, and everyone who waits is told so.
+        drop(self.0.send(news));
+    }
+
+    /// Has `job` done behind all that was told before, and waits until it is.
+    pub(super) fn have_done(&self, job: Job) {
+        let (done, heard) = sync_channel(1);
+        self.tell(News::Work(job, done));
+        // Nothing is sent: it is done, or nobody does it, once the other end is dropped.
+        let Err(_dropped) = heard.recv();
+    }
+}
+
+/// The thread. Fields are dropped in order: whoever sees the health's channel closed may open the
+/// folder again.
+struct Shower {
+    incoming: Receiver<News>,
+    /// There until the thread ends.
+    upkeep: Option<Upkeep>,
+    metrics: metrics::log::Metrics,
+    health: HealthPublisher,
+}
+
+impl Shower {
+    fn run(mut self) {
+        while let Ok(news) = self.incoming.recv() {
+            match news {
+                News::Durable(group) => self.show(group),
+                News::Refused(group, error) => self.refuse(group, &error),
+                News::Health(health) => self.health.set(health),
+                News::Work(job, done) => {
+                    if let Some(upkeep) = &mut self.upkeep {
+                        upkeep.give(job, done);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows a durable group.
+    fn show(&mut self, group: Durable) {
+        let Durable { segment, at, health, batches } = group;
+        let mut trimmed = false;
+        for (pending, placed) in &batches {
+            let header = placed.header;
+            let recent = Recent { header, body: pending.body.bytes.clone() };
+            pending.session.add_recent(&segment, placed.spot_at(at), recent);
+            self.metrics.batch_bytes.observe(pending.body.disk_bytes() as f64);
+        }
+        for (pending, placed) in &batches {
+            if let Some(cut) = pending.body.cut {
+                pending.session.cut(cut.first);
+                trimmed = true;
+            }
+            pending.session.advance(placed.header.end());
+        }
+        if trimmed && let Some(upkeep) = &mut self.upkeep {
+            upkeep.note_trim();
+        }
+        self.health.set(health);
+        for (pending, placed) in batches {
+            self.metrics.appends.inc();
+            let (first, tail) = (placed.header.first, placed.header.end());
+            pending.answer(Ok(Appended {
+                first_lsn: first.next_lsn,
+                first_seq: first.next_seq,
+                tail,
+            }));
+        }
+    }
+
+    fn refuse(&self, group: Vec<Pending>, error: &Error) {
+        for pending in group {
+            self.metrics.refused.inc();
+            pending.answer(Err(error.clone()));
+        }
+    }
+}
+
+impl Drop for Shower {
+    /// The last word: also when the thread panics, readers end and nobody waits for a dead writer.
+    fn drop(&mut self) {
+        if let Some(upkeep) = self.upkeep.take() {
+            upkeep.end();
+        }
+        self.health.set(if std::thread::panicking() { Health::Poisoned } else { Health::Closed });
+    }
+}
