@@ -110,6 +110,12 @@ impl Disk for RealDisk {
         std::fs::remove_file(self.path.join(name))
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        // What is left to those who are not root.
+        let left = rustix::fs::fstatvfs(&self.folder)?;
+        Ok(left.f_bavail.saturating_mul(left.f_frsize))
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         self.folder.sync_all()
     }

@@ -39,6 +39,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk's.
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Bytes that files may still grow by, all of them together.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn free_bytes(&self) -> io::Result<u64>;
     /// Makes names durable: what was created, renamed and removed.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ struct View {
 struct Run {
     segment: Arc<Segment>,
     end: Tail,
-    /// What they take on disk; after a cut in their middle an estimate.
+    /// What they take on disk; of a sealed segment with what was cut off of them.
     bytes: u64,
     batches: Batches,
 }
@@ -176,7 +176,8 @@ impl Session {
 
     /// Bytes on disk that no trim has cut off.
     pub(super) fn bytes(&self) -> u64 {
-        self.view().runs.iter().map(|run| run.bytes).sum()
+        let view = self.view();
+        view.runs.iter().map(|run| run.bytes_behind(view.begins)).sum()
     }
 
     /// Moves the tail and wakes who waits. What is before it was added, or is lost.
@@ -240,13 +241,15 @@ impl Session {
         self.view().runs.push(run);
     }
 
-    /// The segment is sealed: its index knows the session's batches in it.
-    pub(super) fn seal(&self, segment: &Arc<Segment>, extent: Extent) {
+    /// The segment is sealed: its index knows the session's batches in it, and their bytes.
+    pub(super) fn seal(&self, segment: &Arc<Segment>, extent: Extent, bytes: u64) {
         let mut view = self.view();
         let run = view.runs.iter_mut().find(|run| Arc::ptr_eq(&run.segment, segment));
         // A trim may have cut them off meanwhile.
         if let Some(run) = run {
             run.batches = Batches::Sealed(extent);
+            segment.count(bytes.saturating_sub(run.bytes));
+            run.bytes = bytes;
         }
     }
 
@@ -329,6 +332,7 @@ impl View {
             return;
         }
         self.begins = begins;
+        self.ring.cut(begins);
         self.runs.retain(|run| {
             let stays = run.end.next_lsn > begins.next_lsn;
             if !stays {
@@ -360,6 +364,21 @@ impl View {
             }
             Some(_) => Following::Places(places(runs, from)),
         }
+    }
+}
+
+impl Run {
+    /// What of it is kept when all before `begins` is cut off. In the middle of a sealed segment the
+    /// places of batches are not in memory: there each record counts the same.
+    fn bytes_behind(&self, begins: Tail) -> u64 {
+        let Batches::Sealed(extent) = &self.batches else { return self.bytes };
+        let records = |from: Tail| self.end.next_lsn.get().saturating_sub(from.next_lsn.get());
+        let (all, kept) = (records(extent.base()), records(begins));
+        if kept >= all {
+            return self.bytes;
+        }
+        let share = u128::from(self.bytes) * u128::from(kept) / u128::from(all.max(1));
+        u64::try_from(share).unwrap_or(self.bytes)
     }
 }
 

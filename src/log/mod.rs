@@ -16,7 +16,7 @@
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
 //! (the way in); `index`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening).
+//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening).
 
 mod blank;
 mod chain;
@@ -45,10 +45,11 @@ mod supply;
 mod tail;
 mod trim;
 mod upkeep;
+mod usage;
 mod writer;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::event::{Control, Event, Lsn, Record, Seq};
@@ -68,12 +69,15 @@ use self::recovery::Opened;
 use self::supply::Supply;
 use self::tail::HealthWatch;
 use self::upkeep::{Keeper, Upkeep};
+pub use self::usage::Usage;
 use self::writer::{Start, Writer};
 
 /// The open log folder. Clones share it. It stays open until [`Store::close`], or until all
 /// clones and all its [`Log`]s are gone.
 #[derive(Clone)]
 pub struct Store {
+    /// Weak, so that the folder is free once the store is closed, whoever still has a clone.
+    disk: Weak<dyn Disk>,
     index: Arc<Index>,
     queue: Queue,
     health: HealthWatch,
@@ -224,7 +228,7 @@ impl Store {
         let publisher =
             Publisher::start(upkeep, health.clone(), metrics.clone()).map_err(threads)?;
         let (queue, intake) = queue::queue(group_bytes);
-        let with_metrics = metrics.clone();
+        let (with_metrics, weak) = (metrics.clone(), Arc::downgrade(&disk));
         Writer::start(Start {
             disk,
             active,
@@ -236,7 +240,7 @@ impl Store {
             metrics: with_metrics,
         })
         .map_err(threads)?;
-        Ok(Self { index, queue, health: watch, metrics })
+        Ok(Self { disk: weak, index, queue, health: watch, metrics })
     }
 
     /// The log of one session; it begins empty if the store has nothing of it.
@@ -297,7 +301,7 @@ impl Log {
         self.queue.append(Arc::clone(&self.session), entries, true).await.map(Some)
     }
 
-    /// Bytes on disk that no trim has cut off.
+    /// Bytes on disk that no trim has cut off; an estimate where one cut a full segment in two.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.session.bytes()

@@ -50,6 +50,16 @@ impl Ring {
         }
     }
 
+    /// Drops what is before `begins`.
+    pub(super) fn cut(&mut self, begins: Tail) {
+        while let Some(oldest) = self.batches.front()
+            && oldest.end().next_lsn <= begins.next_lsn
+        {
+            self.bytes -= oldest.body.len();
+            self.batches.pop_front();
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -42,6 +42,11 @@ pub(super) fn encode_spots(out: &mut Vec<u8>, base: Tail, spots: &[Spot]) {
 }
 
 impl Extent {
+    /// In front of the first batch.
+    pub(super) const fn base(self) -> Tail {
+        self.base
+    }
+
     /// The batches behind `from`, within the bounds of a step; `None` if the index is damaged.
     /// Blocks.
     pub(super) fn following(

@@ -214,9 +214,9 @@ impl Keeper {
         let (bytes, parts) = builder.finish(segment.id, &groups, end);
         let file = write_index(&*self.disk, segment.id.epoch, &bytes)?;
         drop(segment.index.set(IndexFile::new(file, groups, &parts)));
-        for Part { key, extent, .. } in parts {
+        for Part { key, extent, bytes, .. } in parts {
             if let Some(session) = self.index.known(key) {
-                session.seal(segment, extent);
+                session.seal(segment, extent, bytes);
             }
         }
         self.metrics.sealed.inc();

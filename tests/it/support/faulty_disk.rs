@@ -78,6 +78,8 @@ struct State {
     crash_at: Option<usize>,
     failures: Vec<Failure>,
     free_bytes: Option<usize>,
+    /// What it says that there is, whatever there is.
+    told_free: u64,
     /// Whether it can promise room ahead of the writes.
     allocates: bool,
     held: Vec<Operation>,
@@ -126,6 +128,7 @@ impl FaultyDisk {
             crash_at: None,
             failures: Vec::new(),
             free_bytes: None,
+            told_free: u64::MAX,
             allocates: true,
             held: Vec::new(),
             standing: 0,
@@ -190,6 +193,11 @@ impl FaultyDisk {
     /// How much files may still grow; `None`: as they like.
     pub(crate) fn set_free(&self, bytes: Option<usize>) {
         self.state().free_bytes = bytes;
+    }
+
+    /// How much room it says that there is, to whoever asks; so much as it likes by itself.
+    pub(crate) fn tell_free(&self, bytes: u64) {
+        self.state().told_free = bytes;
     }
 
     /// From here on it promises no room ahead of the writes, as some file systems do not.
@@ -492,6 +500,10 @@ impl Disk for Handle {
             return Err(not_found());
         }
         state.change(NameChange::Take(name.to_owned()), crashes)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.state()?.told_free)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
