@@ -352,6 +352,42 @@ pub const CLOSE_OUT_RETRY: Duration = Duration::from_secs(5);
 
 // ---- session ----
 
+/// Default for how long a turn's events are kept after its end: whoever left on a Friday can still
+/// read on the Thursday after.
+pub const RETENTION_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Default for what the log keeps of all sessions: a thousand long turns.
+pub const RETENTION_TOTAL_BYTES: u64 = 10 << 30;
+
+/// Default for what the log keeps of one session: so that one alone cannot push out all others.
+pub const RETENTION_SESSION_BYTES: u64 = 1 << 30;
+
+/// Default for what is left free on the log's file system: what a log that is written at 100 MB/s
+/// takes between two looks.
+pub const RETENTION_FREE_BYTES: u64 = 1 << 30;
+
+/// Default for how long a turn's ids stay taken once its events are gone: longer than any queue of
+/// jobs repeats a request.
+pub const IDEMPOTENCY_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Between two looks at what has to go.
+pub const RETENTION_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is too old goes once the oldest of it is too old by this part of its age more. Each trim
+/// writes all that is remembered of its session, so one trim must be worth many turns.
+pub const RETENTION_AGE_SLACK: u32 = 32;
+
+/// What is too much goes until this part of what is allowed is free, for the same reason.
+pub const RETENTION_BYTES_SLACK: u64 = 8;
+
+/// Tombstones of one session: a turn each 13 minutes, day and night, until the ids of the first
+/// are free again. They are written with each trim, 2 MB when there are so many. Beyond it the oldest
+/// are forgotten before their time, which is logged: a repeat of such a turn would run again.
+pub const MAX_TOMBSTONES: usize = 4096;
+
+/// Readers of one session that outlive a trim of it; others are shown to the box once more.
+pub const MAX_TRIMMED_READERS: usize = 4096;
+
 /// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a
 /// proxy of one box class is the bottleneck of its boxes, not their help.
 pub const MAX_RUNNING_TURNS: usize = 10_000;

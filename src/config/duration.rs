@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `60s`, `5m`, `24h`.
+//! Durations as people write them: `500ms`, `60s`, `5m`, `24h`, `7d`.
 //!
 //! One number, one unit, nothing else; [`show`] writes what [`parse`] reads. No bare numbers: a
 //! `60` that one reader takes for seconds and another for milliseconds is a mistake, not a value.
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::limits;
 
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads a duration above zero and at most [`limits::MAX_CONFIGURED_DURATION`].
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
@@ -18,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         .find(|(name, _)| *name == unit)
         .and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
     let Some(milliseconds) = milliseconds else {
-        return Err(format!("`{text}` is not a duration such as 500ms, 60s, 5m or 24h"));
+        return Err(format!("`{text}` is not a duration such as 500ms, 60s, 5m, 24h or 7d"));
     };
     let duration = Duration::from_millis(milliseconds);
     if duration.is_zero() {
@@ -36,13 +37,17 @@ pub(super) fn parse_or_off(text: &str) -> Result<Option<Duration>, String> {
     if text == "off" { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// Writes `duration` in the largest unit that divides it; below a millisecond is cut.
+/// Writes `duration` in the largest unit that divides it, one day as `24h`; below a millisecond is
+/// cut.
 pub(crate) fn show(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let (unit, factor) = UNITS
         .iter()
         .rev()
-        .find(|(_, factor)| milliseconds.is_multiple_of(u128::from(*factor)))
+        .find(|(unit, factor)| {
+            let factor = u128::from(*factor);
+            milliseconds.is_multiple_of(factor) && (*unit != "d" || milliseconds > factor)
+        })
         .unwrap_or(&("ms", 1));
     format!("{}{unit}", milliseconds / u128::from(*factor))
 }
@@ -59,6 +64,9 @@ mod tests {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
             assert_eq!(parse(&show(Duration::from_millis(milliseconds))), parse(text));
         }
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!((show(day).as_str(), show(7 * day).as_str()), ("24h", "7d"));
+        assert_eq!(parse("7d"), Ok(7 * day));
         assert_eq!(show(Duration::from_secs(90)), "90s");
         assert_eq!(show(Duration::from_secs(60)), "1m");
     }
@@ -79,6 +87,7 @@ mod tests {
             "1h30m",
             "off",
             "9000h",
+            "366d",
             "99999999999999999999s",
             "18446744073709551615h",
             "٣s",

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::duration::show;
+use super::size;
 use crate::limits;
 
 /// Every key of the configuration.
@@ -74,6 +75,16 @@ pub(super) enum Key {
     Fidelity,
     /// What becomes of a turn that nobody reads.
     OnAbandon,
+    /// How long events are kept.
+    RetentionAge,
+    /// Bytes that are kept in all.
+    RetentionTotal,
+    /// Bytes that are kept of one session.
+    RetentionSession,
+    /// Bytes that stay free.
+    RetentionFree,
+    /// How long ids stay taken.
+    IdempotencyAge,
     /// How log lines look.
     LogFormat,
     /// Which log lines are written.
@@ -153,7 +164,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 33] = [
+pub(super) const ROWS: [Row; 38] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -216,6 +227,16 @@ pub(super) const ROWS: [Row; 33] = [
         "what clients see of a turn: `full` (all of it) or `result` (one `result`, after an `error` if it failed)"),
     row(Key::OnAbandon, "on-abandon", "streams.on_abandon", One("ACTION"), Text(|| "finish".to_owned()),
         "what becomes of a turn that nobody reads any more: `finish`"),
+    row(Key::RetentionAge, "retention-age", "retention.age", One("DURATION"), Text(|| show(limits::RETENTION_AGE)),
+        "a turn's events go this long after its end"),
+    row(Key::RetentionTotal, "retention-total", "retention.total", One("SIZE"), Text(|| size::show(limits::RETENTION_TOTAL_BYTES)),
+        "what the log keeps of all sessions; beyond it the oldest turns go"),
+    row(Key::RetentionSession, "retention-session", "retention.session", One("SIZE"), Text(|| size::show(limits::RETENTION_SESSION_BYTES)),
+        "what the log keeps of one session; beyond it its oldest turns go"),
+    row(Key::RetentionFree, "retention-free", "retention.free", One("SIZE"), Text(|| size::show(limits::RETENTION_FREE_BYTES)),
+        "what stays free on the disk of the data folder; below it the oldest turns go, then new ones are refused"),
+    row(Key::IdempotencyAge, "idempotency-age", "retention.idempotency_age", One("DURATION"), Text(|| show(limits::IDEMPOTENCY_AGE)),
+        "how long the ids of a turn stay taken once its events are gone, so that a repeat of it never runs"),
     row(Key::LogFormat, "log-format", "telemetry.log_format", One("FORMAT"), Text(|| "human".to_owned()),
         "log lines on stderr: `human` or `json`"),
     row(Key::LogLevel, "log-level", "telemetry.log_level", One("LEVEL"), Text(|| "info".to_owned()),

@@ -12,6 +12,7 @@ mod flags;
 mod keys;
 mod mistake;
 mod parts;
+mod size;
 mod sources;
 
 use std::net::SocketAddr;
@@ -27,8 +28,8 @@ use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use parts::{
-    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, SessionBus,
-    Streams, Telemetry, Upstream,
+    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
+    SessionBus, Streams, Telemetry, Upstream,
 };
 use sources::Sources;
 
@@ -75,6 +76,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let deadlines = read_deadlines(sources);
     let poll = read_poll(sources);
     let streams = read_streams(sources);
+    let retention = read_retention(sources);
     let telemetry = read_telemetry(sources);
     let config = Config {
         upstream: upstream?,
@@ -85,6 +87,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         deadlines: deadlines?,
         poll: poll?,
         streams: streams?,
+        retention: retention?,
         shutdown_grace: shutdown_grace?,
         telemetry: telemetry?,
     };
@@ -227,6 +230,21 @@ fn read_streams(sources: &mut Sources<'_>) -> Option<Streams> {
         heartbeat: heartbeat?,
         session_bus: session_bus?,
         fidelity: fidelity?,
+    })
+}
+
+fn read_retention(sources: &mut Sources<'_>) -> Option<Retention> {
+    let age = sources.read(Key::RetentionAge, duration::parse);
+    let total = sources.read(Key::RetentionTotal, size::parse);
+    let session = sources.read(Key::RetentionSession, size::parse);
+    let free = sources.read(Key::RetentionFree, size::parse);
+    let idempotency_age = sources.read(Key::IdempotencyAge, duration::parse);
+    Some(Retention {
+        age: age?,
+        total: total?,
+        session: session?,
+        free: free?,
+        idempotency_age: idempotency_age?,
     })
 }
 

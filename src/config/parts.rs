@@ -33,6 +33,8 @@ pub struct Config {
     pub poll: Poll,
     /// How clients are answered.
     pub streams: Streams,
+    /// What is kept of turns that are over.
+    pub retention: Retention,
     /// Time from the first signal to the exit.
     pub shutdown_grace: Duration,
     /// What is logged.
@@ -146,6 +148,21 @@ pub enum SessionBus {
     Log,
     /// The box.
     Pass,
+}
+
+/// What is kept of turns that are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How long a turn's events are kept after its end.
+    pub age: Duration,
+    /// Bytes of all sessions.
+    pub total: u64,
+    /// Bytes of one session.
+    pub session: u64,
+    /// Bytes that stay free on the file system.
+    pub free: u64,
+    /// How long a turn's ids stay taken after its events are gone.
+    pub idempotency_age: Duration,
 }
 
 /// What is logged, and how.

@@ -20,12 +20,15 @@ use super::error::json;
 use crate::log::{Health, Store};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
+use crate::session::retention::Room;
 
 /// What the admin door looks at.
 #[derive(Debug, Clone)]
 pub struct Admin {
     /// Its health is a condition of readiness.
     pub store: Store,
+    /// Another one: room for new turns.
+    pub room: Room,
     /// Set when every unfinished turn has its driver again.
     pub resumed: Latch,
     /// Fires when afterbay stops.
@@ -69,28 +72,50 @@ struct Readiness {
     /// Why not; empty if it is.
     missing: Vec<&'static str>,
     log: &'static str,
+    room: bool,
     resumed: bool,
     draining: bool,
     mode: &'static str,
 }
 
-fn readiness(health: Health, resumed: bool, draining: bool, mode: Mode) -> Readiness {
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    health: Health,
+    room: bool,
+    resumed: bool,
+    draining: bool,
+    mode: Mode,
+}
+
+fn readiness(seen: Seen) -> Readiness {
+    let Seen { health, room, resumed, draining, mode } = seen;
     let log = match health {
         Health::Open => "open",
         Health::Refusing => "refusing",
         Health::Poisoned => "poisoned",
         Health::Closed => "closed",
     };
-    let conditions =
-        [("log", health == Health::Open), ("resumed", resumed), ("not draining", !draining)];
+    let conditions = [
+        ("log", health == Health::Open),
+        ("room", room),
+        ("resumed", resumed),
+        ("not draining", !draining),
+    ];
     let missing: Vec<_> =
         conditions.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
-    Readiness { ready: missing.is_empty(), missing, log, resumed, draining, mode: mode.as_str() }
+    let (ready, mode) = (missing.is_empty(), mode.as_str());
+    Readiness { ready, missing, log, room, resumed, draining, mode }
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let (health, draining) = (admin.store.health(), admin.drain.is_cancelled());
-    let readiness = readiness(health, admin.resumed.is_set(), draining, admin.mode);
+    let readiness = readiness(Seen {
+        health: admin.store.health(),
+        room: !admin.room.is_short(),
+        resumed: admin.resumed.is_set(),
+        draining: admin.drain.is_cancelled(),
+        mode: admin.mode,
+    });
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(status, "application/json", json(&readiness))
 }
@@ -118,23 +143,27 @@ fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Respons
 mod tests {
     use super::*;
 
+    const READY: Seen =
+        Seen { health: Health::Open, room: true, resumed: true, draining: false, mode: Mode::Poll };
+
     #[test]
     fn it_is_ready_when_every_condition_holds() {
-        let ready = readiness(Health::Open, true, false, Mode::Poll);
+        let ready = readiness(READY);
         assert!(ready.ready && ready.missing.is_empty());
         assert_eq!((ready.log, ready.mode), ("open", "poll"));
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        for (health, resumed, draining, missing) in [
-            (Health::Refusing, true, false, vec!["log"]),
-            (Health::Poisoned, true, false, vec!["log"]),
-            (Health::Closed, true, true, vec!["log", "not draining"]),
-            (Health::Open, false, false, vec!["resumed"]),
-            (Health::Open, true, true, vec!["not draining"]),
+        for (seen, missing) in [
+            (Seen { health: Health::Refusing, ..READY }, vec!["log"]),
+            (Seen { health: Health::Poisoned, ..READY }, vec!["log"]),
+            (Seen { health: Health::Closed, draining: true, ..READY }, vec!["log", "not draining"]),
+            (Seen { room: false, ..READY }, vec!["room"]),
+            (Seen { resumed: false, ..READY }, vec!["resumed"]),
+            (Seen { draining: true, ..READY }, vec!["not draining"]),
         ] {
-            let said = readiness(health, resumed, draining, Mode::Poll);
+            let said = readiness(seen);
             assert_eq!((said.ready, &said.missing), (false, &missing));
         }
     }

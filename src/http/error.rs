@@ -287,6 +287,7 @@ fn told_of_start(error: &StartError) -> Told<'_> {
         StartError::LogUnavailable => {
             Told::later(StatusCode::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE")
         }
+        StartError::NoRoom => Told::later(StatusCode::SERVICE_UNAVAILABLE, "NO_ROOM"),
         StartError::Draining => Told::later(StatusCode::SERVICE_UNAVAILABLE, "DRAINING"),
         StartError::Overloaded => Told::later(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
     }

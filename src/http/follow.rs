@@ -110,7 +110,11 @@ pub(crate) fn session(
             let (scope, idle) = (Scope::SessionUntilIdle, until_idle_of(session));
             (scope, Box::new(move || idle_at(&watched)), Some(idle))
         }
-        UntilIdle::No => (Scope::Session, Box::new(|| None), None),
+        UntilIdle::No => {
+            // Held, since a session that nobody reads may be forgotten.
+            let last = move || Some(&watched).and(None);
+            (Scope::Session, Box::new(last), None)
+        }
     };
     let next = session.tail().next_seq;
     let first = Seq::START.next();

@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod log;
+pub mod retention;
 pub mod turn;
 pub mod upstream;
 
@@ -16,6 +17,8 @@ pub struct Metrics {
     registry: Registry,
     /// The log's part.
     pub log: log::Metrics,
+    /// What is kept of the log, and what goes.
+    pub retention: retention::Metrics,
     /// The calls to boxes.
     pub upstream: upstream::Metrics,
     /// The turns.
@@ -34,6 +37,7 @@ impl Metrics {
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             log: log::Metrics::new(&registry)?,
+            retention: retention::Metrics::new(&registry)?,
             upstream: upstream::Metrics::new(&registry)?,
             turn: turn::Metrics::new(&registry)?,
             http: http::Metrics::new(&registry)?,

@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Callers, Deadlines, OnAbandon, Poll, SessionBus, Streams, Upstream};
+use crate::config::{
+    Callers, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
+};
 use crate::credential::HashKey;
 use crate::http::admin::{self, Admin, Latch};
 use crate::http::guard::Allowed;
@@ -26,6 +28,7 @@ use crate::mode::{BoxKind, Mode};
 use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::readers_key::{self, Key};
 use crate::session::recovered::Recovered;
+use crate::session::retention::{self, Keep};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn;
@@ -45,6 +48,7 @@ pub(super) struct Plan {
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
+    pub(super) retention: Retention,
     pub(super) grace: Duration,
     /// Where clients really connect: port 0 is resolved by now.
     pub(super) bound: SocketAddr,
@@ -78,6 +82,7 @@ impl House {
             deadlines,
             poll,
             streams,
+            retention,
             grace,
             bound,
             drain,
@@ -99,6 +104,7 @@ impl House {
                 intervals: intervals(poll),
                 fidelity: streams.fidelity,
                 vouching: callers.readers,
+                keep: keep(retention),
                 tasks: tasks.clone(),
                 drain: drain.clone(),
                 metrics: metrics.turn.clone(),
@@ -106,6 +112,9 @@ impl House {
             recovered,
         );
         resumed.set();
+        let keeping = retention::Retention::new(sessions.clone(), metrics.retention.clone());
+        tasks.spawn("retention", keeping.run());
+        let room = sessions.room().clone();
         let doors = Doors {
             sessions,
             passthrough,
@@ -118,7 +127,7 @@ impl House {
             tasks: tasks.clone(),
             box_name: BoxName::default_box(),
         };
-        let admin = Admin { store: store.clone(), resumed, drain, mode, metrics };
+        let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
         let (clients, operators) = (http::router(doors), admin::router(admin));
         Ok(Self { clients, operators, tasks, store })
     }
@@ -191,6 +200,11 @@ fn turn_deadlines(configured: Deadlines) -> turn::Deadlines {
 const fn intervals(poll: Poll) -> Intervals {
     let Poll { fast, slow, waiting, rate: _, rate_total: _ } = poll;
     Intervals { fastest: fast, slowest: slow, waiting }
+}
+
+const fn keep(configured: Retention) -> Keep {
+    let Retention { age, total, session, free, idempotency_age } = configured;
+    Keep { age, total, session, free, idempotency_age }
 }
 
 /// Hosts that are bound or configured are ours; so is the public URL's, which the configuration

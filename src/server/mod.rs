@@ -44,6 +44,7 @@ pub async fn run(
         deadlines,
         poll,
         streams,
+        retention,
         shutdown_grace,
         telemetry: _,
     } = config;
@@ -59,6 +60,7 @@ pub async fn run(
         deadlines,
         poll,
         streams,
+        retention,
         grace: shutdown_grace,
         bound,
         drain: ends.drain.clone(),

@@ -48,7 +48,7 @@ impl Sessions {
             let Some(running) = state.running.turn() else {
                 return Ok(Abort::NothingRuns);
             };
-            (running.handle.clone(), running.execution.clone(), state.box_session.clone())
+            (running.handle.clone(), running.accepted.execution.clone(), state.box_session.clone())
         };
         let entry = self.boxes().get(&session.box_name);
         let (Some(id), Some(entry), true) = (id, entry, is_at_box(handle.status().phase)) else {

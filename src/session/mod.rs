@@ -13,6 +13,7 @@ mod readers;
 pub mod readers_key;
 pub mod recovered;
 mod registry;
+pub mod retention;
 mod run;
 mod running;
 mod start;
@@ -25,6 +26,7 @@ use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::log::{Cursor, Log, Tail};
 use crate::mode::{Outcome, Phase};
+use crate::turn::control::{Accepted, FinishedTurn};
 pub use crate::turn::handle::Answered;
 use crate::turn::handle::Handle;
 pub use abort::{Abort, AbortError};
@@ -51,7 +53,10 @@ struct State {
     box_session: Option<SessionId>,
     owner: Owner,
     readers: HashSet<CredentialHash>,
+    /// Turns with their verdict, oldest first.
     past: Vec<PastTurn>,
+    /// The last event that was cut off: of the turns up to it only the ids are known.
+    trimmed: Seq,
     running: Running,
 }
 
@@ -59,7 +64,8 @@ impl State {
     /// Whether a turn that has its verdict was known under either of these ids.
     fn has_had(&self, execution: &ExecutionId, turn: Option<&TurnId>) -> bool {
         let same = |past: &PastTurn| {
-            past.execution == *execution || (turn.is_some() && past.turn.as_ref() == turn)
+            let Accepted { execution: id, turn: turn_id, .. } = &past.turn.accepted;
+            id == execution || (turn.is_some() && turn_id.as_ref() == turn)
         };
         self.past.iter().any(same)
     }
@@ -77,13 +83,31 @@ enum Owner {
     Holder(CredentialHash),
 }
 
+/// A turn with its verdict; once its events are cut off, its tombstone.
 #[derive(Debug)]
 struct PastTurn {
-    execution: ExecutionId,
-    turn: Option<TurnId>,
-    from: Seq,
-    last: Seq,
+    turn: FinishedTurn,
     outcome: Outcome,
+    /// Whether the log can be cut behind it, as far as is known.
+    is_cut_point: bool,
+}
+
+impl PastTurn {
+    fn new(turn: FinishedTurn, outcome: Outcome) -> Self {
+        let is_cut_point = turn.last >= turn.from;
+        Self { turn, outcome, is_cut_point }
+    }
+
+    /// As the log remembers it.
+    fn remembered(turn: FinishedTurn) -> Self {
+        // A word that this version does not know is at least no success.
+        let outcome = turn.finished.outcome.parse().unwrap_or(Outcome::Failed);
+        Self::new(turn, outcome)
+    }
+
+    fn execution(&self) -> &ExecutionId {
+        &self.turn.accepted.execution
+    }
 }
 
 /// A turn that is over.
@@ -173,8 +197,8 @@ impl Session {
             return None;
         }
         let mut past = state.past.iter().rev();
-        let turn = past.find(|turn| execution.is_none_or(|id| *id == turn.execution))?;
-        Some(Ended { outcome: turn.outcome, last: turn.last })
+        let past = past.find(|past| execution.is_none_or(|id| id == past.execution()))?;
+        Some(Ended { outcome: past.outcome, last: past.turn.last })
     }
 
     /// The turn with this execution id.
@@ -193,13 +217,14 @@ impl Session {
     ) -> Option<TurnRef> {
         let state = self.state();
         let running = state.running.turn();
-        let running = running.filter(|turn| matches(&turn.execution, turn.turn.as_ref()));
-        if let Some(RunningTurn { execution, from, handle, .. }) = running {
-            return Some(self.turn_ref(execution.clone(), *from, Some(handle.clone())));
+        let matches = |turn: &Accepted| matches(&turn.execution, turn.turn.as_ref());
+        let running = running.filter(|turn| matches(&turn.accepted));
+        if let Some(RunningTurn { accepted, from, handle, .. }) = running {
+            return Some(self.turn_ref(accepted.execution.clone(), *from, Some(handle.clone())));
         }
         let mut past = state.past.iter().rev();
-        let turn = past.find(|turn| matches(&turn.execution, turn.turn.as_ref()))?;
-        Some(self.turn_ref(turn.execution.clone(), turn.from, None))
+        let past = past.find(|past| matches(&past.turn.accepted))?;
+        Some(self.turn_ref(past.execution().clone(), past.turn.from, None))
     }
 
     fn turn_ref(
@@ -218,7 +243,7 @@ impl TurnRef {
     pub fn last(&self) -> Option<Seq> {
         let state = self.session.state();
         let mut past = state.past.iter().rev();
-        past.find(|turn| turn.execution == self.execution).map(|turn| turn.last)
+        past.find(|past| *past.execution() == self.execution).map(|past| past.turn.last)
     }
 
     /// Waits for a close-out that is being written, a moment at most, so that [`TurnRef::last`]

@@ -17,7 +17,7 @@ use crate::upstream::{self, Vouched};
 
 use super::boxes::BoxEntry;
 use super::registry::Sessions;
-use super::{Owner, Session};
+use super::{Owner, RunningTurn, Session};
 
 /// Whose word about a credential, other than the owner's, gives the right to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,7 +91,7 @@ impl Sessions {
 
     fn known(&self, session: &Session, who: Option<&Credential>) -> Known {
         let state = session.state();
-        let starter = state.running.turn().map(|turn| turn.starter);
+        let starter = state.running.turn().map(|turn| turn.accepted.starter);
         let owner = match (state.owner, starter) {
             (Owner::Undecided, Some(Some(hash))) => Owner::Holder(hash),
             (Owner::Undecided, Some(None)) => Owner::Everyone,
@@ -158,7 +158,8 @@ impl Sessions {
     /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
     /// another's once the box accepts it. One that does not wait keeps it for later.
     fn offer_credential(&self, session: &Session, who: &Credential) {
-        let running = session.state().running.turn().map(|t| (t.handle.clone(), t.starter));
+        let running = |turn: &RunningTurn| (turn.handle.clone(), turn.accepted.starter);
+        let running = session.state().running.turn().map(running);
         let Some((handle, starter)) = running else {
             return;
         };

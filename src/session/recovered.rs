@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use crate::ids::{BoxName, SessionKey};
 use crate::log;
-use crate::mode::Outcome;
-use crate::turn::control::{Accepted, Dispatched, TurnRecord};
-use crate::turn::resume::{FinishedTurn, History};
+use crate::turn::control::{Accepted, Dispatched, Origin, TurnRecord, wall_ms};
+use crate::turn::resume::History;
 
 use super::names::Execution;
 use super::registry::Sessions;
@@ -49,33 +48,41 @@ impl Recovered {
 }
 
 fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
-    let History { finished, unfinished, readers } = history;
+    let History { mut finished, unfinished, readers, origin, trimmed } = history;
+    let (now, age) = (wall_ms(), sessions.keep().idempotency_age);
+    finished.retain(|turn| !turn.is_forgotten(now, age));
     let accepted = finished.iter().map(|turn| &turn.accepted);
     let mut accepted = accepted.chain(unfinished.as_ref().map(|turn| &turn.accepted));
-    // A session of withdrawn turns only never was.
-    let Some(first) = accepted.next().cloned() else {
+    // A session of withdrawn turns only never was, and one of which nobody knows anything is over.
+    let first = accepted.next().map(origin_of);
+    if first.is_none() && readers.is_empty() {
+        return;
+    }
+    let is_decided = origin.is_some() || !finished.is_empty();
+    let Some(origin) = origin.or(first) else {
         return;
     };
     let dispatched = finished.iter().filter_map(|turn| turn.dispatched.as_ref());
     let dispatched = dispatched.chain(unfinished.as_ref().and_then(|t| t.dispatched.as_ref()));
     let assigned: Vec<_> = dispatched.map(|dispatched| dispatched.session.clone()).collect();
-    let box_session = assigned.last().cloned();
-    let decided = !finished.is_empty() || box_session.is_some();
-    let holder = first.starter.map_or(Owner::Everyone, Owner::Holder);
+    let Origin { box_name, client_session, box_session, owner } = origin;
+    let box_session = assigned.last().cloned().or(box_session);
+    let holder = owner.map_or(Owner::Everyone, Owner::Holder);
+    let is_decided = is_decided || box_session.is_some();
     let state = State {
-        client_session: first.client_session.clone(),
+        client_session: client_session.clone(),
         box_session: box_session.clone(),
-        owner: if decided { holder } else { Owner::Undecided },
-        readers: readers.into_iter().collect(),
-        past: finished.iter().map(past_turn).collect(),
+        owner: if is_decided { holder } else { Owner::Undecided },
+        readers,
+        past: finished.iter().cloned().map(PastTurn::remembered).collect(),
+        trimmed,
         running: Running::default(),
     };
-    let box_name = first.box_name.clone();
     let session = Arc::new(Session::new(key, box_name.clone(), sessions.log(key), state));
     sessions.insert(Arc::clone(&session));
 
-    let name = first.client_session.unwrap_or_else(|| key.session_id());
-    for id in assigned.into_iter().chain([name]) {
+    let name = client_session.unwrap_or_else(|| key.session_id());
+    for id in assigned.into_iter().chain(box_session).chain([name]) {
         sessions.names().claim_session(&box_name, &id, key);
     }
     for turn in &finished {
@@ -87,12 +94,10 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
     }
 }
 
-fn past_turn(turn: &FinishedTurn) -> PastTurn {
-    let FinishedTurn { accepted, from, last, finished, dispatched: _ } = turn;
-    let (execution, turn) = (accepted.execution.clone(), accepted.turn.clone());
-    // A word that this version does not know is at least no success.
-    let outcome = finished.outcome.parse().unwrap_or(Outcome::Failed);
-    PastTurn { execution, turn, from: *from, last: *last, outcome }
+/// What a session's first turn says of it.
+fn origin_of(accepted: &Accepted) -> Origin {
+    let Accepted { box_name, client_session, starter, .. } = accepted.clone();
+    Origin { box_name, client_session, box_session: None, owner: starter }
 }
 
 fn claim_executions(

@@ -1,7 +1,7 @@
 //! All sessions of all boxes: what they share, and how they are found.
 //!
-//! The verbs stand in files of their own: `start`, `abort`, `readers`. A session stays here as
-//! long as the process lives; its events do not, they are in the log.
+//! The verbs stand in files of their own: `start`, `abort`, `readers`, `retention`. A session stays
+//! here until nothing is remembered of its turns; its events never do, they are in the log.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ use super::boxes::Boxes;
 use super::names::{Execution, Names};
 use super::readers::Vouching;
 use super::recovered::Recovered;
-use super::{Session, TurnRef};
+use super::retention::{Keep, Room};
+use super::{Session, State, TurnRef};
 
 /// All sessions of all boxes. Clones share them.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     denied: DashMap<(SessionKey, CredentialHash), Instant>,
     /// One permit for each turn that may run.
     pub(super) running: Arc<Semaphore>,
+    /// Whether new turns are taken, as far as room goes.
+    room: Room,
     /// One permit for each byte of a body that waits to be dispatched.
     pub(super) unsent: Arc<Semaphore>,
 }
@@ -61,6 +64,8 @@ pub struct Config {
     pub fidelity: Fidelity,
     /// Whom the box may vouch for.
     pub vouching: Vouching,
+    /// What is kept of turns that are over.
+    pub keep: Keep,
     /// Who runs the turns.
     pub tasks: Tasks,
     /// Fires when afterbay begins to stop: from then on new turns are refused.
@@ -80,6 +85,7 @@ impl Sessions {
                 names: Names::default(),
                 denied: DashMap::new(),
                 running: Arc::new(Semaphore::new(limits::MAX_RUNNING_TURNS)),
+                room: Room::default(),
                 unsent: Arc::new(Semaphore::new(limits::MAX_UNSENT_BODY_BYTES)),
             }),
         };
@@ -104,6 +110,12 @@ impl Sessions {
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.config.store.health()
+    }
+
+    /// Whether there is room for new turns.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.inner.room
     }
 
     pub(super) fn boxes(&self) -> &Boxes {
@@ -138,6 +150,34 @@ impl Sessions {
         self.inner.sessions.remove(&key);
     }
 
+    /// Removes a session that nobody has but the caller, once.
+    pub(super) fn remove_unused(&self, session: &Arc<Session>) -> bool {
+        let is_unused = |_: &SessionKey, held: &Arc<Session>| Arc::strong_count(held) <= 2;
+        self.inner.sessions.remove_if(&session.key, is_unused).is_some()
+    }
+
+    /// Frees what leads to a session; `state` is the session's.
+    pub(super) fn release_session_names(&self, session: &Session, state: &State) {
+        let Session { key, box_name, .. } = session;
+        let name = state.client_session.clone().unwrap_or_else(|| key.session_id());
+        for id in state.box_session.iter().chain([&name]) {
+            self.inner.names.release_session(box_name, id, *key);
+        }
+    }
+
+    /// All sessions now.
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.inner.sessions.iter().map(|entry| Arc::clone(&entry)).collect()
+    }
+
+    pub(super) fn keep(&self) -> &Keep {
+        &self.inner.config.keep
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.config.store
+    }
+
     pub(super) fn is_registered(&self, session: &Session) -> bool {
         self.inner.sessions.contains_key(&session.key)
     }
@@ -157,7 +197,7 @@ impl Sessions {
         }
     }
 
-    fn by_key(&self, key: SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn by_key(&self, key: SessionKey) -> Option<Arc<Session>> {
         self.inner.sessions.get(&key).map(|session| Arc::clone(&session))
     }
 }

@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use crate::event::Seq;
 use crate::mode::Outcome;
+use crate::turn::control::{Dispatched, Finished, FinishedTurn, wall_ms};
 use crate::turn::driver::{Driver, Milestone};
 use crate::turn::handle::{Answered, Handle};
 use crate::upstream::Bound;
@@ -26,7 +27,7 @@ pub(super) async fn run(
     handle: Handle,
     admitted: Admitted,
 ) {
-    let execution = session.state().running.turn().map(|turn| turn.execution.clone());
+    let execution = session.state().running.turn().map(|turn| turn.accepted.execution.clone());
     let execution = execution.as_ref().map(tracing::field::display);
     let span = tracing::info_span!("turn", session = %session.id(), execution);
     drive(sessions, session, driver, handle, admitted).instrument(span).await;
@@ -54,8 +55,8 @@ async fn drive(
                 unsent.take();
                 driver.announce(Answered::Running);
             }
-            Milestone::Finished { last, outcome } => {
-                file(&session, last, outcome);
+            Milestone::Finished { last, outcome, record } => {
+                file(&session, last, outcome, record);
                 // A dispatch that was never answered has its verdict in the log, for all to read.
                 return driver.announce(Answered::Running);
             }
@@ -81,13 +82,17 @@ fn bind(sessions: &Sessions, session: &Session, bound: &Bound) {
     }
     let mut state = session.state();
     state.box_session = Some(bound.session.clone());
+    if let Some(running) = state.running.turn_mut() {
+        let Bound { session, execution, .. } = bound.clone();
+        running.dispatched = Some(Dispatched { at_ms: wall_ms(), session, execution });
+    }
     decide_owner(&mut state);
 }
 
 /// The first turn that the box took, or may have taken, decides whose session it is.
 fn decide_owner(state: &mut State) {
     if let (Owner::Undecided, Some(running)) = (state.owner, state.running.turn()) {
-        state.owner = running.starter.map_or(Owner::Everyone, Owner::Holder);
+        state.owner = running.accepted.starter.map_or(Owner::Everyone, Owner::Holder);
     }
 }
 
@@ -97,19 +102,20 @@ fn release(sessions: &Sessions, session: &Session) {
     // Under the lock to the end, so that no turn starts on a session that is being forgotten.
     let mut state = session.state();
     if let Some(turn) = state.running.end() {
-        sessions.names().release_execution(box_name, &turn.execution, *key);
+        sessions.names().release_execution(box_name, &turn.accepted.execution, *key);
     }
     if state.owner == Owner::Undecided {
-        let name = state.client_session.clone().unwrap_or_else(|| key.session_id());
-        sessions.names().release_session(box_name, &name, *key);
+        sessions.release_session_names(session, &state);
         sessions.remove(*key);
     }
 }
 
-fn file(session: &Session, last: Seq, outcome: Outcome) {
+fn file(session: &Session, last: Seq, outcome: Outcome, finished: Finished) {
     let mut state = session.state();
     decide_owner(&mut state);
-    if let Some(RunningTurn { execution, turn, from, .. }) = state.running.end() {
-        state.past.push(PastTurn { execution, turn, from, last, outcome });
+    if let Some(RunningTurn { accepted, dispatched, from, .. }) = state.running.end() {
+        let trimmed_ms = None;
+        let turn = FinishedTurn { accepted, dispatched, finished, from, last, trimmed_ms };
+        state.past.push(PastTurn::new(turn, outcome));
     }
 }

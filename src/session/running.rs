@@ -4,19 +4,18 @@
 
 use tokio::sync::watch;
 
-use crate::credential::CredentialHash;
 use crate::event::Seq;
-use crate::ids::{ExecutionId, TurnId};
+use crate::turn::control::{Accepted, Dispatched};
 use crate::turn::handle::Handle;
 
 /// The turn that runs.
 #[derive(Debug)]
 pub(super) struct RunningTurn {
-    pub(super) execution: ExecutionId,
-    pub(super) turn: Option<TurnId>,
+    /// Its ids, starter and body digest.
+    pub(super) accepted: Accepted,
+    /// What the box assigned, once it did.
+    pub(super) dispatched: Option<Dispatched>,
     pub(super) from: Seq,
-    pub(super) starter: Option<CredentialHash>,
-    pub(super) body_digest: [u8; 32],
     pub(super) handle: Handle,
 }
 
@@ -38,6 +37,11 @@ impl Running {
     /// The turn that runs.
     pub(super) const fn turn(&self) -> Option<&RunningTurn> {
         self.turn.as_ref()
+    }
+
+    /// The same, to change it.
+    pub(super) const fn turn_mut(&mut self) -> Option<&mut RunningTurn> {
+        self.turn.as_mut()
     }
 
     /// Puts a turn into the place, which is free.

@@ -76,6 +76,9 @@ pub enum StartError {
     /// Afterbay is stopping.
     #[error("afterbay is stopping")]
     Draining,
+    /// The log has as much as it may keep, and nothing of it can go; or its disk is nearly full.
+    #[error("the log has no room for another turn")]
+    NoRoom,
     /// Too many turns or unsent bytes at once.
     #[error("too many turns at once")]
     Overloaded,
@@ -168,7 +171,9 @@ impl Sessions {
         let waiting = {
             let state = turn.session.state();
             let running = state.running.turn();
-            let same = running.filter(|t| t.execution == turn.execution && t.body_digest == digest);
+            let same =
+                |asked: &Accepted| asked.execution == turn.execution && asked.body_digest == digest;
+            let same = running.filter(|running| same(&running.accepted));
             same.map(|turn| turn.handle.clone()).filter(|handle| handle.status().needs_body)
         };
         if let Some(handle) = waiting {
@@ -191,6 +196,9 @@ impl Sessions {
             Health::Poisoned | Health::Closed => {
                 return Err(StartError::LogUnavailable);
             }
+        }
+        if self.room().is_short() {
+            return Err(StartError::NoRoom);
         }
         let overloaded = |_| StartError::Overloaded;
         let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
@@ -268,7 +276,8 @@ impl Sessions {
         let orders = Orders { credential, body, ..Orders::default() };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
-        state.running.begin(running_turn(&accept, from, &handle));
+        let (accepted, told) = (accept.clone(), handle.clone());
+        state.running.begin(RunningTurn { accepted, dispatched: None, from, handle: told });
         let fresh = Fresh { ids, accept: Some(accept), first: from, inside };
         let driver = Driver::new(self.parts(entry, session, fresh));
         self.spawn(session, driver, handle.clone(), admitted);
@@ -280,7 +289,9 @@ impl Sessions {
         let cancel = turn.cancel_asked.then_some(Stop::TurnOnly);
         let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
         // Also if it cannot go on now: its ids stay taken and its session busy.
-        session.state().running.begin(running_turn(&turn.accepted, turn.from, &handle));
+        let (accepted, dispatched) = (turn.accepted.clone(), turn.dispatched.clone());
+        let (from, told) = (turn.from, handle.clone());
+        session.state().running.begin(RunningTurn { accepted, dispatched, from, handle: told });
         let Some(entry) = self.boxes().get(&session.box_name) else {
             tracing::warn!(box_name = %session.box_name, "a turn waits for a box that is not configured");
             return;
@@ -353,17 +364,6 @@ struct Fresh {
     accept: Option<Accepted>,
     first: Seq,
     inside: Inside,
-}
-
-fn running_turn(accept: &Accepted, from: Seq, handle: &Handle) -> RunningTurn {
-    RunningTurn {
-        execution: accept.execution.clone(),
-        turn: accept.turn.clone(),
-        from,
-        starter: accept.starter,
-        body_digest: accept.body_digest,
-        handle: handle.clone(),
-    }
 }
 
 fn digest(body: &Body) -> [u8; 32] {

@@ -3,6 +3,7 @@
 //! Pure, so that resuming is the same in every test and after every crash. The last turn without
 //! `Finished` or `Withdrawn` is unfinished: a driver goes on with it from [`Unfinished`].
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::credential::CredentialHash;
@@ -10,37 +11,28 @@ use crate::event::Seq;
 use crate::mode::Outcome;
 use crate::upstream::{Bound, PollCursor, Prepared, TurnIds};
 
-use super::control::{self, Accepted, Dispatched, Finished, TurnRecord};
+use super::control::{
+    self, Accepted, Dispatched, Finished, FinishedTurn, Origin, Trimmed, TurnRecord,
+};
 use super::machine::{ResumePoint, Stage};
 
 /// A session's turns as its control records tell them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Turns that have their verdict, oldest first.
     pub finished: Vec<FinishedTurn>,
     /// The one that has not.
     pub unfinished: Option<Unfinished>,
     /// Credentials that the box vouched for.
-    pub readers: Vec<CredentialHash>,
-}
-
-/// A turn with its verdict.
-#[derive(Debug, Clone)]
-pub struct FinishedTurn {
-    /// Its ids and starter.
-    pub accepted: Accepted,
-    /// What the box assigned.
-    pub dispatched: Option<Dispatched>,
-    /// How it ended.
-    pub finished: Finished,
-    /// The number of its first event.
-    pub from: Seq,
-    /// The number of its `done`.
-    pub last: Seq,
+    pub readers: HashSet<CredentialHash>,
+    /// Whose session it is, if some of its turns were cut off.
+    pub origin: Option<Origin>,
+    /// The last event that was cut off.
+    pub trimmed: Seq,
 }
 
 /// A turn without its verdict.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
     /// Its ids, starter and body digest.
     pub accepted: Accepted,
@@ -76,7 +68,10 @@ impl History {
             TurnRecord::CancelAsked(execution) => {
                 self.on_turn(|turn| turn.cancel_asked |= turn.accepted.execution == execution);
             }
-            TurnRecord::ReaderAdded(hash) => self.readers.push(hash),
+            TurnRecord::ReaderAdded(hash) => {
+                self.readers.insert(hash);
+            }
+            TurnRecord::Trimmed(trimmed) => self.trim(trimmed),
             TurnRecord::Withdrawn => self.unfinished = None,
             TurnRecord::Finished(finished) => {
                 if let Some(turn) = self.unfinished.take() {
@@ -95,6 +90,19 @@ impl History {
             let finished = Finished { at_ms: turn.accepted.at_ms, outcome, code: None };
             self.finished.push(turn.finish(finished, next_seq.previous()));
         }
+    }
+
+    /// Of what was cut off the summary alone tells, whether its own records are still there, or only
+    /// some of them, or none. A turn that runs is behind the cut.
+    fn trim(&mut self, trimmed: Trimmed) {
+        let Trimmed { at_ms: _, through, origin, turns, readers } = trimmed;
+        self.finished.retain(|turn| turn.last > through);
+        self.finished.splice(..0, turns);
+        // It had its verdict when it was cut off; the record of that is gone already.
+        self.unfinished.take_if(|turn| turn.from <= through);
+        self.readers.extend(readers);
+        self.origin = Some(origin);
+        self.trimmed = through;
     }
 
     /// A record about a turn whose acceptance is missing (damage) has nothing to change.
@@ -120,7 +128,7 @@ impl Unfinished {
 
     fn finish(self, finished: Finished, last: Seq) -> FinishedTurn {
         let Self { accepted, dispatched, from, .. } = self;
-        FinishedTurn { accepted, dispatched, finished, from, last }
+        FinishedTurn { accepted, dispatched, finished, from, last, trimmed_ms: None }
     }
 
     /// The turn's names; `box_session` is what earlier turns of its session bound.

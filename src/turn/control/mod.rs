@@ -5,15 +5,22 @@
 //! 1970, so that what remains of a deadline can be computed after a restart. No record holds a
 //! credential or a prompt: both are kept as hashes.
 
+mod as_text;
+mod trimmed;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::credential::CredentialHash;
 use crate::event::Control;
-use crate::ids::{BoxName, ExecutionId, Id, IdKind, SessionId, TurnId};
+use crate::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use crate::log::Role;
 use crate::upstream::{CursorDelta, TextHash};
+use as_text::{
+    hash_text, hex_text, id_text, optional_hash_text, optional_id_text, optional_text_hash,
+};
+pub use trimmed::{FinishedTurn, Origin, Trimmed};
 
 const ACCEPTED: u16 = 1;
 const PREPARED: u16 = 2;
@@ -24,6 +31,7 @@ const WITHDRAWN: u16 = 6;
 const CANCEL_ASKED: u16 = 7;
 const READER_ADDED: u16 = 8;
 const REPEATED: u16 = 9;
+const TRIMMED: u16 = 10;
 
 /// A decoded control record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,8 @@ pub enum TurnRecord {
     CancelAsked(ExecutionId),
     /// The box vouched for another credential.
     ReaderAdded(CredentialHash),
+    /// The oldest turns were cut off: what is remembered of them.
+    Trimmed(Trimmed),
 }
 
 /// A turn was accepted from a client.
@@ -145,6 +155,7 @@ impl TurnRecord {
                 (CANCEL_ASKED, to_json(&Stopped { execution: execution.clone() }))
             }
             Self::ReaderAdded(hash) => (READER_ADDED, to_json(&Reader { hash: *hash })),
+            Self::Trimmed(record) => return record.encode(),
         };
         Control { kind, bytes: json.into() }
     }
@@ -169,9 +180,18 @@ impl TurnRecord {
             READER_ADDED => {
                 serde_json::from_slice(bytes).map(|r: Reader| Self::ReaderAdded(r.hash))
             }
+            TRIMMED => serde_json::from_slice(bytes).map(Self::Trimmed),
             kind => return Err(DecodeControl::UnknownKind(kind)),
         };
         decoded.map_err(|source| DecodeControl::Content { kind: control.kind, source })
+    }
+}
+
+impl Trimmed {
+    /// The record for the log.
+    #[must_use]
+    pub fn encode(&self) -> Control {
+        Control { kind: TRIMMED, bytes: to_json(self).into() }
     }
 }
 
@@ -216,119 +236,34 @@ fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(record).expect("a control record is JSON")
 }
 
-/// Ids as text; checked again when read.
-mod id_text {
-    use super::{Id, IdKind};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<K, S: Serializer>(id: &Id<K>, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, K: IdKind, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Id<K>, D::Error> {
-        Id::parse(&String::deserialize(d)?).map_err(D::Error::custom)
-    }
-}
-
-/// Optional ids as text.
-mod optional_id_text {
-    use super::{Id, IdKind, id_text};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<K, S: Serializer>(id: &Option<Id<K>>, s: S) -> Result<S::Ok, S::Error> {
-        match id {
-            Some(id) => id_text::serialize(id, s),
-            None => s.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, K: IdKind, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<Id<K>>, D::Error> {
-        id_text::deserialize(d).map(Some)
-    }
-}
-
-/// 32 bytes as hexadecimal text.
-mod hex_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&blake3::Hash::from_bytes(*bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 32], D::Error> {
-        let hash = blake3::Hash::from_hex(String::deserialize(d)?).map_err(D::Error::custom)?;
-        Ok(*hash.as_bytes())
-    }
-}
-
-/// Credential hashes as hexadecimal text.
-mod hash_text {
-    use super::{CredentialHash, hex_text};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(hash: &CredentialHash, s: S) -> Result<S::Ok, S::Error> {
-        hex_text::serialize(&hash.to_bytes(), s)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<CredentialHash, D::Error> {
-        hex_text::deserialize(d).map(CredentialHash::from_bytes)
-    }
-}
-
-/// Optional hashes of texts.
-mod optional_text_hash {
-    use super::{TextHash, hex_text};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        hash: &Option<TextHash>,
-        s: S,
-    ) -> Result<S::Ok, S::Error> {
-        match hash {
-            Some(hash) => hex_text::serialize(&hash.to_bytes(), s),
-            None => s.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<TextHash>, D::Error> {
-        hex_text::deserialize(d).map(TextHash::from_bytes).map(Some)
-    }
-}
-
-/// Optional credential hashes.
-mod optional_hash_text {
-    use super::{CredentialHash, hash_text};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        hash: &Option<CredentialHash>,
-        s: S,
-    ) -> Result<S::Ok, S::Error> {
-        match hash {
-            Some(hash) => hash_text::serialize(hash, s),
-            None => s.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<CredentialHash>, D::Error> {
-        hash_text::deserialize(d).map(Some)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Seq;
 
     fn session(text: &str) -> SessionId {
         SessionId::parse(text).expect("an id")
+    }
+
+    fn trimmed(accepted: Accepted) -> Trimmed {
+        let turn = FinishedTurn {
+            accepted,
+            dispatched: Some(Dispatched { at_ms: 18, session: session("b"), execution: None }),
+            finished: Finished { at_ms: 19, outcome: "failed".into(), code: Some("X".into()) },
+            from: Seq::new(1),
+            last: Seq::new(9),
+            trimmed_ms: Some(20),
+        };
+        let bare = FinishedTurn { dispatched: None, trimmed_ms: None, ..turn.clone() };
+        let origin = Origin {
+            box_name: BoxName::default_box(),
+            client_session: Some(session("s")),
+            box_session: None,
+            owner: Some(CredentialHash::from_bytes([5; 32])),
+        };
+        let readers = vec![CredentialHash::from_bytes([6; 32]); 2];
+        let through = Seq::new(9);
+        Trimmed { at_ms: 20, through, origin, turns: vec![turn, bare], readers }
     }
 
     #[test]
@@ -347,7 +282,7 @@ mod tests {
         };
         let bare = Accepted { client_session: None, starter: None, text: None, ..accepted.clone() };
         let records = [
-            TurnRecord::Accepted(accepted),
+            TurnRecord::Accepted(accepted.clone()),
             TurnRecord::Accepted(bare),
             TurnRecord::Prepared(Prepared { at_ms: 1, session: None, notes: "{\"a\":1}".into() }),
             TurnRecord::Repeated,
@@ -361,6 +296,7 @@ mod tests {
             TurnRecord::Withdrawn,
             TurnRecord::CancelAsked(ExecutionId::mint()),
             TurnRecord::ReaderAdded(CredentialHash::from_bytes([4; 32])),
+            TurnRecord::Trimmed(trimmed(accepted.clone())),
         ];
         for record in records {
             let back = TurnRecord::decode(&record.encode()).expect("own bytes");

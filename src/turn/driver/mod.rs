@@ -105,6 +105,8 @@ pub enum Milestone {
         last: Seq,
         /// How it ended.
         outcome: Outcome,
+        /// The same as it stands in the log.
+        record: control::Finished,
     },
     /// The turn never was; what to tell its starter.
     Withdrawn(Answered),

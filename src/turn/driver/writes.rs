@@ -128,7 +128,7 @@ impl Driver {
         let frames = close_out::frames(&names, verdict, &self.answer, by_box, sum);
         let told: Vec<Event> = self.as_told(frames).collect();
         let batch = told.iter().cloned().fold(Batch::default(), Batch::event);
-        let batch = batch.control(TurnRecord::Finished(record).encode()).urgent();
+        let batch = batch.control(TurnRecord::Finished(record.clone()).encode()).urgent();
         match self.append(batch, &told).await {
             Ok(appended) => {
                 self.parts.machine.closed();
@@ -137,7 +137,7 @@ impl Driver {
                 self.parts.metrics.verdict(outcome, label).inc();
                 tracing::info!(%outcome, code = label, "turn ends");
                 let last = appended.tail.next_seq.previous();
-                Done::Milestone(Milestone::Finished { last, outcome })
+                Done::Milestone(Milestone::Finished { last, outcome, record })
             }
             Err(done) => done,
         }

@@ -18,6 +18,7 @@ use afterbay::metrics::Metrics;
 use afterbay::mode::BoxKind;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
+use afterbay::session::retention::Keep;
 use afterbay::session::{self, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
@@ -68,6 +69,7 @@ impl Hall {
             intervals: intervals(),
             fidelity: settings.fidelity,
             vouching: Vouching::default(),
+            keep: Keep::default(),
             tasks: tasks.clone(),
             drain: drain.clone(),
             metrics: metrics.turn.clone(),

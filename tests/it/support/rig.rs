@@ -12,6 +12,7 @@ use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
+use afterbay::session::retention::Keep;
 use afterbay::session::{
     Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest, Vouching,
 };
@@ -100,6 +101,7 @@ impl Rig {
             intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
             fidelity: Fidelity::default(),
             vouching: Vouching::default(),
+            keep: Keep::default(),
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
             metrics: metrics.turn.clone(),

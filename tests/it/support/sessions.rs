@@ -10,6 +10,7 @@ use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
+use afterbay::session::retention::Keep;
 use afterbay::session::{Config, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
@@ -46,6 +47,7 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
         intervals: Intervals::default(),
         fidelity: Fidelity::default(),
         vouching: Vouching::default(),
+        keep: Keep::default(),
         tasks: Tasks::new(),
         drain: CancellationToken::new(),
         metrics: metrics.turn.clone(),
