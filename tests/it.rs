@@ -38,6 +38,7 @@ mod it {
     mod opencode;
     mod raw;
     mod resume;
+    mod retention;
     mod sent_once_more;
     mod shortage;
     mod shutdown;

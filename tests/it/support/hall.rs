@@ -18,7 +18,7 @@ use afterbay::metrics::Metrics;
 use afterbay::mode::BoxKind;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
-use afterbay::session::retention::Keep;
+use afterbay::session::retention::{Keep, Retention};
 use afterbay::session::{self, Sessions, Vouching};
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
@@ -45,6 +45,7 @@ pub(crate) struct Hall {
     pub(crate) addr: SocketAddr,
     pub(crate) script: Arc<Script>,
     pub(crate) drain: CancellationToken,
+    pub(crate) retention: Retention,
     _folder: TempDir,
 }
 
@@ -74,8 +75,10 @@ impl Hall {
             drain: drain.clone(),
             metrics: metrics.turn.clone(),
         };
+        let sessions = Sessions::open(config, recovered);
+        let retention = Retention::new(sessions.clone(), metrics.retention.clone());
         let doors = Doors {
-            sessions: Sessions::open(config, recovered),
+            sessions,
             passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
             settings,
             metrics: metrics.http.clone(),
@@ -84,7 +87,7 @@ impl Hall {
             box_name: BoxName::default_box(),
         };
         tasks.spawn("doors", async move { axum::serve(listener, router(doors)).await });
-        Self { addr, script, drain, _folder: folder }
+        Self { addr, script, drain, retention, _folder: folder }
     }
 }
 

@@ -12,13 +12,13 @@ use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
-use afterbay::session::retention::Keep;
+use afterbay::session::retention::{Keep, Retention};
 use afterbay::session::{
     Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest, Vouching,
 };
 use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
-use afterbay::turn::control::role;
+use afterbay::turn::control::{role, wall_ms};
 use afterbay::upstream::Body;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
@@ -42,6 +42,7 @@ pub(crate) struct Rig {
     pub(crate) puppet: Arc<Puppet>,
     pub(crate) deadlines: Deadlines,
     pub(crate) box_credential: Option<&'static str>,
+    pub(crate) keep: Keep,
     live: Option<Live>,
 }
 
@@ -50,6 +51,8 @@ struct Live {
     sessions: Sessions,
     store: Store,
     tasks: Tasks,
+    retention: Retention,
+    metrics: Metrics,
 }
 
 impl Rig {
@@ -69,7 +72,17 @@ impl Rig {
         box_credential: Option<&'static str>,
     ) -> Self {
         let disk = FaultyDisk::new(seed);
-        let mut rig = Self { disk, puppet, deadlines, box_credential, live: None };
+        let keep = Keep::default();
+        let mut rig = Self { disk, puppet, deadlines, box_credential, keep, live: None };
+        rig.start();
+        rig
+    }
+
+    /// Over a disk of this seed, keeping so much of what is over.
+    pub(crate) fn keeping(seed: u64, keep: Keep) -> Self {
+        let (disk, puppet) = (FaultyDisk::new(seed), Puppet::new());
+        let (deadlines, box_credential) = (Deadlines::default(), None);
+        let mut rig = Self { disk, puppet, deadlines, box_credential, keep, live: None };
         rig.start();
         rig
     }
@@ -101,21 +114,23 @@ impl Rig {
             intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
             fidelity: Fidelity::default(),
             vouching: Vouching::default(),
-            keep: Keep::default(),
+            keep: self.keep.clone(),
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
             metrics: metrics.turn.clone(),
         };
-        self.live = Some(Live { sessions: Sessions::open(config, recovered), store, tasks });
+        let sessions = Sessions::open(config, recovered);
+        let retention = Retention::new(sessions.clone(), metrics.retention.clone());
+        self.live = Some(Live { sessions, store, tasks, retention, metrics });
     }
 
     /// Stops as the program does, and starts again on what is in the log.
     pub(crate) async fn restart(&mut self) {
-        let Live { sessions, store, tasks } = self.live.take().expect("running");
+        let Live { sessions, store, tasks, retention, .. } = self.live.take().expect("running");
         tasks.stop();
         within("the tasks end", tasks.wait()).await;
         within("the log closes", store.close()).await;
-        drop(sessions);
+        drop((sessions, retention));
         self.start();
     }
 
@@ -127,13 +142,23 @@ impl Rig {
 
     /// The process is killed: nothing that it does from here on reaches the disk.
     pub(crate) async fn die(&mut self) {
-        let Live { sessions, store, tasks } = self.live.take().expect("running");
+        let Live { sessions, store, tasks, retention, .. } = self.live.take().expect("running");
         drop(self.disk.boot());
         tasks.stop();
         // A prompt that was about to leave may still arrive; nobody hears the answer.
         self.puppet.release_all();
         within("the tasks end", tasks.wait()).await;
-        drop((sessions, store));
+        drop((sessions, store, retention));
+    }
+
+    /// Looks once at what has to go, as if it were so much later.
+    pub(crate) async fn look_later(&self, later: Duration) {
+        let later = u64::try_from(later.as_millis()).expect("a time of ours");
+        self.live.as_ref().expect("running").retention.look(wall_ms() + later).await;
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.live.as_ref().expect("running").metrics
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
@@ -174,10 +199,16 @@ impl Rig {
         may.map_err(|denied| denied.status.as_u16())
     }
 
-    /// Waits until this turn has its verdict, and gives its events.
-    pub(crate) async fn finished(&self, execution: &str) -> Vec<Line> {
+    /// Waits until this turn has its verdict.
+    pub(crate) async fn ended(&self, execution: &str) -> TurnRef {
         let turn = self.turn(execution).expect("a turn");
         until("the turn ends", || turn.last().is_some()).await;
+        turn
+    }
+
+    /// The same, and gives its events.
+    pub(crate) async fn finished(&self, execution: &str) -> Vec<Line> {
+        let turn = self.ended(execution).await;
         let (from, last) = (turn.from.get(), turn.last().expect("just seen").get());
         let all = events(&turn.session).await;
         all.into_iter().filter(|(seq, ..)| (from..=last).contains(seq)).collect()
