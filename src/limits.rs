@@ -133,6 +133,10 @@ pub const LOG_RESERVE_BYTES: u64 = 4 << 20;
 /// is written for each three that become free.
 pub const LOG_COMPACTED_FRACTION: u64 = 4;
 
+/// Jobs that wait for the log's upkeep: a segment is sealed in the time that the next one takes to
+/// fill.
+pub const LOG_JOBS: usize = 64;
+
 /// Between the rewriting of two segments: at most 8 MiB a second are read and written, a small part
 /// of what a disk does.
 pub const LOG_COMPACTION_PAUSE: Duration = Duration::from_secs(1);

@@ -55,7 +55,7 @@ impl Blanks {
     /// and is found to be dead at the next opening.
     pub(super) fn retire(&mut self, segment: &Segment) {
         let name = segment.name();
-        if segment.index.get().is_some() {
+        if segment.index().is_some() {
             discard(&*self.disk, &index_name(segment.id.epoch));
         }
         if self.ready.len() + self.retired.len() >= limits::LOG_BLANKS {

@@ -23,7 +23,7 @@ use crate::limits;
 
 /// Whether so little of the segment counts that rewriting it pays.
 pub(super) fn pays(segment: &Segment) -> bool {
-    let whole = segment.index.get().map_or(0, |index| index.batch_bytes);
+    let whole = segment.index().map_or(0, |index| index.batch_bytes);
     segment.live() * limits::LOG_COMPACTED_FRACTION < whole
 }
 
@@ -52,9 +52,8 @@ impl Compaction<'_> {
         old: &Arc<Segment>,
         blank: Blank,
     ) -> Result<Option<Arc<Segment>>, Failure> {
-        let Some(IndexFile { file, groups: replaces, .. }) = old.index.get() else {
-            return Ok(None);
-        };
+        let Some(index) = old.index() else { return Ok(None) };
+        let IndexFile { file, groups: replaces, .. } = &*index;
         let name = blank.name.clone();
         let copied = sealed::read(&**file, old.id).and_then(|sealed| match sealed {
             Some(sealed) => self.copy(old, replaces, &sealed.parts, blank),
@@ -106,8 +105,7 @@ impl Compaction<'_> {
         for Part { key, extent, .. } in parts {
             let kept = self.index.known(*key).and_then(|session| session.kept_in(old));
             let Some(begins) = kept else { continue };
-            let file = old.index.get().map(|index| &*index.file);
-            let spots = file.map(|file| extent.all(file)).transpose()?.flatten();
+            let spots = old.index().map(|index| extent.all(&*index.file)).transpose()?.flatten();
             // An index that is damaged by now tells nothing for sure.
             let Some(spots) = spots else { return Err(io::ErrorKind::InvalidData.into()) };
             let spots = spots.into_iter().filter(|spot| spot.end().next_lsn > begins);
@@ -128,7 +126,7 @@ impl Compaction<'_> {
         let (bytes, parts) = builder.finish(draft.id(), replaces, at);
         let new = Arc::new(draft.finish(self.disk, blank)?);
         let file = write_index(self.disk, old.id.epoch, &bytes)?;
-        drop(new.index.set(IndexFile::new(file, replaces.clone(), &parts)));
+        new.seal(IndexFile::new(file, replaces.clone(), &parts));
         for Part { key, extent, bytes, .. } in parts {
             if let Some(session) = self.index.known(key) {
                 session.move_to(old, &new, extent, bytes);

@@ -9,13 +9,14 @@ use std::io;
 use std::sync::Arc;
 
 use super::error::Error;
-use super::index::{Following, Position, Session};
+use super::index::Session;
 use super::place::{Place, Read};
 use super::record::{Entry, Numbered};
 use super::scan::spots_of;
 use super::segment::Segment;
 use super::spots::Extent;
 use super::tail::{HealthWatch, TailWatch};
+use super::view::{Following, Position};
 use super::{Logged, Step, Tail};
 use crate::event::{Lsn, Record, Seq};
 use crate::ids::SessionKey;
@@ -161,7 +162,7 @@ impl Reading {
         extent: Extent,
         from: Position,
     ) -> io::Result<Option<Stretch>> {
-        let index = segment.index.get();
+        let index = segment.index();
         let places =
             index.map(|index| extent.following(&*index.file, segment, from)).transpose()?;
         let places = match places.flatten() {

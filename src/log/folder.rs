@@ -55,3 +55,13 @@ fn check_bases(segments: &[Arc<Segment>]) -> Result<(), OpenError> {
     }
     Ok(())
 }
+
+/// The number from which on groups in the segment at this place are void.
+pub(super) fn void_from(segments: &[Arc<Segment>], at: usize) -> u64 {
+    let newer = segments.get(at + 1..).unwrap_or_default().iter();
+    let mut bases = newer.filter_map(|segment| match segment.origin {
+        Origin::Opening { base } => Some(base),
+        Origin::Rotation | Origin::Compaction { .. } => None,
+    });
+    bases.next().unwrap_or(u64::MAX)
+}

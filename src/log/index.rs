@@ -12,15 +12,16 @@ use dashmap::DashMap;
 
 use super::Tail;
 use super::chain::Chain;
-use super::place::{Place, Spot};
+use super::place::Spot;
 use super::record::{BatchHeader, EncodedBody};
 use super::ring::{Recent, Ring};
 use super::segment::Segment;
 use super::spots::Extent;
 use super::tail::{TailPublisher, TailWatch};
-use crate::event::{Lsn, Seq};
+use super::view::{Batches, Following, Position, Run, View};
+use crate::event::Lsn;
 use crate::ids::SessionKey;
-use crate::{limits, metrics};
+use crate::metrics;
 
 /// All sessions of the store.
 pub(super) struct Index {
@@ -38,34 +39,6 @@ pub(super) struct Session {
     readers: AtomicUsize,
 }
 
-/// What readers find.
-#[derive(Debug)]
-struct View {
-    /// In the order of their numbers.
-    runs: Vec<Run>,
-    /// The first record and event that no trim has cut off.
-    begins: Tail,
-    ring: Ring,
-}
-
-/// A session's batches in one segment.
-#[derive(Debug)]
-struct Run {
-    segment: Arc<Segment>,
-    end: Tail,
-    /// What they take on disk; of a sealed segment with what was cut off of them.
-    bytes: u64,
-    batches: Batches,
-}
-
-#[derive(Debug)]
-enum Batches {
-    /// The segment is not sealed yet.
-    Here(Vec<Spot>),
-    /// In the segment's index.
-    Sealed(Extent),
-}
-
 /// The writer's side: what the next batch follows.
 #[derive(Debug, Clone, Copy)]
 struct Ahead {
@@ -81,33 +54,6 @@ struct Ahead {
 pub(super) struct Link {
     pub(super) tail: Tail,
     pub(super) chain: Chain,
-}
-
-/// What follows a cursor.
-#[derive(Debug)]
-pub(super) enum Following {
-    /// Nothing yet.
-    Nothing,
-    /// These batches, from the ring.
-    Recent(Vec<Recent>),
-    /// These batches, on disk.
-    Places(Vec<Place>),
-    /// Some of the batches that this segment's index has; the cursor's place among them is `from`.
-    Sealed { segment: Arc<Segment>, extent: Extent, from: Position },
-}
-
-/// A place between two batches of a session: behind the event `after`, and not before `lsn`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Position {
-    pub(super) after: Seq,
-    pub(super) lsn: Lsn,
-}
-
-impl Position {
-    /// Whether something of a batch that ends here follows the position.
-    pub(super) fn is_before(self, end: Tail) -> bool {
-        end.next_seq > self.after && end.next_lsn > self.lsn
-    }
 }
 
 impl Link {
@@ -304,118 +250,6 @@ impl Session {
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl View {
-    fn add(&mut self, segment: &Arc<Segment>, spot: Spot) {
-        segment.count(spot.bytes.into());
-        if let Some(Run { segment: last, end, bytes, batches: Batches::Here(spots) }) =
-            self.runs.last_mut()
-            && Arc::ptr_eq(last, segment)
-        {
-            *end = spot.end();
-            *bytes += u64::from(spot.bytes);
-            spots.push(spot);
-            return;
-        }
-        self.runs.push(Run {
-            segment: Arc::clone(segment),
-            end: spot.end(),
-            bytes: spot.bytes.into(),
-            batches: Batches::Here(vec![spot]),
-        });
-    }
-
-    fn cut(&mut self, begins: Tail) {
-        if begins.next_lsn <= self.begins.next_lsn {
-            return;
-        }
-        self.begins = begins;
-        self.ring.cut(begins);
-        self.runs.retain(|run| {
-            let stays = run.end.next_lsn > begins.next_lsn;
-            if !stays {
-                run.segment.discount(run.bytes);
-            }
-            stays
-        });
-        if let Some(Run { segment, batches: Batches::Here(spots), bytes, .. }) =
-            self.runs.first_mut()
-        {
-            spots.retain(|spot| spot.end().next_lsn > begins.next_lsn);
-            let left = spots.iter().map(|spot| u64::from(spot.bytes)).sum();
-            segment.discount(*bytes - left);
-            *bytes = left;
-        }
-    }
-
-    fn stored(&self, position: Position) -> Following {
-        let from = Position {
-            after: position.after.max(self.begins.next_seq.previous()),
-            lsn: position.lsn.max(self.begins.next_lsn),
-        };
-        let start = self.runs.partition_point(|run| !from.is_before(run.end));
-        let runs = self.runs.get(start..).unwrap_or_default();
-        match runs.first() {
-            None => Following::Nothing,
-            Some(Run { segment, batches: Batches::Sealed(extent), .. }) => {
-                Following::Sealed { segment: Arc::clone(segment), extent: *extent, from }
-            }
-            Some(_) => Following::Places(places(runs, from)),
-        }
-    }
-}
-
-impl Run {
-    /// What of it is kept when all before `begins` is cut off. In the middle of a sealed segment the
-    /// places of batches are not in memory: there each record counts the same.
-    fn bytes_behind(&self, begins: Tail) -> u64 {
-        let Batches::Sealed(extent) = &self.batches else { return self.bytes };
-        let records = |from: Tail| self.end.next_lsn.get().saturating_sub(from.next_lsn.get());
-        let (all, kept) = (records(extent.base()), records(begins));
-        if kept >= all {
-            return self.bytes;
-        }
-        let share = u128::from(self.bytes) * u128::from(kept) / u128::from(all.max(1));
-        u64::try_from(share).unwrap_or(self.bytes)
-    }
-}
-
-/// The batches behind `from` in the first of `runs`, and in those that follow it unsealed.
-fn places(runs: &[Run], from: Position) -> Vec<Place> {
-    let mut step = Step::default();
-    for run in runs {
-        let Batches::Here(spots) = &run.batches else { break };
-        let start = spots.partition_point(|spot| !from.is_before(spot.end()));
-        for spot in spots.iter().skip(start) {
-            if !step.takes(spot) {
-                return step.places;
-            }
-            step.places.push(Place { segment: Arc::clone(&run.segment), spot: *spot });
-        }
-    }
-    step.places
-}
-
-/// The batches of one step of a cursor, within its bounds.
-#[derive(Debug, Default)]
-pub(super) struct Step {
-    pub(super) places: Vec<Place>,
-    bytes: usize,
-}
-
-impl Step {
-    /// Whether `spot` may be the next one: within the bounds, and no hole before it.
-    pub(super) fn takes(&mut self, spot: &Spot) -> bool {
-        let Some(last) = self.places.last() else {
-            self.bytes = spot.bytes as usize;
-            return true;
-        };
-        self.bytes += spot.bytes as usize;
-        last.spot.end().next_seq == spot.first.next_seq
-            && self.bytes <= limits::CURSOR_STEP_BYTES
-            && self.places.len() < limits::CURSOR_STEP_BATCHES
     }
 }
 

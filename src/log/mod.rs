@@ -15,7 +15,7 @@
 //! the records mean.
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
-//! (the way in); `index`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
+//! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
 //! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening).
 
 mod blank;
@@ -46,6 +46,7 @@ mod tail;
 mod trim;
 mod upkeep;
 mod usage;
+mod view;
 mod writer;
 
 use std::fmt;

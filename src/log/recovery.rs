@@ -14,7 +14,7 @@ use super::Recovered;
 use super::blank::Blanks;
 use super::disk::Disk;
 use super::error::{Failure, OpenError};
-use super::folder::Found;
+use super::folder::{Found, void_from};
 use super::group::{GroupBuilder, Placed};
 use super::index::{Index, Link};
 use super::losses::Losses;
@@ -80,16 +80,6 @@ pub(super) fn recover(
     // Before any of them is used again, the names must be durable.
     blanks.settle().map_err(|failure| creating(failure.into_io()))?;
     Ok(Opened { active, older, blanks })
-}
-
-/// The number from which on groups in the segment at this place are void.
-fn void_from(segments: &[Arc<Segment>], at: usize) -> u64 {
-    let newer = segments.get(at + 1..).unwrap_or_default().iter();
-    let mut bases = newer.filter_map(|segment| match segment.origin {
-        Origin::Opening { base } => Some(base),
-        Origin::Rotation | Origin::Compaction { .. } => None,
-    });
-    bases.next().unwrap_or(u64::MAX)
 }
 
 fn creating(source: std::io::Error) -> OpenError {
@@ -178,7 +168,7 @@ impl Recovery<'_> {
         let sealed = sealed.filter(fits);
         if let Some(Sealed { groups, parts, .. }) = &sealed {
             // It was empty before.
-            drop(segment.index.set(IndexFile::new(file, groups.clone(), parts)));
+            segment.seal(IndexFile::new(file, groups.clone(), parts));
         }
         Ok(sealed)
     }

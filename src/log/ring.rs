@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Tail;
-use super::index::Position;
 use super::record::{BatchHeader, Numbered, decode_body};
+use super::view::Position;
 use crate::limits;
 
 /// A batch that has just become durable.

@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use super::disk::read_up_to;
 use super::group::{GROUP_HEADER_BYTES, GroupHeader, SECTOR_BYTES};
-use super::index::{Position, Step};
 use super::place::{Place, Spot};
 use super::record::{BATCH_HEADER_BYTES, BatchHeader, Found, Numbered, decode_batch};
 use super::segment::{DATA_START, Origin, Segment};
+use super::view::{Position, Step};
 use crate::ids::SessionKey;
 
 /// Read at once while looking for a group header: whole sectors.
@@ -146,7 +146,7 @@ pub(super) fn spots_of(
     from: Position,
 ) -> io::Result<Vec<Place>> {
     let mut step = Step::default();
-    let groups = segment.index.get().map_or(0..u64::MAX, |index| index.groups.clone());
+    let groups = segment.index().map_or(0..u64::MAX, |index| index.groups.clone());
     let mut walk = Walk::over(segment, groups)?;
     while let Some(group) = walk.next()? {
         for piece in group.pieces() {

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::{Disk, DiskFile, read_up_to, write_all_at};
 use super::error::{Failure, OpenError};
@@ -59,7 +59,7 @@ pub(super) struct Segment {
     pub(super) origin: Origin,
     pub(super) file: Arc<dyn DiskFile>,
     /// Its index, once it is sealed.
-    pub(super) index: OnceLock<IndexFile>,
+    index: Mutex<Option<Arc<IndexFile>>>,
     /// Bytes of the batches in it that no trim has cut off; after a cut in the middle of a session's
     /// batches an estimate.
     live: AtomicU64,
@@ -183,7 +183,7 @@ impl Draft {
 
     fn segment(self, file: Arc<dyn DiskFile>) -> Segment {
         let id = self.id();
-        let (index, live) = (OnceLock::new(), AtomicU64::new(0));
+        let (index, live) = (Mutex::default(), AtomicU64::new(0));
         Segment { id, origin: self.origin, file, index, live }
     }
 
@@ -263,6 +263,16 @@ impl Segment {
     /// Its file's name.
     pub(super) fn name(&self) -> String {
         name(self.id.epoch)
+    }
+
+    /// Its index, if it is sealed.
+    pub(super) fn index(&self) -> Option<Arc<IndexFile>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It has this index from now on.
+    pub(super) fn seal(&self, index: IndexFile) {
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(index));
     }
 
     /// So many bytes more of it count.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Tail;
 use super::disk::{DiskFile, read_up_to};
 use super::fields::{Fields, checksum, len32};
-use super::index::{Position, Step};
 use super::place::{Place, Spot};
 use super::segment::Segment;
+use super::view::{Position, Step};
 
 const SPOT_BYTES: usize = 28;
 /// Spots that share one checksum: about a page, so that a reader in the middle of many reads little.

@@ -3,10 +3,11 @@
 
 use std::io;
 
-use super::index::{Following, Position, Session};
+use super::index::Session;
 use super::place::{Place, Read};
 use super::record::Cut;
 use super::scan::spots_of;
+use super::view::{Following, Position};
 use crate::event::{Lsn, Seq};
 
 /// The cut right behind the event `through`; `None` if that is not the last event of a batch, or if
@@ -18,7 +19,7 @@ pub(super) fn cut_behind(session: &Session, through: Seq) -> io::Result<Option<C
         Following::Nothing | Following::Recent(_) => None,
         Following::Places(places) => places.into_iter().next(),
         Following::Sealed { segment, extent, from } => {
-            let index = segment.index.get();
+            let index = segment.index();
             let places = index.map(|index| extent.following(&*index.file, &segment, from));
             let places = match places.transpose()?.flatten() {
                 Some(places) => places,

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) enum Upkeep {
     /// A thread.
-    Thread { jobs: Sender<(Job, Option<SyncSender<Infallible>>)>, thread: JoinHandle<()> },
+    Thread { jobs: SyncSender<(Job, Option<SyncSender<Infallible>>)>, thread: JoinHandle<()> },
     /// Whoever gives the job.
     Inline(Box<Keeper>),
 }
@@ -70,7 +70,7 @@ pub(super) struct Keeper {
 impl Upkeep {
     /// Has `keeper` work on a thread.
     pub(super) fn thread(mut keeper: Keeper) -> io::Result<Self> {
-        let (jobs, incoming) = channel();
+        let (jobs, incoming) = sync_channel(limits::LOG_JOBS);
         let builder = std::thread::Builder::new().name("afterbay-log-keep".to_owned());
         let thread = builder.spawn(move || keeper.run(&incoming))?;
         Ok(Self::Thread { jobs, thread })
@@ -99,7 +99,8 @@ impl Upkeep {
     /// Something was cut off: what is dead may go.
     pub(super) fn note_trim(&mut self) {
         match self {
-            Self::Thread { jobs, .. } => drop(jobs.send((Job::Retire, None))),
+            // Where so many jobs wait, each of them looks for what is dead when it is done.
+            Self::Thread { jobs, .. } => drop(jobs.try_send((Job::Retire, None))),
             Self::Inline(keeper) => keeper.work(Job::Retire),
         }
     }
@@ -213,7 +214,7 @@ impl Keeper {
         let Some((builder, end)) = read else { return Ok(()) };
         let (bytes, parts) = builder.finish(segment.id, &groups, end);
         let file = write_index(&*self.disk, segment.id.epoch, &bytes)?;
-        drop(segment.index.set(IndexFile::new(file, groups, &parts)));
+        segment.seal(IndexFile::new(file, groups, &parts));
         for Part { key, extent, bytes, .. } in parts {
             if let Some(session) = self.index.known(key) {
                 session.seal(segment, extent, bytes);

@@ -43,6 +43,7 @@ impl Sessions {
         who: Option<&Credential>,
     ) -> Result<Abort, AbortError> {
         self.may_read(session, who).await?;
+        session.settled().await;
         let (handle, execution, id) = {
             let state = session.state();
             let Some(running) = state.running.turn() else {

@@ -183,15 +183,21 @@ impl Session {
         self.state().running.turn().map(|turn| turn.handle.status().phase)
     }
 
-    /// The last turn that is over, or the one of this execution; `None` while one runs, since
-    /// what the box would say of the session is then about that one. A close-out that is being
-    /// written is waited for, a moment at most: whoever has just read `done` may ask.
+    /// Waits for a close-out that is being written, a moment at most: whoever has just read `done` must
+    /// find that nothing runs.
     // Cancel-safe: it only waits.
-    pub async fn ended(&self, execution: Option<&ExecutionId>) -> Option<Ended> {
+    async fn settled(&self) {
         let running = self.state().running.turn().map(|turn| turn.handle.clone());
         if let Some(handle) = running {
             handle.settled().await;
         }
+    }
+
+    /// The last turn that is over, or the one of this execution; `None` while one runs, since
+    /// what the box would say of the session is then about that one.
+    // Cancel-safe: it only waits.
+    pub async fn ended(&self, execution: Option<&ExecutionId>) -> Option<Ended> {
+        self.settled().await;
         let state = self.state();
         if state.running.turn().is_some() {
             return None;

@@ -1,8 +1,10 @@
 //! Requests that meet at the worst moment: twins, aborts before and while a prompt leaves, ids
 //! that are used again while they are being released.
 
+use std::sync::Arc;
+
 use afterbay::credential::Credential;
-use afterbay::session::{Abort, Answered, StartError};
+use afterbay::session::{Abort, Answered, Session, StartError};
 use afterbay::turn::verdict::Withdrawal;
 use afterbay::upstream::Ending;
 use futures_util::FutureExt as _;
@@ -191,8 +193,8 @@ async fn a_session_that_is_being_forgotten_turns_nobody_away() {
     }
 }
 
-#[tokio::test]
-async fn who_asks_between_the_close_out_and_its_filing_is_told_of_the_turn_that_is_over() {
+/// A rig whose turn `e-1` stands between its close-out and the sync of it.
+async fn closing() -> (Rig, Arc<Session>) {
     let rig = Rig::new();
     rig.post("e-1").await.expect("started").turn.answered().await;
     let session = rig.session("s").expect("a session");
@@ -202,11 +204,25 @@ async fn who_asks_between_the_close_out_and_its_filing_is_told_of_the_turn_that_
         until("a sync stands still", || rig.disk.holds()).await;
         match session.ended(None).now_or_never() {
             // The close-out is on its way, and is waited for.
-            None => break,
+            None => return (rig, session),
             Some(None) => rig.disk.let_pass(),
             Some(Some(ended)) => panic!("over before its close-out was durable: {ended:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn who_asks_between_the_close_out_and_its_filing_is_told_of_the_turn_that_is_over() {
+    let (rig, session) = closing().await;
     let (ended, ()) = tokio::join!(session.ended(None), async { rig.disk.release() });
     assert!(ended.is_some());
+}
+
+#[tokio::test]
+async fn an_abort_between_the_close_out_and_its_filing_finds_that_nothing_runs() {
+    let (rig, session) = closing().await;
+    let who = Credential::new(GOOD);
+    let abort = rig.sessions().abort(&session, Some(&who));
+    let (abort, ()) = tokio::join!(abort, async { rig.disk.release() });
+    assert!(matches!(abort, Ok(Abort::NothingRuns)), "{abort:?}");
 }
