@@ -157,7 +157,8 @@ impl Keeper {
 
     /// Nothing was given for a while: what the disk refused is tried again.
     fn look_after(&mut self) {
-        let done = self.fill().and_then(|()| self.seal_all()).and_then(|()| self.retire());
+        // First what may make room.
+        let done = self.retire().and_then(|()| self.fill()).and_then(|()| self.seal_all());
         if done.is_ok() && self.health.get() == Health::Refusing {
             match self.blanks.probe() {
                 Ok(()) => self.health.set(Health::Open),
@@ -264,6 +265,10 @@ impl Keeper {
 
     /// Gives back the segments that nobody needs any more.
     fn retire(&mut self) -> Result<(), Failure> {
+        // A dead one needs no index, and on a full disk there may be no room for it.
+        let unsealed = std::mem::take(&mut self.unsealed);
+        let alive = unsealed.into_iter().filter(|(segment, _)| !self.is_dead(segment, 2));
+        self.unsealed = alive.collect();
         let segments = std::mem::take(&mut self.segments);
         for segment in segments {
             let queued = self.unsealed.iter().any(|(other, _)| Arc::ptr_eq(other, &segment));
