@@ -87,6 +87,7 @@ async fn starts_and_withdrawals_have_their_statuses() {
     check(Error::Start(StartError::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;
     check(Error::Start(StartError::Draining), 503, "DRAINING", soon).await;
     check(Error::Start(StartError::Overloaded), 503, "OVERLOADED", soon).await;
+    check(Error::Start(StartError::NoRoom), 503, "NO_ROOM", soon).await;
     let withdrawn = Error::Withdrawn;
     check(withdrawn(Withdrawal::BoxUnreachable), 502, "BOX_UNREACHABLE", None).await;
     check(withdrawn(Withdrawal::LogUnavailable), 503, "LOG_UNAVAILABLE", soon).await;

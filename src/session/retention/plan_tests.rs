@@ -104,6 +104,9 @@ fn what_goes_for_another_reason_counts_as_room() {
 fn a_turn_that_runs_stays_whatever_it_takes() {
     let busy = with_running(holding(1, 90_000, &[1, 2]), 1000);
     check(&KEEP, 9000, std::slice::from_ref(&busy), &[(1, 20)]);
+    // Whatever ends it seems to have had.
+    let mixed_up = Holding { running: Some(Seq::new(11)), ..holding(3, 90_000, &[1, 2, 3]) };
+    check(&KEEP, 9000, &[mixed_up], &[(3, 10)]);
     let alone = with_running(holding(2, 90_000, &[]), 1000);
     let holdings = [alone];
     let plan = plan(&KEEP, Measured { free: 0, ..measured(9000, &holdings) }, &holdings);

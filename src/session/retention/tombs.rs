@@ -158,3 +158,77 @@ fn origin(session: &Session, state: &State) -> Origin {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{BoxName, ExecutionId, SessionKey, TurnId};
+    use crate::log::{Options, RealDisk, Store};
+    use crate::metrics::Metrics;
+    use crate::turn::control::{Dispatched, Finished};
+
+    /// A finished turn with ids of `width` characters, as long as those of a few kinds of clients.
+    fn turn(n: u64, width: usize) -> FinishedTurn {
+        let id = |kind: &str| format!("{kind}{n:0width$}");
+        let session = crate::ids::SessionId::parse(&"s".repeat(width)).expect("an id");
+        let accepted = Accepted {
+            at_ms: u64::from(u32::MAX),
+            box_name: BoxName::default_box(),
+            client_session: Some(session.clone()),
+            execution: ExecutionId::parse(&id("e")).expect("an id"),
+            turn: Some(TurnId::parse(&id("t")).expect("an id")),
+            starter: Some(crate::credential::CredentialHash::from_bytes([1; 32])),
+            body_digest: [2; 32],
+            text: Some(crate::upstream::TextHash::of("hi")),
+        };
+        let (at_ms, execution) = (u64::from(u32::MAX), None);
+        let dispatched = Some(Dispatched { at_ms, session, execution });
+        let finished = Finished { at_ms, outcome: "completed".into(), code: None };
+        let (from, last) = (Seq::new(n * 10 + 1), Seq::new(n * 10 + 10));
+        FinishedTurn { accepted, dispatched, finished, from, last, trimmed_ms: None }
+    }
+
+    fn session(turns: u64, width: usize) -> (Session, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = RealDisk::open(folder.path()).expect("a disk");
+        let metrics = Metrics::new().expect("names are free").log;
+        let store = Store::open(Arc::new(disk), Options::default(), metrics, &mut |_| {});
+        let (store, key) = (store.expect("an empty log"), SessionKey::mint());
+        let past = (0..turns).map(|n| PastTurn::remembered(turn(n, width))).collect();
+        let state = State { past, ..State::default() };
+        (Session::new(key, BoxName::default_box(), store.log(key), state), folder)
+    }
+
+    fn summary(turns: u64, width: usize) -> Trimmed {
+        let (session, _folder) = session(turns, width);
+        session.summary(Seq::new(u64::MAX), 1, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn of_too_many_turns_the_newest_are_remembered() {
+        let most = limits::MAX_TOMBSTONES as u64;
+        let remembered = |turns: u64| -> Vec<u64> {
+            summary(turns, 8).turns.iter().map(|turn| turn.from.get() / 10).collect()
+        };
+        assert_eq!(remembered(most), (0..most).collect::<Vec<_>>());
+        assert_eq!(remembered(most + 2), (2..most + 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_largest_summary_is_as_large_as_its_bound_says() {
+        let bytes =
+            |width: usize| summary(limits::MAX_TOMBSTONES as u64, width).encode().bytes.len();
+        let usual = bytes(36);
+        assert!((1_800_000..2_400_000).contains(&usual), "{usual}");
+        assert!(bytes(limits::MAX_ID_BYTES - 1) < limits::MAX_BATCH_BYTES / 16);
+    }
+
+    #[test]
+    fn a_turn_behind_the_cut_is_not_in_the_summary_and_a_prompt_never_is() {
+        let (session, _folder) = session(3, 8);
+        let trimmed = session.summary(Seq::new(20), 7, Duration::from_secs(1));
+        assert_eq!(trimmed.turns.len(), 2);
+        assert!(trimmed.turns.iter().all(|turn| turn.accepted.text.is_none()));
+        assert!(trimmed.turns.iter().all(|turn| turn.trimmed_ms == Some(7)));
+    }
+}

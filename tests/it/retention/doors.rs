@@ -1,10 +1,12 @@
 //! What clients are told of turns whose events are gone.
 
+use afterbay::http::Settings;
 use afterbay::turn::control::wall_ms;
 use afterbay::upstream::Ending;
 
 use super::super::raw::read;
 use super::super::support::play::{PROMPT, Play};
+use super::super::support::rig::within;
 use super::TOO_OLD;
 
 const EVENTS: &str = "/agents/executions/e-1/events";
@@ -71,7 +73,7 @@ async fn a_sessions_stream_tells_what_is_gone_and_goes_on() {
     page.read_head().await;
     page.read_to(&expired(3, 5)).await;
     play.run_turn("X-Execution-ID: e-2\r\n", PROMPT).await;
-    let told = page.read_to("id: 10\nevent: done\n").await;
+    let told = within("the next turn is told", page.read_to("id: 10\nevent: done\n")).await;
     assert!(told.contains("id: 6\n") && !told.contains("EXPIRED"), "{told}");
 }
 
@@ -89,6 +91,24 @@ async fn a_stream_that_is_open_stays_so_when_its_session_has_nothing_left() {
         play.hall.retention.look(wall_ms() + years * 365 * day).await;
     }
     play.run_turn("X-Execution-ID: e-2\r\n", PROMPT).await;
-    page.read_to("id: 6\nevent: execution.started\n").await;
-    page.read_to("id: 10\nevent: done\n").await;
+    within("the next turn is told", page.read_to("id: 10\nevent: done\n")).await;
+}
+
+#[tokio::test]
+async fn of_a_turn_that_is_gone_the_log_still_tells_the_state_and_no_result() {
+    let result_path = Some("/agents/sessions/{id}/result".parse().expect("a path"));
+    let play = Play::with(Settings { result_path, ..Settings::default() }).await;
+    play.run_turn("X-Execution-ID: e-1\r\n", PROMPT).await;
+    trim(&play).await;
+    for (target, status, source) in
+        [("/agents/sessions/ses", 200, Some("log")), ("/agents/sessions/ses/result", 404, None)]
+    {
+        let client = play.ask(&format!("GET {target}"), "", "").await;
+        let mut at_box = play.raw_box.accept().await;
+        at_box.read_head().await;
+        at_box.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+        let answer = read(client).await;
+        let told = (answer.head.status(), answer.head.one("x-afterbay-source"));
+        assert_eq!(told, (status, source), "{target}");
+    }
 }

@@ -1,12 +1,13 @@
 //! Too much, or too little room: old turns go, then new ones are refused, and those that run go on.
 
+use afterbay::log::Health;
 use afterbay::session::StartError;
 use afterbay::session::retention::Keep;
 use afterbay::upstream::Ending;
 
 use super::super::support::puppet::{Call, GOOD};
 use super::super::support::rig::{names, until};
-use super::{Seen, range, rig, run, seen};
+use super::{Seen, TOO_OLD, range, rig, run, seen};
 
 #[tokio::test]
 async fn a_session_beyond_its_quota_loses_its_oldest_turns_and_never_the_one_that_runs() {
@@ -59,6 +60,37 @@ async fn too_much_of_all_sessions_costs_the_oldest_turns_of_all_of_them() {
     let (a, b) = (rig.session("a").expect("known"), rig.session("b").expect("known"));
     assert_eq!(seen(&a, 0).await.first(), Some(&Seen::Gap(1, 4)), "its first turn is the oldest");
     assert_eq!((seen(&a, 4).await.len(), seen(&b, 0).await.len()), (4, 4));
+}
+
+#[tokio::test]
+async fn on_a_full_disk_there_is_room_again_when_old_turns_are_gone() {
+    let rig = rig(Keep::default());
+    let part = "x".repeat(2 << 10);
+    rig.disk.set_free(Some(0));
+    let is_full = || rig.sessions().health() == Health::Refusing;
+    let mut turns = 0;
+    while !is_full() {
+        turns += 1;
+        let execution = format!("e-{turns}");
+        rig.puppet.says(&execution, &part);
+        rig.puppet.ends(&execution, Ending::Completed);
+        let turn = rig.post(&execution).await.expect("started").turn;
+        until("it ends or waits for room", || turn.last().is_some() || is_full()).await;
+    }
+    assert!(turns > 5, "after {turns} turns");
+    rig.look_later(TOO_OLD).await;
+    let last = format!("e-{turns}");
+    // It goes on by itself, or was not taken at all.
+    if rig.turn(&last).is_none() {
+        rig.post(&last).await.expect("started");
+    }
+    let lines = {
+        rig.ended(&last).await;
+        seen(&rig.session("s").expect("known"), 0).await
+    };
+    let gone = (turns - 1) * 4;
+    assert_eq!((lines.first(), lines.len()), (Some(&Seen::Gap(1, gone)), 5));
+    assert_eq!(rig.sessions().health(), Health::Open);
 }
 
 #[tokio::test]

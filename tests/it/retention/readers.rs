@@ -50,6 +50,8 @@ async fn two_trims_are_one_gap() {
     for execution in ["e-1", "e-2"] {
         run(&rig, execution, None, &["a"]).await;
         rig.look_later(TOO_OLD).await;
+        assert_eq!(rig.metrics().retention.trimmed_events.get(), 4, "{execution}");
+        rig.restart().await;
     }
     run(&rig, "e-3", None, &[]).await;
     for _ in 0..2 {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use afterbay::mode::Fidelity;
 use afterbay::session::retention::Keep;
 use afterbay::turn::control::wall_ms;
 use afterbay::upstream::Ending;
@@ -115,6 +116,17 @@ async fn a_trim_while_a_later_turn_runs_leaves_that_turn_to_go_on_after_a_restar
     assert_eq!((rig.puppet.arrivals("e-1"), rig.puppet.arrivals("e-2")), (1, 1));
 }
 
+/// A turn told by its result alone has one event, behind records that nobody sees.
+#[tokio::test]
+async fn a_turn_of_one_event_goes_like_any_other() {
+    let rig = Rig::telling(Fidelity::Result);
+    run(&rig, "e-1", None, &["a", "b"]).await;
+    assert_eq!(range(&rig, "e-1"), Some((1, 1)));
+    rig.look_later(TOO_OLD).await;
+    assert_eq!(seen(&rig.session("s").expect("known"), 0).await, [Seen::Gap(1, 1)]);
+    assert!(!rig.post("e-1").await.expect("attached").new);
+}
+
 #[tokio::test]
 async fn after_the_idempotency_age_ids_and_session_are_free_also_after_a_restart() {
     for restarts in [false, true] {
@@ -137,6 +149,10 @@ async fn after_the_idempotency_age_ids_and_session_are_free_also_after_a_restart
             assert!(rig.session(name).is_none(), "{name}");
         }
         assert!(rig.turn("e-1").is_none());
+        // What the box called it is free for whoever calls his own session so.
+        rig.puppet.ends("e-7", Ending::Completed);
+        let other = rig.post_as(Some(GOOD), Some("box-s"), Some("e-7"), None).await;
+        assert!(other.expect("started").new);
         // The box knows it no more than we do.
         rig.puppet.start_anew();
         run(&rig, "e-1", Some("t-1"), &[]).await;

@@ -42,7 +42,8 @@ pub(crate) struct Rig {
     pub(crate) puppet: Arc<Puppet>,
     pub(crate) deadlines: Deadlines,
     pub(crate) box_credential: Option<&'static str>,
-    pub(crate) keep: Keep,
+    keep: Keep,
+    fidelity: Fidelity,
     live: Option<Live>,
 }
 
@@ -72,19 +73,31 @@ impl Rig {
         box_credential: Option<&'static str>,
     ) -> Self {
         let disk = FaultyDisk::new(seed);
-        let keep = Keep::default();
-        let mut rig = Self { disk, puppet, deadlines, box_credential, keep, live: None };
-        rig.start();
-        rig
+        let rig = Self::idle(disk, puppet);
+        Self { deadlines, box_credential, ..rig }.started()
     }
 
     /// Over a disk of this seed, keeping so much of what is over.
     pub(crate) fn keeping(seed: u64, keep: Keep) -> Self {
-        let (disk, puppet) = (FaultyDisk::new(seed), Puppet::new());
-        let (deadlines, box_credential) = (Deadlines::default(), None);
-        let mut rig = Self { disk, puppet, deadlines, box_credential, keep, live: None };
-        rig.start();
-        rig
+        let rig = Self::idle(FaultyDisk::new(seed), Puppet::new());
+        Self { keep, ..rig }.started()
+    }
+
+    /// Telling so much of its turns.
+    pub(crate) fn telling(fidelity: Fidelity) -> Self {
+        let rig = Self::idle(FaultyDisk::new(1), Puppet::new());
+        Self { fidelity, ..rig }.started()
+    }
+
+    fn idle(disk: FaultyDisk, puppet: Arc<Puppet>) -> Self {
+        let (deadlines, keep, fidelity) =
+            (Deadlines::default(), Keep::default(), Fidelity::default());
+        Self { disk, puppet, deadlines, box_credential: None, keep, fidelity, live: None }
+    }
+
+    fn started(mut self) -> Self {
+        self.start();
+        self
     }
 
     pub(crate) fn start(&mut self) {
@@ -112,7 +125,7 @@ impl Rig {
             hash_key: HashKey::from_bytes([7; 32]),
             deadlines: self.deadlines.clone(),
             intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
-            fidelity: Fidelity::default(),
+            fidelity: self.fidelity,
             vouching: Vouching::default(),
             keep: self.keep.clone(),
             tasks: tasks.clone(),
