@@ -303,19 +303,23 @@ fn a_prompt_that_the_box_has_taken_without_saying_where_is_only_looked_for() {
 }
 
 #[test]
-fn after_a_restart_a_prompt_is_sent_again_only_with_its_body_and_only_once() {
-    let absent = |at| (at, Input::Absent(Boot::Same));
-    let lines = [absent(3), (4, Input::BodyArrived), absent(5)];
-    for (repeated, said) in [
-        (false, ["find", "pause Active", "find", "dispatch again"]),
-        (true, ["find", "pause Active", "find", "pause Active"]),
+fn after_a_restart_a_prompt_is_sent_again_only_with_its_body_and_only_once_to_the_same_box() {
+    for (repeated, boot, last) in [
+        (false, Boot::Same, "dispatch again"),
+        (true, Boot::Same, "pause Active"),
+        // Nobody watched meanwhile, so a box that does not tell may have been started anew.
+        (false, Boot::Unknown, "pause Active"),
+        (false, Boot::Changed, "pause Active"),
     ] {
+        let absent = |at| (at, Input::Absent(boot));
+        let lines = [absent(3), (4, Input::BodyArrived), absent(5)];
         let start = Instant::now();
         let point = ResumePoint { repeated, ..point(Stage::Prepared, 1) };
         let machine = Machine::resumed(start, deadlines(), &point);
         let mut machine = machine.with_redispatch(Redispatch::Deduped);
         assert_eq!(machine.wants_body(), !repeated);
-        assert_eq!(run(&mut machine, start, &lines), said);
+        let said = run(&mut machine, start, &lines);
+        assert_eq!(said, ["find", "pause Active", "find", last], "{repeated} {boot:?}");
     }
 }
 
@@ -748,16 +752,51 @@ fn answers(action: &Action) -> BoxedStrategy<Input> {
     }
 }
 
+/// What speaks for the box having been started anew since the prompt left.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evidence {
+    /// It said so itself.
+    is_told: bool,
+    /// A call failed, its session was gone, or nobody watched.
+    is_doubted: bool,
+}
+
+impl Evidence {
+    fn weigh(&mut self, action: &Action, input: &Input) {
+        match (action, input) {
+            (Action::Dispatch, Input::Unanswered | Input::Unnamed) => *self = Self::default(),
+            (Action::Find, Input::Absent(Boot::Changed)) => self.is_told = true,
+            (Action::Find, Input::Gone) => self.is_doubted = true,
+            (Action::Find, Input::Failed(failure)) => {
+                self.is_doubted |= *failure != Failure::Unauthorized;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a look that ends so lets the prompt be sent once more.
+    const fn allows(self, boot: Boot) -> bool {
+        match boot {
+            Boot::Same => !self.is_told,
+            Boot::Unknown => !self.is_told && !self.is_doubted,
+            Boot::Changed => false,
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     /// Whatever the box, the log and the clients do: after the prompt may have left it is sent
-    /// again only if it surely had not, a turn that the box may have is never withdrawn, the
-    /// verdict does not change once given, and the turn ends.
+    /// again only if it surely had not, or once if nothing speaks for the box having been started
+    /// anew, a turn that the box may have is never withdrawn, the verdict does not change once
+    /// given, and the turn ends. Half of the turns go in short steps, so that their deadlines leave
+    /// room for a second prompt.
     #[test]
     fn any_order_of_events_keeps_the_laws(
         choices in proptest::collection::vec(any::<prop::sample::Index>(), 400),
         steps in proptest::collection::vec(0_u64..2000, 400),
+        longest_step in prop_oneof![Just(2000_u64), Just(8_u64)],
         redispatch in prop_oneof![Just(Redispatch::Never), Just(Redispatch::Deduped)],
         resumed in prop_oneof![Just(None), Just(Some(Stage::Accepted)), Just(Some(Stage::Prepared)), Just(Some(Stage::Dispatched))],
     ) {
@@ -770,6 +809,7 @@ proptest! {
         machine = machine.with_redispatch(redispatch);
         let (mut repeats, mut last_input) = (0, None);
         let mut may_have_left = matches!(resumed, Some(Stage::Prepared | Stage::Dispatched));
+        let mut anew = Evidence { is_told: false, is_doubted: resumed.is_some() };
         let mut verdict = None;
         let mut action = machine.begin(now);
         let mut runner = proptest::test_runner::TestRunner::deterministic();
@@ -787,7 +827,7 @@ proptest! {
                         Some(Input::Absent(boot)) => Some(boot),
                         _ => None,
                     };
-                    prop_assert!(matches!(boot, Some(Boot::Same | Boot::Unknown)));
+                    prop_assert!(boot.is_some_and(|boot| anew.allows(boot)), "{boot:?}, {anew:?}");
                 }
                 Action::Withdraw(_) => prop_assert!(!may_have_left, "a turn the box may have is withdrawn"),
                 Action::Finish { verdict: given, .. } => {
@@ -814,7 +854,8 @@ proptest! {
             if not_taken {
                 may_have_left = false;
             }
-            now += secs(*step);
+            now += secs(step % longest_step);
+            anew.weigh(&action, &input);
             last_input = Some(input.clone());
             action = machine.step(now, input);
         }

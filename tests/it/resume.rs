@@ -1,6 +1,8 @@
 //! Restarts in the middle of a turn, in one process: stopped or killed at every stage, the turn
 //! goes on where its log says, once.
 
+mod breaking_disk;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,26 +177,6 @@ async fn a_running_turn_goes_on_after_its_last_durable_event() {
             assert_eq!(rig.session("s").expect("known").phase(), Some(Phase::Running));
         }
         assert_eq!(event_count(&rig).await, 4);
-        rig.look("s", Some(GOOD)).await.expect("its owner");
-        ends_well(&rig, "e-1").await;
-    }
-}
-
-#[tokio::test]
-async fn a_page_that_was_half_taken_is_completed_after_the_restart() {
-    for end in ENDS {
-        let mut rig = Rig::new();
-        rig.puppet.hold(Call::Poll);
-        let turn = rig.post("e-1").await.expect("started").turn;
-        rig.puppet.stands(Call::Poll).await;
-        for text in ["a", "b", "c"] {
-            rig.puppet.says("e-1", text);
-        }
-        // The first step of the page is taken, the second is not.
-        rig.disk.fail(Operation::Write, 1, 28);
-        rig.puppet.release(Call::Poll);
-        until("one part is told", || turn.session.tail().next_seq.get() >= 3).await;
-        again(&mut rig, end).await;
         rig.look("s", Some(GOOD)).await.expect("its owner");
         ends_well(&rig, "e-1").await;
     }

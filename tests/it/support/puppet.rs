@@ -27,6 +27,11 @@ pub(crate) use memory::{Delivery, Memory};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::rig::within;
+
+/// How many of the agent's words one step of a page tells at most.
+const WORDS_OF_A_STEP: usize = 2;
+
 /// The credential that every new box accepts.
 pub(crate) const GOOD: &str = "Bearer good";
 
@@ -184,7 +189,8 @@ impl Puppet {
     pub(crate) async fn stands(&self, call: Call) {
         let mut standing = self.standing.subscribe();
         let stands = |standing: &BTreeMap<Call, usize>| standing.get(&call).is_some_and(|n| *n > 0);
-        standing.wait_for(stands).await.expect("the box lives");
+        let waited = within(&format!("{call:?} stands"), standing.wait_for(stands)).await;
+        drop(waited.expect("the box lives"));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -338,12 +344,14 @@ impl Upstream for Puppet {
             return Ok(Page { steps: Vec::new(), view, messages_took: None });
         };
         let at = cursor.get("at").map_or(0, |at| at.parse().expect("own mark"));
-        let new = prompt.said.iter().enumerate().skip(at);
-        let steps = new.map(|(index, text)| {
+        let new = prompt.said.get(at..).unwrap_or_default();
+        let steps = new.chunks(WORDS_OF_A_STEP).scan(at, |told, texts| {
+            *told += texts.len();
             let mut delta = CursorDelta::default();
-            delta.set("at", (index + 1).to_string());
-            let event = Event::ours("message.part.updated", &json!({ "part": { "text": text } }));
-            PageStep { events: vec![event], delta }
+            delta.set("at", told.to_string());
+            let part = |text| json!({ "part": { "text": text } });
+            let event = |text| Event::ours("message.part.updated", &part(text));
+            Some(PageStep { events: texts.iter().map(event).collect(), delta })
         });
         let (final_text, ending) = (prompt.said.concat(), prompt.ending.clone());
         let activity = if ending.is_some() { Activity::Idle } else { Activity::Busy };

@@ -6,6 +6,7 @@
 //! - [`Sidecar::holds`] sets the messages that the message route gives, with its `limit`.
 //! - [`Sidecar::seen`] tells the requests that arrived, in order.
 //! - [`Sidecar::drops_all`] waits until nobody reads a stream any more.
+//! - [`Sidecar::leaves_after`] makes it go away after some more answers.
 //!
 //! A route without an answer says 404, `/health` says that all is well. It shares nothing with the
 //! adapter.
@@ -139,6 +140,19 @@ struct Shared {
     seen: Vec<Seen>,
     /// How many open streams somebody reads.
     held: watch::Sender<usize>,
+    /// How many answers it still gives, if it is to go away.
+    left: Option<usize>,
+    door: watch::Sender<Door>,
+}
+
+/// Whether new connections are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Door {
+    #[default]
+    Open,
+    /// Nobody will listen in a moment.
+    Closing,
+    Closed,
 }
 
 /// Counts as one held stream as long as it lives.
@@ -187,6 +201,12 @@ impl Sidecar {
         self.tasks.wait().await;
     }
 
+    /// Gives so many more answers, at least one, and is then gone: the last one is given when new
+    /// connections are refused already, and older ones are closed.
+    pub(crate) fn leaves_after(&self, answers: usize) {
+        self.lock().left = Some(answers);
+    }
+
     /// Replaces the answers of a route.
     pub(crate) fn says(&self, route: Route, answers: impl IntoIterator<Item = Canned>) {
         self.lock().answers.insert(route, answers.into_iter().collect());
@@ -222,10 +242,13 @@ impl Drop for Sidecar {
 
 async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>, tasks: Tasks) {
     let stop = tasks.stop_token().clone();
+    let door = shared.lock().expect("no test panics while it holds the state").door.clone();
+    let mut closing = door.subscribe();
     loop {
-        // Both arms are cancel-safe: nothing is accepted in a dropped accept.
+        // All arms are cancel-safe: nothing is accepted in a dropped accept.
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
+            _ = closing.wait_for(|door| *door == Door::Closing) => break,
             accepted = listener.accept() => accepted,
         };
         let Ok((socket, _)) = accepted else { continue };
@@ -241,6 +264,8 @@ async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>, tasks: Tasks) 
             }
         });
     }
+    drop(listener);
+    door.send_replace(Door::Closed);
 }
 
 /// The connection is to be closed without an answer.
@@ -263,16 +288,23 @@ async fn answer(
         headers: head.headers,
         body,
     };
-    let (canned, held) = {
+    let (canned, held, door, left) = {
         let mut shared = shared.lock().expect("no test panics while it holds the state");
         shared.seen.push(seen.clone());
-        (shared.next(&seen), shared.held.clone())
+        shared.left = shared.left.map(|left| left.checked_sub(1).ok_or(Close)).transpose()?;
+        (shared.next(&seen), shared.held.clone(), shared.door.clone(), shared.left)
     };
     let Canned { status, headers, body, then } = canned;
     if then == Then::Close {
         return Err(Close);
     }
     let mut response = Response::builder().status(status);
+    if left == Some(0) {
+        door.send_replace(Door::Closing);
+        let closed = door.subscribe().wait_for(|door| *door == Door::Closed).await.is_ok();
+        assert!(closed, "the door outlives its answers");
+        response = response.header("connection", "close");
+    }
     for (name, value) in headers {
         response = response.header(name, value);
     }

@@ -171,3 +171,24 @@ async fn a_turn_without_ids_of_the_clients_is_looked_for_by_its_execution() {
     assert_eq!(sidecar.seen(Route::Replay).len(), 1);
     assert!(sidecar.seen(Route::Messages).is_empty());
 }
+
+#[tokio::test]
+async fn a_box_that_goes_away_during_the_search_is_away_and_tells_no_absence() {
+    let old = json!([said("a0", "", &json!({}))]);
+    for before in [&Value::Null, &old] {
+        let mut answers = 1;
+        let last = loop {
+            let word = found(before, |sidecar| {
+                sidecar.says(Route::Status, [status(&json!({"state": "idle"}))]);
+                sidecar.leaves_after(answers);
+            });
+            match word.await.as_str() {
+                "connect" => answers += 1,
+                word => break word.to_owned(),
+            }
+        };
+        // Only one that has told its mark was there all the while.
+        assert_eq!(last, "absent Same", "after {answers} answers");
+        assert!(answers >= 4, "replay, status, messages and mark are asked");
+    }
+}
