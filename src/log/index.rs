@@ -5,7 +5,6 @@
 //! the numbers of their neighbours show them. What a trim cut off is not found any more.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -14,7 +13,7 @@ use super::Tail;
 use super::chain::Chain;
 use super::place::Spot;
 use super::record::{BatchHeader, EncodedBody};
-use super::ring::{Recent, Ring};
+use super::ring::Recent;
 use super::segment::Segment;
 use super::spots::Extent;
 use super::tail::{TailPublisher, TailWatch};
@@ -35,8 +34,6 @@ pub(super) struct Session {
     view: Mutex<View>,
     ahead: Mutex<Ahead>,
     tail: TailPublisher,
-    /// How many cursors there are: without one, nothing is kept in the ring.
-    readers: AtomicUsize,
 }
 
 /// The writer's side: what the next batch follows.
@@ -89,14 +86,8 @@ impl Index {
 impl Session {
     fn new(key: SessionKey) -> Self {
         let ahead = Ahead { durable: Link::START, staged: Link::START, group: 0 };
-        let view = View { runs: Vec::new(), begins: Tail::EMPTY, ring: Ring::default() };
-        Self {
-            key,
-            view: Mutex::new(view),
-            ahead: Mutex::new(ahead),
-            tail: TailPublisher::new(),
-            readers: AtomicUsize::new(0),
-        }
+        let view = View::default();
+        Self { key, view: Mutex::new(view), ahead: Mutex::new(ahead), tail: TailPublisher::new() }
     }
 
     pub(super) fn key(&self) -> SessionKey {
@@ -109,14 +100,16 @@ impl Session {
 
     /// A reader comes; [`Session::leave`] must follow.
     pub(super) fn join(&self) -> TailWatch {
-        self.readers.fetch_add(1, Ordering::Relaxed);
+        self.view().readers += 1;
         self.tail.watch()
     }
 
     /// A reader goes.
     pub(super) fn leave(&self) {
-        if self.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.view().ring.clear();
+        let mut view = self.view();
+        view.readers = view.readers.saturating_sub(1);
+        if view.readers == 0 {
+            view.ring.clear();
         }
     }
 
@@ -174,7 +167,7 @@ impl Session {
     pub(super) fn add_recent(&self, segment: &Arc<Segment>, spot: Spot, recent: Recent) {
         let mut view = self.view();
         view.add(segment, spot);
-        if self.readers.load(Ordering::Relaxed) > 0 {
+        if view.readers > 0 {
             view.ring.push(recent);
         }
     }

@@ -351,6 +351,12 @@ impl Batch {
     }
 }
 
+impl Default for Tail {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Tail {
     /// The tail of a session without records.
     const EMPTY: Self = Self { next_seq: Seq::new(1), next_lsn: Lsn::new(1) };

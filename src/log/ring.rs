@@ -40,8 +40,11 @@ impl Recent {
 }
 
 impl Ring {
-    /// Adds the batch behind the last one.
+    /// Adds the newest batch. What is before a hole is forgotten: a reader would take it for lost.
     pub(super) fn push(&mut self, recent: Recent) {
+        if self.batches.back().is_some_and(|last| last.end() != recent.header.first) {
+            self.clear();
+        }
         self.bytes += recent.body.len();
         self.batches.push_back(recent);
         while self.bytes > limits::RING_BYTES || self.batches.len() > limits::RING_BATCHES {
@@ -74,5 +77,62 @@ impl Ring {
             return None;
         }
         Some(self.batches.iter().skip(start).take(limits::CURSOR_STEP_BATCHES).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Control, Lsn, Record, Seq};
+    use crate::ids::SessionKey;
+    use crate::log::chain::Chain;
+    use crate::log::record::{EncodedBody, Entry};
+
+    /// A batch of one control record, with this Lsn.
+    fn recent(lsn: u64, bytes: usize) -> Recent {
+        let control = Control { kind: 1, bytes: vec![b'x'; bytes].into() };
+        let body = EncodedBody::new(&[Entry::Record(Record::Control(control))]);
+        let first = Tail { next_seq: Seq::new(1), next_lsn: Lsn::new(lsn) };
+        let header = body.header(SessionKey::from_bytes([1; 16]), first, Chain::START);
+        Recent { header, body: body.bytes }
+    }
+
+    fn following(ring: &Ring, lsn: u64) -> Option<Vec<u64>> {
+        let found = ring.following(Position { after: Seq::START, lsn: Lsn::new(lsn) })?;
+        Some(found.iter().map(|recent| recent.header.first.next_lsn.get()).collect())
+    }
+
+    #[test]
+    fn a_ring_answers_for_what_it_holds_and_for_nothing_before() {
+        let mut ring = Ring::default();
+        assert_eq!(following(&ring, 3), None);
+        (3..6).for_each(|lsn| ring.push(recent(lsn, 10)));
+        assert_eq!(following(&ring, 2), None, "there is one more behind it");
+        assert_eq!(following(&ring, 3), Some(vec![3, 4, 5]));
+        assert_eq!(following(&ring, 5), Some(vec![5]));
+        assert_eq!(following(&ring, 6), Some(vec![]), "at the tail");
+    }
+
+    #[test]
+    fn what_is_before_a_hole_is_forgotten() {
+        let mut ring = Ring::default();
+        ring.push(recent(3, 10));
+        ring.push(recent(5, 10));
+        assert_eq!(following(&ring, 4), None);
+        assert_eq!(following(&ring, 5), Some(vec![5]));
+    }
+
+    #[test]
+    fn a_ring_is_bounded_in_bytes_and_in_batches() {
+        let mut ring = Ring::default();
+        let third = limits::RING_BYTES / 3;
+        (1..6).for_each(|lsn| ring.push(recent(lsn, third)));
+        assert_eq!(following(&ring, 4), Some(vec![4, 5]));
+        ring.push(recent(6, limits::RING_BYTES + 1));
+        assert_eq!(following(&ring, 6), None);
+        let many = limits::RING_BATCHES as u64 + 5;
+        (7..7 + many).for_each(|lsn| ring.push(recent(lsn, 0)));
+        assert_eq!(following(&ring, 7 + 4), None);
+        assert!(following(&ring, 7 + 5).is_some_and(|found| found.len() == limits::RING_BATCHES));
     }
 }

@@ -11,13 +11,15 @@ use crate::event::{Lsn, Seq};
 use crate::limits;
 
 /// What readers find.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct View {
     /// In the order of their numbers.
     pub(super) runs: Vec<Run>,
     /// The first record and event that no trim has cut off.
     pub(super) begins: Tail,
     pub(super) ring: Ring,
+    /// How many cursors there are: without one, nothing is kept in the ring.
+    pub(super) readers: usize,
 }
 
 /// A session's batches in one segment.

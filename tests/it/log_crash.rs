@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use super::support::faulty_disk::{FaultyDisk, Operation};
 use super::support::log_model::{Model, append_grouped, batch, key, open};
 
-/// About fifteen seconds in a dev build on two cores.
+/// About twenty seconds in a dev build on two cores. `AFTERBAY_CRASHES` asks for more.
 const SEEDS: u64 = 3000;
 
 /// How many crashes hit each operation, while opening and while running.
@@ -174,11 +174,12 @@ async fn live(seed: u64) -> (Hits, usize) {
     (world.hits, rewritten.count())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a failing seed is run again by this variable")]
+#[expect(clippy::disallowed_methods, reason = "variables that tests alone read")]
 fn seeds() -> Vec<u64> {
-    match std::env::var("AFTERBAY_SEED") {
-        Ok(seed) => vec![seed.parse().expect("AFTERBAY_SEED is a number")],
-        Err(_) => (0..SEEDS).collect(),
+    let asked_for = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    match (asked_for("AFTERBAY_SEED"), asked_for("AFTERBAY_CRASHES")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => (0..count.unwrap_or(SEEDS)).collect(),
     }
 }
 
