@@ -185,6 +185,18 @@ pub const MAX_GROUP_BODY_BYTES: usize = 2 * MAX_BATCH_BYTES;
 /// What is read of a lock file: more than any of ours holds.
 pub const MAX_LOCK_BYTES: u64 = 256;
 
+/// What a check of the log tells one by one; more is counted. Whoever has read a hundred will look at
+/// the disk.
+pub const MAX_VERIFY_FINDINGS: usize = 100;
+
+/// Places in which one session may lack records that are not known to be cut off, while a log is
+/// checked. A session that lived through more segments that are gone has some of them told as one.
+pub const MAX_VERIFY_GAPS: usize = 32;
+
+/// How often a check of the log looks at the folder anew. Each time something has to have gone or come
+/// that a check meets twice or thrice in a folder at work.
+pub const MAX_VERIFY_LOOKS: usize = 1000;
+
 // ---- upstream ----
 
 /// Longest code made from the name of a box's error. Names are words, not texts.

@@ -8,6 +8,8 @@ mod it {
         pub(crate) mod faulty_disk;
         pub(super) mod hall;
         pub(crate) mod log_bytes;
+        pub(crate) mod log_forge;
+        pub(crate) mod log_life;
         pub(crate) mod log_model;
         pub(super) mod play;
         pub(crate) mod puppet;
@@ -34,6 +36,11 @@ mod it {
     mod log_reading;
     mod log_replay_to_live;
     mod log_torn;
+    mod log_verify;
+    mod log_verify_forged;
+    mod log_verify_kills;
+    mod log_verify_live;
+    mod log_verify_program;
     mod machine;
     mod opencode;
     mod raw;

@@ -55,7 +55,7 @@ pub(super) struct Link {
 
 impl Link {
     /// In front of a session's first batch.
-    const START: Self = Self { tail: Tail::EMPTY, chain: Chain::START };
+    pub(super) const START: Self = Self { tail: Tail::EMPTY, chain: Chain::START };
 }
 
 impl Index {

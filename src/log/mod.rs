@@ -16,7 +16,8 @@
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
 //! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening).
+//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening);
+//! `read_only`, `verify` (looking from outside).
 
 mod blank;
 mod chain;
@@ -34,6 +35,7 @@ mod options;
 mod place;
 mod publisher;
 mod queue;
+mod read_only;
 mod record;
 mod recovery;
 mod ring;
@@ -46,6 +48,7 @@ mod tail;
 mod trim;
 mod upkeep;
 mod usage;
+pub mod verify;
 mod view;
 mod writer;
 
@@ -65,6 +68,7 @@ use self::index::{Index, Session};
 pub use self::options::{Options, Role, Roles, UpkeepBy};
 use self::publisher::Publisher;
 use self::queue::Queue;
+pub use self::read_only::ReadOnlyFolder;
 use self::record::Entry;
 use self::recovery::Opened;
 use self::supply::Supply;

@@ -19,7 +19,7 @@ use crate::ids::SessionKey;
 const LOOK_BYTES: u64 = 1 << 20;
 
 /// A walk over the groups that count in one segment, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Walk {
     segment: Arc<Segment>,
     file_bytes: u64,
@@ -78,6 +78,11 @@ impl Walk {
         let file_bytes = segment.file.bytes()?;
         let Range { start: number, end: limit } = numbers;
         Ok(Self { segment: Arc::clone(segment), file_bytes, at: DATA_START, number, limit })
+    }
+
+    /// From the place where this one stands, over the file as it is now.
+    pub(super) fn again(&self, numbers: Range<u64>) -> io::Result<Self> {
+        Ok(Self { at: self.at, ..Self::new(&self.segment, numbers)? })
     }
 
     /// Whether all groups were there that should be.

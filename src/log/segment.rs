@@ -6,6 +6,7 @@
 //! what the blank held.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -258,6 +259,15 @@ impl Segment {
                 Err(OpenError::Damaged { file: name(epoch), what: "both copies of its header" })
             }
         }
+    }
+
+    /// Whether each copy of its header is as it was written.
+    pub(super) fn whole_headers(&self) -> io::Result<[bool; 2]> {
+        let mut sectors = vec![0; DATA_START as usize];
+        read_up_to(&*self.file, &mut sectors, 0)?;
+        let (first, second) = sectors.split_at(SECTOR_BYTES as usize);
+        let own = |draft: Draft| draft.id() == self.id && draft.origin == self.origin;
+        Ok([first, second].map(|copy| Draft::decode(copy).is_ok_and(own)))
     }
 
     /// Its file's name.

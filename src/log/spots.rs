@@ -105,7 +105,8 @@ impl Extent {
 
     /// All spots; `None` if the index is damaged. Blocks.
     pub(super) fn all(self, file: &dyn DiskFile) -> io::Result<Option<Vec<Spot>>> {
-        let mut all = Vec::with_capacity(self.spots as usize);
+        // How many there are said to be is not believed before they are seen.
+        let mut all = Vec::new();
         for chunk in 0..self.spots.div_ceil(CHUNK_SPOTS) {
             let Some(spots) = self.chunk(file, chunk)? else { return Ok(None) };
             all.extend(spots);
