@@ -74,6 +74,8 @@ impl Daemon {
         command.args(["--listen", &self.clients.to_string()]);
         command.args(["--admin", &self.admin.to_string()]);
         command.arg("--data-dir").arg(self.folder.join("data"));
+        // A minute on a disk that is nearly full does no harm.
+        command.args(["--retention-free", "16MiB"]);
         // What is set for an afterbay of this machine is not meant for this one.
         command.env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::piped());
