@@ -97,8 +97,8 @@ impl DiskFile for ReadOnlyFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RealDisk;
     use super::*;
+    use crate::log::RealDisk;
 
     #[test]
     fn a_folder_that_somebody_has_is_read_and_nothing_in_it_changes() {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::chain::Chain;
 use super::disk::{DiskFile, read_up_to};
@@ -51,6 +52,22 @@ pub(super) struct Sealed {
     pub(super) parts: Vec<Part>,
     /// Each with the place of its session in `parts`.
     pub(super) controls: Vec<(usize, Lsn, Seq, Control)>,
+}
+
+/// The file of a sealed segment's index.
+#[derive(Debug)]
+pub(super) struct IndexFile {
+    pub(super) file: Arc<dyn DiskFile>,
+    /// The numbers of the segment's groups that count.
+    pub(super) groups: Range<u64>,
+    /// What the batches took that counted when it was sealed.
+    pub(super) batch_bytes: u64,
+}
+
+impl IndexFile {
+    pub(super) fn new(file: Arc<dyn DiskFile>, groups: Range<u64>, parts: &[Part]) -> Self {
+        Self { file, groups, batch_bytes: parts.iter().map(|part| part.bytes).sum() }
+    }
 }
 
 /// Collects what a segment holds, batch by batch.

@@ -15,7 +15,7 @@ use super::disk::{Disk, DiskFile, read_up_to, write_all_at};
 use super::error::{Failure, OpenError};
 use super::fields::{Fields, checksum, put};
 use super::group::SECTOR_BYTES;
-use super::sealed::Part;
+use super::sealed::IndexFile;
 
 /// The format that this build writes and reads. Its place and that of the magic never change.
 pub(super) const VERSION: u32 = 1;
@@ -64,22 +64,6 @@ pub(super) struct Segment {
     /// Bytes of the batches in it that no trim has cut off; after a cut in the middle of a session's
     /// batches an estimate.
     live: AtomicU64,
-}
-
-/// The file of a sealed segment's index.
-#[derive(Debug)]
-pub(super) struct IndexFile {
-    pub(super) file: Arc<dyn DiskFile>,
-    /// The numbers of the segment's groups that count.
-    pub(super) groups: Range<u64>,
-    /// What the batches took that counted when it was sealed.
-    pub(super) batch_bytes: u64,
-}
-
-impl IndexFile {
-    pub(super) fn new(file: Arc<dyn DiskFile>, groups: Range<u64>, parts: &[Part]) -> Self {
-        Self { file, groups, batch_bytes: parts.iter().map(|part| part.bytes).sum() }
-    }
 }
 
 /// A file that may become a segment; what it holds counts for nothing.

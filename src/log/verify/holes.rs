@@ -161,9 +161,9 @@ impl Holes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Tail;
     use super::*;
     use crate::event::{Lsn, Seq};
+    use crate::log::Tail;
 
     /// Holes of two groups each.
     fn holes(count: u64) -> Holes {

@@ -231,10 +231,9 @@ impl At {
 
     /// A finding about the segment here; more may be said of it.
     pub(super) fn finding(&self, fault: Fault) -> Finding {
-        let file = match fault {
-            Fault::WrongIndex(_) => segment::index_name(self.epoch),
-            _ => segment::name(self.epoch),
-        };
+        let is_of_index = matches!(fault, Fault::WrongIndex(_));
+        let name = if is_of_index { segment::index_name } else { segment::name };
+        let file = name(self.epoch);
         let bytes = self.bytes.clone();
         Finding { file, bytes, fault, session: None, records: None, groups: None }
     }

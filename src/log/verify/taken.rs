@@ -143,7 +143,8 @@ impl Taken {
             let spots = part.extent.all(file)?.unwrap_or_default();
             let lost = || spots.iter().filter(|spot| spot.first.next_lsn >= tail.next_lsn);
             let from = lost().next().map_or(end, |spot| spot.at.into());
-            let to = lost().last().map_or(from, |spot| u64::from(spot.at) + u64::from(spot.bytes));
+            let to =
+                lost().next_back().map_or(from, |spot| u64::from(spot.at) + u64::from(spot.bytes));
             let at = At::new(self.content.epoch, from..to);
             self.strands.heal(part, &at, &mut self.book);
         }
