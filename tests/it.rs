@@ -10,6 +10,7 @@ mod it {
         pub(crate) mod log_bytes;
         pub(crate) mod log_forge;
         pub(crate) mod log_life;
+        pub(crate) mod log_meddling;
         pub(crate) mod log_model;
         pub(super) mod play;
         pub(crate) mod puppet;

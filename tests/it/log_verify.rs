@@ -234,6 +234,22 @@ async fn the_index_of_a_damaged_segment_tells_whose_records_are_lost_also_if_tho
 }
 
 #[tokio::test]
+async fn what_is_wrong_is_told_once_also_if_it_is_come_upon_twice() {
+    for seed in 0..10 {
+        let disk = written(seed, 1).await;
+        // The last group but one: behind it is only what nothing proves.
+        let (name, groups) = counting(&disk).pop().expect("a segment");
+        turn(&disk, &name, groups.last().expect("a group").header.start);
+        let told = check(&disk).findings.into_iter().map(|finding| (finding.file, finding.bytes));
+        let mut told: Vec<_> = told.map(|(file, bytes)| (file, bytes.start)).collect();
+        told.sort_unstable();
+        let places = told.len();
+        told.dedup();
+        assert!(places > 0 && told.len() == places, "seed {seed}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bit_turned_in_the_last_group_is_told_and_is_no_fault() {
     let disk = written(3, 1).await;
     let names = disk.names().into_iter().filter(|name| name.starts_with("segment"));

@@ -270,6 +270,30 @@ async fn the_first_batch_that_a_trim_kept_is_checked_also_if_nothing_before_it_i
 }
 
 #[tokio::test]
+async fn what_is_cut_off_and_was_in_no_segment_that_is_gone_is_missing_all_the_same() {
+    let mut taken_out = 0;
+    for through in 3..=9 {
+        let disk = trimmed(through).await;
+        let findings = forged(&disk, |segments| {
+            let places = places(segments, key(1));
+            // The second batch that is there, if that is cut off.
+            let (name, group, batch) = places[1].clone();
+            if numbers(at(segments, &places[1])).1 > through {
+                return;
+            }
+            let group = &mut segments.get_mut(&name).expect("it").groups[group];
+            // Another session's in its place, so that no group is missing.
+            group.batches[batch][..16].copy_from_slice(&key(8).to_bytes());
+            set_numbers(&mut group.batches[batch], (1, 1));
+            taken_out += 1;
+        });
+        let told = names(&findings);
+        assert!(told.is_empty() || told.contains(&"missing-records"), "{through}: {told:?}");
+    }
+    assert!(taken_out > 1, "{taken_out}");
+}
+
+#[tokio::test]
 async fn what_is_kept_must_follow_the_link_that_its_trim_kept_whatever_is_before_it() {
     for through in 1..=9 {
         let disk = trimmed(through).await;

@@ -2,116 +2,19 @@
 //! and used again, the log is closed and opened anew, between any two of its reads and in the middle
 //! of them. Nothing is ever found.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use afterbay::log::verify::{self, Reach, Report};
-use afterbay::log::{Disk, DiskFile, ReadOnlyFolder, RealDisk, Store, UpkeepBy};
+use afterbay::log::{Disk, Options, ReadOnlyFolder, RealDisk, Store, UpkeepBy};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::Handle;
 
 use super::support::faulty_disk::FaultyDisk;
-use super::support::log_life::{Life, open, role};
-
-/// Something that happens while the log is read; it is told how many calls there were before.
-type Meddle = Arc<Mutex<dyn FnMut(usize) + Send>>;
-
-/// A disk on which something happens before each call, and in the middle of each read.
-#[derive(Clone)]
-struct Meddling<T> {
-    inner: T,
-    calls: Arc<Mutex<usize>>,
-    meddle: Meddle,
-}
-
-impl<T> Meddling<T> {
-    fn new(inner: T, meddle: impl FnMut(usize) + Send + 'static) -> Self {
-        Self { inner, calls: Arc::default(), meddle: Arc::new(Mutex::new(meddle)) }
-    }
-
-    fn call(&self) {
-        let calls = {
-            let mut calls = self.calls.lock().expect("lock");
-            *calls += 1;
-            *calls
-        };
-        (self.meddle.lock().expect("lock"))(calls);
-    }
-
-    fn around<U>(&self, inner: U) -> Meddling<U> {
-        Meddling { inner, calls: Arc::clone(&self.calls), meddle: Arc::clone(&self.meddle) }
-    }
-}
-
-impl<T> std::fmt::Debug for Meddling<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meddling")
-    }
-}
-
-fn read_only<T>() -> io::Result<T> {
-    panic!("a check changes nothing")
-}
-
-impl Disk for Meddling<Arc<dyn Disk>> {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.call();
-        self.inner.list()
-    }
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        self.call();
-        Ok(Arc::new(self.around(self.inner.open(name)?)))
-    }
-    fn create(&self, _: &str) -> io::Result<Arc<dyn DiskFile>> {
-        read_only()
-    }
-    fn edit(&self, _: &str) -> io::Result<Arc<dyn DiskFile>> {
-        read_only()
-    }
-    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
-        read_only()
-    }
-    fn remove(&self, _: &str) -> io::Result<()> {
-        read_only()
-    }
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.inner.free_bytes()
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        read_only()
-    }
-}
-
-impl DiskFile for Meddling<Arc<dyn DiskFile>> {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.call();
-        let half = buffer.len() / 2;
-        let (first, second) = buffer.split_at_mut(half);
-        let read = self.inner.read_at(first, offset)?;
-        if read < half {
-            return Ok(read);
-        }
-        self.call();
-        Ok(half + self.inner.read_at(second, offset + half as u64)?)
-    }
-    fn bytes(&self) -> io::Result<u64> {
-        self.call();
-        self.inner.bytes()
-    }
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        read_only()
-    }
-    fn allocate(&self, _: u64) -> io::Result<()> {
-        read_only()
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        read_only()
-    }
-}
+use super::support::log_life::{Life, OPTIONS, open, open_with, role};
+use super::support::log_meddling::{Gate, Halting, Meddling};
 
 #[track_caller]
 fn check(disk: &dyn Disk, what: &str) -> Report {
@@ -151,7 +54,7 @@ async fn nothing_is_found_whatever_happens_between_two_reads_or_in_the_middle_of
                 }
             }
         });
-        let calls = Arc::clone(&meddling.calls);
+        let calls = meddling.calls();
         let report = blocking(move || check(&meddling, &format!("seed {seed}"))).await;
         assert!(report.counts.batches > 0);
         happened += *calls.lock().expect("lock");
@@ -163,36 +66,102 @@ async fn nothing_is_found_whatever_happens_between_two_reads_or_in_the_middle_of
     assert!(retired > 300, "{retired}");
 }
 
+/// What comes while a check is at one of its calls.
+#[derive(Debug, Clone, Copy)]
+enum Burst {
+    /// So many appends: groups and segments come, and none go.
+    Appends(usize),
+    /// Appends and trims.
+    Steps(usize),
+}
+
 /// One burst at each single call of a check in turn.
 #[tokio::test]
 async fn nothing_is_found_at_whichever_call_a_burst_comes() {
-    let mut at = 1;
-    loop {
-        let disk = FaultyDisk::new(7);
+    for (burst, seed) in [
+        (Burst::Appends(2), 7),
+        // The last segment has room for some of them.
+        (Burst::Appends(12), 1),
+        (Burst::Appends(12), 2),
+        (Burst::Steps(25), 7),
+    ] {
+        let mut at = 1;
+        while burst_at(burst, seed, at).await {
+            at += 1;
+        }
+        println!("{burst:?}: {at} calls");
+        assert!(at > 60, "{at}");
+    }
+}
+
+/// Whether there was such a call.
+async fn burst_at(burst: Burst, seed: u64, at: usize) -> bool {
+    let disk = FaultyDisk::new(seed);
+    let handle = disk.boot();
+    let store = open(Arc::clone(&handle), UpkeepBy::Writer);
+    let mut life = Life::on(&disk, seed, 3);
+    for _ in 0..15 {
+        life.step(&store).await.expect("a healthy machine");
+    }
+    let (runtime, writing) = (Handle::current(), store.clone());
+    let meddling = Meddling::new(handle, move |call| {
+        if call == at {
+            runtime.block_on(async {
+                match burst {
+                    Burst::Appends(count) => {
+                        for _ in 0..count {
+                            life.append(&writing).await.expect("a healthy machine");
+                        }
+                    }
+                    Burst::Steps(count) => {
+                        for _ in 0..count {
+                            life.step(&writing).await.expect("a healthy machine");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let calls = meddling.calls();
+    blocking(move || check(&meddling, &format!("{burst:?} at call {at}"))).await;
+    drop(store);
+    *calls.lock().expect("lock") >= at
+}
+
+#[tokio::test]
+async fn nothing_is_found_while_writes_stand_still_in_their_middle() {
+    for seed in 0..40 {
+        let disk = FaultyDisk::new(seed);
         let handle = disk.boot();
-        let store = open(Arc::clone(&handle), UpkeepBy::Writer);
-        let mut life = Life::on(&disk, 7, 3);
-        for _ in 0..15 {
+        let gate = Gate::default();
+        let disk = Arc::new(Halting::new(Arc::clone(&handle), &gate));
+        // Large enough that the check is where the writer is.
+        let store = open_with(disk, Options { segment_bytes: 64 << 10, ..OPTIONS });
+        let mut life = Life::new(seed, 3);
+        for _ in 0..10 {
             life.step(&store).await.expect("a healthy machine");
         }
-        let runtime = Handle::current();
-        let writing = store.clone();
-        let meddling = Meddling::new(handle, move |call| {
-            if call == at {
-                for _ in 0..25 {
-                    runtime.block_on(life.step(&writing)).expect("a healthy machine");
-                }
+        gate.close();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let often = rng.random_range(0.005..0.2);
+        let stepping = gate.clone();
+        let meddling = Meddling::new(handle, move |_| {
+            if rng.random_bool(often) {
+                stepping.step();
             }
         });
-        let calls = Arc::clone(&meddling.calls);
-        blocking(move || check(&meddling, &format!("at call {at}"))).await;
-        drop(store);
-        if *calls.lock().expect("lock") < at {
-            println!("{at} calls");
-            assert!(at > 60, "{at}");
-            return;
-        }
-        at += 1;
+        let is_done = AtomicBool::new(false);
+        let writing = async {
+            while !is_done.load(Ordering::Relaxed) {
+                life.append(&store).await.expect("a healthy machine");
+            }
+        };
+        let checking = async {
+            blocking(move || check(&meddling, &format!("seed {seed}"))).await;
+            is_done.store(true, Ordering::Relaxed);
+            gate.open();
+        };
+        tokio::join!(writing, checking);
     }
 }
 

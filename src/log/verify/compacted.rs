@@ -49,8 +49,11 @@ impl Pass<'_> {
                     if !is_good && !is_intact(self.disk, segment.id) {
                         return AGAIN;
                     }
-                    if !is_next {
-                        self.taken.lose(At::new(epoch, unreadable), Fault::UnreadableRange, 0..0);
+                    if unreadable.is_empty() && !is_next {
+                        let at = At::new(epoch, group.at..group.at);
+                        self.lose(at, Fault::MissingGroups, 0..0);
+                    } else if !is_next {
+                        self.lose(At::new(epoch, unreadable), Fault::UnreadableRange, 0..0);
                     }
                     self.taken.take(&group, pieces);
                     self.taken.book.holes.add_thinned();
@@ -58,11 +61,9 @@ impl Pass<'_> {
                     self.place = Some(Place { segment, walk: walk.clone() });
                 }
                 Ok(None) if walk.is_complete() => break,
-                Ok(None) if self.told.contains(&epoch) => break,
                 Ok(None) if !is_intact(self.disk, segment.id) => return AGAIN,
                 Ok(None) => {
-                    self.told.insert(epoch);
-                    self.taken.lose(At::new(epoch, walk.rest()), Fault::MissingGroups, 0..0);
+                    self.lose(At::new(epoch, walk.rest()), Fault::MissingGroups, 0..0);
                     break;
                 }
                 Err(error) => return self.cannot_read(segment, walk.rest(), &error, look),

@@ -30,8 +30,8 @@ pub(super) struct Pass<'a> {
     pub(super) sure: u64,
     /// Segments that were looked at.
     seen: BTreeSet<u64>,
-    /// Segments of which all was told.
-    pub(super) told: BTreeSet<u64>,
+    /// What was told of damage that is behind the last group: the epoch, and up to which byte.
+    told: (u64, u64),
     /// Segments whose index was looked at.
     pub(super) compared: BTreeSet<u64>,
 }
@@ -103,7 +103,7 @@ impl<'a> Pass<'a> {
             number: 1,
             sure,
             seen: BTreeSet::new(),
-            told: BTreeSet::new(),
+            told: (0, 0),
             compared: BTreeSet::new(),
         }
     }
@@ -257,13 +257,11 @@ impl<'a> Pass<'a> {
     /// The segment was made by an opening: all groups before its base were there, and those from it
     /// on are void in older ones.
     fn open_at(&mut self, base: u64, segment: &Segment, look: &mut Look) -> Step {
-        look.held = look.held.take().filter(|held| held.group.header.number < base);
         self.settle(look)?;
-        let is_foul = base < self.number && self.epoch() < segment.id.epoch;
-        if is_foul && self.told.insert(segment.id.epoch) {
+        if base < self.number && self.epoch() < segment.id.epoch {
             let at = At::new(segment.id.epoch, 0..DATA_START);
             let fault = Fault::DamagedHeader("its groups would count before those of an older one");
-            self.taken.book.findings.add(&at, at.finding(fault));
+            self.lose(at, fault, 0..0);
         }
         self.hole_before(base, segment.id, look)
     }
@@ -283,7 +281,7 @@ impl<'a> Pass<'a> {
             return AGAIN;
         }
         match read {
-            Ok((Some(_), _)) if false => {}
+            Ok((Some(now), after)) if now.at == group.at => self.take(&now, after),
             Ok(_) | Err(_) => self.take(&group, after),
         }
         ON
@@ -327,9 +325,18 @@ impl<'a> Pass<'a> {
         if !is_intact(self.disk, segment) {
             return ControlFlow::Break(());
         }
-        self.taken.lose(At::new(segment.epoch, bytes), fault, self.number..number);
+        self.lose(At::new(segment.epoch, bytes), fault, self.number..number);
         self.number = number;
         ControlFlow::Continue(group)
+    }
+
+    /// Something of a segment is lost. It is told once, however often it is come upon.
+    pub(super) fn lose(&mut self, at: At, fault: Fault, groups: Range<u64>) {
+        let place = (at.epoch, at.bytes.end);
+        if place > self.told || !groups.is_empty() {
+            self.told = self.told.max(place);
+            self.taken.lose(at, fault, groups);
+        }
     }
 
     /// The segment begins with the group of this number: those before it should have been seen.
@@ -354,7 +361,7 @@ impl<'a> Pass<'a> {
                 Some(place) => At::new(place.segment.id.epoch, place.walk.rest()),
                 None => At::new(segment.epoch, DATA_START..DATA_START),
             };
-            self.taken.lose(at, Fault::MissingGroups, groups);
+            self.lose(at, Fault::MissingGroups, groups);
         } else {
             self.taken.book.holes.add_open(missing, groups);
         }
@@ -385,10 +392,8 @@ impl<'a> Pass<'a> {
             return AGAIN;
         }
         let epoch = segment.id.epoch;
-        if self.told.insert(epoch) {
-            let fault = Fault::SegmentUnreadable(error.to_string());
-            self.taken.lose(At::new(epoch, bytes), fault, 0..0);
-        }
+        let fault = Fault::SegmentUnreadable(error.to_string());
+        self.lose(At::new(epoch, bytes), fault, 0..0);
         look.is_clouded = true;
         ON
     }

@@ -12,7 +12,7 @@
 //! What a session lacks may be cut off by a batch far behind, so it is judged at the end. Of a hole in
 //! the group numbers nobody knows whose batches it held; see `holes`.
 //!
-//! **While somebody writes**, four things may look wrong and are not. Each is told by a fact, never by
+//! **While somebody writes**, five things may look wrong and are not. Each is told by a fact, never by
 //! waiting:
 //! - *A group is half written.* Nothing is said of a group before something proves that it was
 //!   durable: a later group, an opening, the segment's index. What was read before the proof is then
@@ -25,6 +25,9 @@
 //!   after that was read. What went away is a hole. Its records were cut off before, by batches that
 //!   were durable then: they are found if what is listed after that is read to its end. So the check
 //!   ends with the first look in which nothing went and no hole was new.
+//! - *A segment is rewritten*: another file, without what was cut off, takes its name. The old one has
+//!   lost its last name, so nothing is ever written to it again: whoever is in its middle reads it to
+//!   its end. What a rewritten one left out is a hole without a missing group.
 //! - *The last group is voided*, since the process died and the log is opened anew. It is taken only
 //!   when it is proven, or at the end of the last look.
 //!
@@ -32,13 +35,14 @@
 //! it leave no trace, and the last group, if it is not whole, cannot be told from a write that a crash
 //! cut short; that is reported, and is no fault. A lost segment shows by what sessions lack, or by its
 //! groups; not if it held just the ends of some sessions, and others had as much of theirs cut off in
-//! it. Somebody who can write the folder can also make links: against that only a digest that a
+//! it. A group that an opening has voided is told from one that counts by the segment which that
+//! opening made, or by an index: where both are gone, it counts, here as at the next opening.
+//! Somebody who can write the folder can also make links: against that only a digest that a
 //! client holds helps. Bytes that mean nothing (padding, blanks, room behind the last group) are not
 //! looked at.
 //!
-//! Reading order: `report`; `listing`, `forecast`, `look`, `witness`, `compacted` (how it
-//! reads); `taken`, `strands`, `holes`,
-//! `content` (what it holds against what).
+//! Reading order: `report`; `listing`, `forecast`, `look`, `witness`, `compacted` (how it reads);
+//! `taken`, `strands`, `holes`, `content` (what it holds against what).
 
 mod compacted;
 mod content;

@@ -45,7 +45,7 @@ impl Pass<'_> {
                 return AGAIN;
             }
             let at = At::new(epoch, rest.clone());
-            self.taken.lose(at, Fault::MissingGroups, self.number..sealed.groups.end);
+            self.lose(at, Fault::MissingGroups, self.number..sealed.groups.end);
             self.number = sealed.groups.end;
         }
         self.taken.enter(epoch);

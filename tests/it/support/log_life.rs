@@ -25,7 +25,10 @@ pub(crate) fn role(kind: u16) -> Role {
 }
 
 pub(crate) fn open(disk: Arc<dyn Disk>, upkeep: UpkeepBy) -> Store {
-    let options = Options { upkeep, ..OPTIONS };
+    open_with(disk, Options { upkeep, ..OPTIONS })
+}
+
+pub(crate) fn open_with(disk: Arc<dyn Disk>, options: Options) -> Store {
     Store::open(disk, options, metrics(), &mut |_| {}).expect("the log opens")
 }
 
