@@ -1,8 +1,12 @@
 //! The hash chain of a session: each batch's link covers the one before it, so that anything
 //! missing, altered or put elsewhere shows (FORMAT.md, "Chain").
 //!
-//! Links are 16 bytes of BLAKE3: against accidents that leaves no chance. Against somebody who can
-//! write the folder no length would help, only a digest that a client holds.
+//! Links are 16 bytes of SHA-256: against accidents that leaves no chance. Against somebody who can
+//! write the folder no length would help, only a digest that a client holds. SHA-256, since most
+//! processors have instructions for it: of a batch of 1.3 KB it takes 0.76 us with them (BLAKE3: 1.42,
+//! which was a third of an append), and 3.6 us without.
+
+use sha2::{Digest as _, Sha256};
 
 /// The link behind a session's last batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +30,15 @@ impl Chain {
 
     /// The link behind a batch with this header and body.
     pub(super) fn then(self, header: &[u8], body: &BodyHash) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.0);
-        hasher.update(header);
-        hasher.update(&body.0);
+        let hash = Sha256::new_with_prefix(self.0).chain_update(header).chain_update(body.0);
         let mut link = [0; 16];
-        hasher.finalize_xof().fill(&mut link);
+        link.iter_mut().zip(hash.finalize()).for_each(|(to, byte)| *to = byte);
         Self(link)
     }
 }
 
 impl BodyHash {
     pub(super) fn of(body: &[u8]) -> Self {
-        Self(*blake3::hash(body).as_bytes())
+        Self(Sha256::digest(body).into())
     }
 }

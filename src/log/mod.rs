@@ -84,15 +84,18 @@ pub struct Store {
     /// Weak, so that the folder is free once the store is closed, whoever still has a clone.
     disk: Weak<dyn Disk>,
     index: Arc<Index>,
-    queue: Queue,
-    health: HealthWatch,
-    metrics: metrics::log::Metrics,
+    shared: Arc<Shared>,
 }
 
 /// One session's part of the store. Clones share it.
 #[derive(Clone)]
 pub struct Log {
     session: Arc<Session>,
+    shared: Arc<Shared>,
+}
+
+/// What all sessions' logs have in common. The store is open while somebody has it.
+struct Shared {
     queue: Queue,
     health: HealthWatch,
     metrics: metrics::log::Metrics,
@@ -245,32 +248,28 @@ impl Store {
             metrics: with_metrics,
         })
         .map_err(threads)?;
-        Ok(Self { disk: weak, index, queue, health: watch, metrics })
+        let shared = Arc::new(Shared { queue, health: watch, metrics });
+        Ok(Self { disk: weak, index, shared })
     }
 
     /// The log of one session; it begins empty if the store has nothing of it.
     #[must_use]
     pub fn log(&self, key: SessionKey) -> Log {
-        Log {
-            session: self.index.session(key),
-            queue: self.queue.clone(),
-            health: self.health.clone(),
-            metrics: self.metrics.clone(),
-        }
+        Log { session: self.index.session(key), shared: Arc::clone(&self.shared) }
     }
 
     /// Whether records are taken.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.get()
+        self.shared.health.get()
     }
 
     /// Takes nothing more, writes and syncs what is queued, ends all cursors at the tail, and
     /// lets go of the folder. Harmless when repeated.
     // Cancel-safe: once asked, the writer closes whether anybody waits or not.
     pub async fn close(&self) {
-        self.queue.close().await;
-        self.health.clone().until_gone().await;
+        self.shared.queue.close().await;
+        self.shared.health.clone().until_gone().await;
     }
 }
 
@@ -287,7 +286,7 @@ impl Log {
             let tail = self.tail();
             return Ok(Appended { first_lsn: tail.next_lsn, first_seq: tail.next_seq, tail });
         }
-        self.queue.append(Arc::clone(&self.session), entries, is_urgent).await
+        self.shared.queue.append(Arc::clone(&self.session), entries, is_urgent).await
     }
 
     /// Cuts off everything up to and with the event `through`, which must be the last one of its
@@ -303,7 +302,7 @@ impl Log {
         let Some(cut) = found.map_err(|e| Error::Read(Arc::new(e)))? else { return Ok(None) };
         let mut entries = batch.entries;
         entries.insert(0, Entry::Cut(cut));
-        self.queue.append(Arc::clone(&self.session), entries, true).await.map(Some)
+        self.shared.queue.append(Arc::clone(&self.session), entries, true).await.map(Some)
     }
 
     /// Bytes on disk that no trim has cut off; an estimate where one cut a full segment in two.
@@ -315,7 +314,7 @@ impl Log {
     /// Reads what follows the event `after`, control records included.
     #[must_use]
     pub fn cursor(&self, after: Seq) -> Cursor {
-        let (health, metrics) = (self.health.clone(), self.metrics.clone());
+        let (health, metrics) = (self.shared.health.clone(), self.shared.metrics.clone());
         Cursor::new(Arc::clone(&self.session), health, metrics, after)
     }
 

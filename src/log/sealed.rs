@@ -16,14 +16,13 @@ use super::fields::{Fields, checksum, len32};
 use super::index::Link;
 use super::place::Spot;
 use super::record::{BatchHeader, Cut, Entry, Numbered};
-use super::segment::SegmentId;
+use super::segment::{SegmentId, VERSION};
 use super::spots::{Extent, encode_spots};
 use super::{Role, Roles};
 use crate::event::{Control, Lsn, Record, Seq};
 use crate::ids::SessionKey;
 
 const MAGIC: [u8; 8] = *b"\xffABidx\xfe\n";
-const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 68;
 const PART_BYTES: usize = 84;
 const CUT_BYTES: usize = 36;

@@ -18,7 +18,7 @@ use super::group::SECTOR_BYTES;
 use super::sealed::IndexFile;
 
 /// The format that this build writes and reads. Its place and that of the magic never change.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Where the first group begins: behind the header's two copies, a sector each.
 pub(super) const DATA_START: u64 = 2 * SECTOR_BYTES;
 

@@ -24,9 +24,15 @@ impl TailPublisher {
         *self.0.borrow()
     }
 
-    /// Publishes a tail and wakes who waits for it.
+    /// Publishes a tail and wakes who watches it.
     pub(super) fn advance(&self, tail: Tail) {
-        self.0.send_replace(tail);
+        self.0.send_if_modified(|now| {
+            *now = tail;
+            // Waking costs more than the rest, and most sessions have no reader. Who watches does so
+            // before looking, and what the tail tells was added before: either it is seen by that
+            // look, or the watcher is counted here.
+            self.0.receiver_count() > 0
+        });
     }
 
     pub(super) fn watch(&self) -> TailWatch {

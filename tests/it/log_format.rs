@@ -1,4 +1,4 @@
-//! Format version 1, held against its description byte by byte, and against files that were written
+//! Format version 2, held against its description byte by byte, and against files that were written
 //! once and must be readable for as long as the version is.
 
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use afterbay::event::Seq;
 use afterbay::log::{OpenError, Options, RealDisk, Store};
+use sha2::{Digest as _, Sha256};
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::{DATA_START, body, groups, u32_at, u64_at};
@@ -44,7 +45,7 @@ async fn the_bytes_are_as_described() {
     assert_eq!(disk.names(), ["blank-0000000000000003.log", GOLDEN_NAME, next]);
     for (name, epoch, base, origin) in [(GOLDEN_NAME, 1, 1, 2), (next, 2, 0, 1)] {
         let bytes = disk.content(name);
-        assert_eq!(bytes[..12], *b"\xffABlog\xfe\n\x01\0\0\0");
+        assert_eq!(bytes[..12], *b"\xffABlog\xfe\n\x02\0\0\0");
         assert_eq!((u64_at(&bytes, 12), u64_at(&bytes, 20)), (epoch, base));
         assert_eq!(u32_at(&bytes, 36), origin);
         assert_eq!((u64_at(&bytes, 40), u64_at(&bytes, 48)), (0, 0));
@@ -68,8 +69,8 @@ async fn the_bytes_are_as_described() {
             let body = &bytes[body(batch)];
             assert_eq!(u32_at(header, 44), crc(0, &[body]));
             let chain = chains.entry(header[..16].to_vec()).or_insert([0; 16]);
-            let parts = [&chain[..], &header[..44], blake3::hash(body).as_bytes()].concat();
-            *chain = blake3::hash(&parts).as_bytes()[..16].try_into().expect("16 bytes");
+            let parts = [&chain[..], &header[..44], &Sha256::digest(body)[..]].concat();
+            *chain = Sha256::digest(&parts)[..16].try_into().expect("16 bytes");
             assert_eq!(header[48..64], *chain);
         }
         let end = group.batches.last().expect("a batch").end;
@@ -116,7 +117,7 @@ fn ids(entries: &[Entry]) -> Vec<(u64, Option<u64>)> {
 #[tokio::test]
 async fn a_log_of_this_version_stays_readable() {
     for has_index in [true, false] {
-        let home = golden_folder("log-v1");
+        let home = golden_folder("log-v2");
         let indexes: Vec<_> =
             names(home.path()).into_iter().filter(|name| name.ends_with(".idx")).collect();
         assert_eq!(indexes, GOLDEN_INDEXES);
@@ -140,22 +141,29 @@ async fn a_log_of_this_version_stays_readable() {
 }
 
 #[test]
-fn a_log_of_version_0_is_refused_by_name_and_left_alone() {
-    let home = golden_folder("log-v0");
-    let before = std::fs::read(home.path().join(GOLDEN_NAME)).expect("read");
-    let disk = Arc::new(RealDisk::open(home.path()).expect("free"));
-    let refused = Store::open(disk, Options::default(), metrics(), &mut |_| {}).expect_err("old");
-    let OpenError::Version { file, found: 0 } = &refused else { panic!("{refused}") };
-    assert_eq!(file, GOLDEN_NAME);
-    assert_eq!(names(home.path()), ["lock", GOLDEN_NAME]);
-    assert_eq!(std::fs::read(home.path().join(GOLDEN_NAME)).expect("read"), before);
+fn a_log_of_an_older_version_is_refused_by_name_and_left_alone() {
+    for (version, folder) in [(0, "log-v0"), (1, "log-v1")] {
+        let home = golden_folder(folder);
+        let content = || {
+            let read = |name: String| (std::fs::read(home.path().join(&name)).expect("read"), name);
+            let files = names(home.path()).into_iter().filter(|name| name != "lock");
+            files.map(read).collect::<Vec<_>>()
+        };
+        let before = content();
+        let disk = Arc::new(RealDisk::open(home.path()).expect("free"));
+        let refused = Store::open(disk, Options::default(), metrics(), &mut |_| {});
+        let refused = refused.expect_err("old");
+        let OpenError::Version { file, found } = &refused else { panic!("{refused}") };
+        assert_eq!((file.as_str(), *found), (GOLDEN_NAME, version));
+        assert_eq!(content(), before);
+    }
 }
 
 /// Segments of each origin, sealed or not; one is rewritten, since a trim left little of it.
 #[tokio::test]
 #[ignore = "writes the golden files anew: only for a new version"]
 async fn write_the_golden_files() {
-    let folder = fixture("log-v1");
+    let folder = fixture("log-v2");
     assert!(!folder.exists(), "a golden file is never changed");
     let disk = FaultyDisk::new(0);
     let store = open(disk.boot()).expect("open").0;

@@ -6,6 +6,7 @@ use afterbay::event::Seq;
 use afterbay::ids::SessionKey;
 use afterbay::log::UpkeepBy;
 use afterbay::log::verify::{self, Finding, Report};
+use sha2::{Digest as _, Sha256};
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_forge::{Forged, numbers, owner, renumber, set_numbers};
@@ -302,10 +303,8 @@ async fn what_is_kept_must_follow_the_link_that_its_trim_kept_whatever_is_before
             let mut link = [0x55; 16];
             for place in places(segments, key(1)) {
                 let batch = at(segments, &place);
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(&link).update(&batch[..44]);
-                hasher.update(blake3::hash(&batch[68..]).as_bytes());
-                hasher.finalize_xof().fill(&mut link);
+                let parts = [&link, &batch[..44], &Sha256::digest(&batch[68..])].concat();
+                link.copy_from_slice(&Sha256::digest(&parts)[..16]);
                 batch[48..64].copy_from_slice(&link);
             }
         });

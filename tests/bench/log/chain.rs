@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::child::{self, folder_in};
@@ -27,9 +28,9 @@ const WORKS: [(&str, usize, Work); 6] = [
     ("copy, an event", EVENT_BYTES, copy),
     ("CRC-32, an event", EVENT_BYTES, crc),
     ("CRC-32, a group of 728 KB", 560 * EVENT_BYTES, crc),
+    ("SHA-256, an event and a link", EVENT_BYTES + LINK_BYTES, sha256),
+    ("SHA-256, a record of 120 bytes and a link", 120 + LINK_BYTES, sha256),
     ("BLAKE3, an event and a link", EVENT_BYTES + LINK_BYTES, blake3),
-    ("BLAKE3, a record of 120 bytes and a link", 120 + LINK_BYTES, blake3),
-    ("BLAKE3, a group of 728 KB", 560 * EVENT_BYTES, blake3),
 ];
 
 pub(crate) fn run(home: &Path, _: Scale) {
@@ -84,6 +85,10 @@ fn copy(bytes: &[u8]) {
 
 fn crc(bytes: &[u8]) {
     black_box(crc32fast::hash(bytes));
+}
+
+fn sha256(bytes: &[u8]) {
+    black_box(Sha256::digest(bytes));
 }
 
 fn blake3(bytes: &[u8]) {
