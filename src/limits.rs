@@ -175,6 +175,10 @@ pub const LOG_QUEUE_BYTES: usize = MAX_BATCH_BYTES + (32 << 20);
 /// What one step of a cursor reads, unless one batch is larger: what a slow reader pins.
 pub const CURSOR_STEP_BYTES: usize = 256 << 10;
 
+/// What lies between two batches that are still read at once: the end of a sector and the header of a
+/// group do. Above this another read costs less than the bytes that nobody wants.
+pub const READ_ACROSS_BYTES: u64 = 1 << 10;
+
 /// Batches that one step of a cursor reads: bounds the reads behind one step when batches are tiny.
 pub const CURSOR_STEP_BATCHES: usize = 256;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::index::Session;
-use super::place::{Place, Read};
+use super::place::{self, Place, Read};
 use super::record::{Entry, Numbered};
 use super::scan::spots_of;
 use super::segment::Segment;
@@ -176,20 +176,25 @@ impl Reading {
         self.places(places)
     }
 
-    /// What stands at `places`, up to the first damaged one; if that is the very first, the hole
-    /// that it leaves.
+    /// What stands at `places`, up to the first one that is damaged or cannot be read. If that is the
+    /// very first: the hole that a damaged one leaves, or the error.
     fn places(self, places: Vec<Place>) -> io::Result<Option<Stretch>> {
         let Some(first) = places.first().map(|place| place.spot.first) else { return Ok(None) };
         let mut stretch = Stretch { first, end: first, entries: Vec::new() };
-        for place in places {
-            match place.read(self.key)? {
-                Read::Whole(_, _, entries) => stretch.entries.extend(entries),
-                Read::Damaged if stretch.entries.is_empty() => {
-                    self.lose(&place);
+        // One that cannot be read must not keep those before it from being read.
+        let all = place::read_all(&places).unwrap_or_default();
+        for (at, place) in places.iter().enumerate() {
+            let bytes = all.get(at).map_or_else(|| place.bytes(), |bytes| Ok(bytes.clone()));
+            let is_first = stretch.entries.is_empty();
+            match bytes.map(|bytes| place.check(self.key, &bytes)) {
+                Ok(Read::Whole(_, _, entries)) => stretch.entries.extend(entries),
+                Ok(Read::Damaged) if is_first => {
+                    self.lose(place);
                     let end = place.spot.end();
                     return Ok(Some(Stretch { first: end, end, entries: Vec::new() }));
                 }
-                Read::Damaged => return Ok(Some(stretch)),
+                Err(error) if is_first => return Err(error),
+                Ok(Read::Damaged) | Err(_) => return Ok(Some(stretch)),
             }
             stretch.end = place.spot.end();
         }

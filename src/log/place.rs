@@ -11,6 +11,7 @@ use super::fields::len32;
 use super::record::{BATCH_HEADER_BYTES, BatchHeader, Found, Numbered, decode_batch};
 use super::segment::Segment;
 use crate::ids::SessionKey;
+use crate::limits;
 
 /// Where a batch stands in its segment, and what of it is needed to find and check it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +65,63 @@ impl Place {
     /// Reads the batch and checks it again: it may have been damaged since it was written.
     /// Blocks.
     pub(super) fn read(&self, key: SessionKey) -> io::Result<Read> {
-        let Spot { first, at, bytes, seed, .. } = self.spot;
-        let mut buffer = vec![0; bytes as usize];
-        let read = read_up_to(&*self.segment.file, &mut buffer, at.into())?;
-        buffer.truncate(read);
-        let bytes = Bytes::from(buffer);
-        Ok(match decode_batch(&bytes, seed) {
-            Found::Batch(header, entries) if header.key == key && header.first == first => {
+        Ok(self.check(key, &self.bytes()?))
+    }
+
+    /// The bytes that stand there, unchecked. Blocks.
+    pub(super) fn bytes(&self) -> io::Result<Bytes> {
+        read_at(&self.segment, self.spot.at, self.spot.bytes)
+    }
+
+    /// What `bytes`, read at this place, are.
+    pub(super) fn check(&self, key: SessionKey, bytes: &Bytes) -> Read {
+        match decode_batch(bytes, self.spot.seed) {
+            Found::Batch(header, entries)
+                if header.key == key && header.first == self.spot.first =>
+            {
                 Read::Whole(header, bytes.slice(BATCH_HEADER_BYTES..), entries)
             }
             Found::Batch(..) | Found::Damaged(_) | Found::Nothing => Read::Damaged,
-        })
+        }
     }
+
+    /// Whether what is read with the places from `first` on may go on to this one, the next.
+    fn is_close_behind(&self, first: &Self, last: &Self) -> bool {
+        let behind = u64::from(last.spot.at) + u64::from(last.spot.bytes);
+        let between = u64::from(self.spot.at).checked_sub(behind);
+        let is_close = between.is_some_and(|between| between <= limits::READ_ACROSS_BYTES);
+        let all = u64::from(self.spot.at.saturating_sub(first.spot.at));
+        Arc::ptr_eq(&self.segment, &first.segment)
+            && is_close
+            && all <= limits::CURSOR_STEP_BYTES as u64
+    }
+}
+
+/// The bytes at each of `places`, in order. Those that stand close together are read at once, and
+/// then share one buffer. Blocks.
+pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
+    let mut all = Vec::with_capacity(places.len());
+    let mut rest = places;
+    while let Some(first) = rest.first() {
+        let pairs = rest.windows(2).map_while(|pair| pair.last().zip(pair.first()));
+        let close = pairs.take_while(|(next, last)| next.is_close_behind(first, last)).count();
+        let (together, behind) = rest.split_at(close + 1);
+        rest = behind;
+        let end = together.last().map_or(0, |last| last.spot.at + last.spot.bytes);
+        let bytes = read_at(&first.segment, first.spot.at, end - first.spot.at)?;
+        all.extend(together.iter().map(|Place { spot, .. }| {
+            let from = (spot.at - first.spot.at) as usize;
+            // Behind the end of a file that is shorter than it was, there is nothing.
+            bytes.slice(from.min(bytes.len())..(from + spot.bytes as usize).min(bytes.len()))
+        }));
+    }
+    Ok(all)
+}
+
+/// Up to `bytes` of a segment, fewer where its file ends.
+fn read_at(segment: &Segment, at: u32, bytes: u32) -> io::Result<Bytes> {
+    let mut buffer = vec![0; bytes as usize];
+    let read = read_up_to(&*segment.file, &mut buffer, at.into())?;
+    buffer.truncate(read);
+    Ok(buffer.into())
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use afterbay::event::Seq;
 use afterbay::limits;
-use afterbay::log::{Log, Logged, Options, Step, Store};
+use afterbay::log::{Error, Log, Logged, Options, Step, Store};
 use afterbay::tasks::Tasks;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::support::faulty_disk::FaultyDisk;
+use super::support::log_bytes::groups;
 use super::support::log_model::{Entry, batch, entry, key, metrics, next, open, read_all};
 
 fn opened(disk: &FaultyDisk) -> Store {
@@ -156,4 +157,35 @@ async fn a_step_is_bounded_however_long_the_backlog_is() {
         steps += 1;
     }
     assert!((8..30).contains(&steps), "{steps} steps");
+}
+
+#[tokio::test]
+async fn what_stands_before_a_place_that_cannot_be_read_is_yielded_before_the_error() {
+    let disk = FaultyDisk::new(0);
+    let store = opened(&disk);
+    let log = store.log(key(1));
+    for id in 1..=9 {
+        log.append(batch(id, "e", 200)).await.expect("append");
+    }
+    let name = "segment-0000000000000001.log";
+    let sixth = groups(&disk.content(name))[5].batches[0].clone();
+    disk.spoil(name, sixth.end - 1..sixth.end);
+    let mut cursor = log.cursor(Seq::START);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let error = loop {
+            match next(&mut cursor).await {
+                Ok(Step::Records(records)) => {
+                    seen.extend(
+                        records.iter().filter_map(|record| entry(record).seq).map(Seq::get),
+                    );
+                }
+                Ok(Step::Gap { .. } | Step::End) => panic!("it is there, and not known to be lost"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::Read(_)), "{error}");
+        assert_eq!(seen, [1, 2, 3, 4, 5], "and the cursor stays there");
+    }
+    assert_eq!(events(log, 7, 9).await, [8, 9]);
 }

@@ -156,7 +156,13 @@ fn many(address: SocketAddr, turn: Turn, at_standstill: impl FnOnce()) -> f64 {
 pub(crate) fn serve_files(order: &Order) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     tell("port", f64::from(listener.local_addr().unwrap().port()));
-    let files = files::below(&order.folder);
+    // The program beside it renames and replaces all others.
+    let is_segment = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("segment-") && name.ends_with(".log"))
+    };
+    let mut files = files::below(&order.folder);
+    files.retain(|(path, _)| is_segment(path));
     std::thread::scope(|scope| {
         for stream in listener.incoming() {
             scope.spawn(|| {

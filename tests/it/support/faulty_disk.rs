@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ struct State {
     crash_at: Option<usize>,
     failures: Vec<Failure>,
     free_bytes: Option<usize>,
+    /// Files and bytes of them that cannot be read.
+    unreadable: Vec<(usize, Range<usize>)>,
     /// What it says that there is, whatever there is.
     told_free: u64,
     /// Whether it can promise room ahead of the writes.
@@ -128,6 +131,7 @@ impl FaultyDisk {
             crash_at: None,
             failures: Vec::new(),
             free_bytes: None,
+            unreadable: Vec::new(),
             told_free: u64::MAX,
             allocates: true,
             held: Vec::new(),
@@ -254,6 +258,13 @@ impl FaultyDisk {
         change(&mut file.now);
         file.durable.clone_from(&file.now);
         file.unsynced.clear();
+    }
+
+    /// Makes reading fail where it touches these bytes.
+    pub(crate) fn spoil(&self, name: &str, bytes: Range<usize>) {
+        let mut state = self.state();
+        let id = state.names[name];
+        state.unreadable.push((id, bytes));
     }
 
     /// The same disk once more, as if everything on it were durable.
@@ -523,6 +534,12 @@ impl DiskFile for File {
         let state = self.handle.state()?;
         let rest = state.files[self.id].now.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
+        let (from, to) = (offset as usize, offset as usize + count);
+        let touches =
+            |(id, bad): &(usize, Range<usize>)| *id == self.id && bad.start < to && from < bad.end;
+        if state.unreadable.iter().any(touches) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
