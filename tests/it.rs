@@ -36,6 +36,7 @@ mod it {
     mod log_format;
     mod log_reading;
     mod log_replay_to_live;
+    mod log_shortage;
     mod log_torn;
     mod log_verify;
     mod log_verify_forged;

@@ -34,12 +34,42 @@ impl Blanks {
 
     /// A file with room for `bytes`: one that was retired, else a new one.
     pub(super) fn take(&mut self, bytes: u64) -> Result<Blank, Failure> {
-        if let Some(name) = self.ready.pop() {
-            match self.disk.edit(&name) {
-                Ok(file) => return Ok(Blank { name, file }),
-                Err(error) => tracing::warn!(%name, %error, "cannot use a blank file"),
-            }
-        }
+        self.take_ready(bytes).map_or_else(|| self.make(bytes), Ok)
+    }
+
+    /// The same, but a retired one, which is larger, only where there is no room for a new one.
+    pub(super) fn take_small(&mut self, bytes: u64) -> Result<Blank, Failure> {
+        self.make(bytes).or_else(|refused| self.take_ready(bytes).ok_or(refused))
+    }
+
+    /// The same as [`Blanks::take`]; where there is no such room, whatever has room for `least`. Says
+    /// whether it is such a makeshift.
+    pub(super) fn take_whole_or(
+        &mut self,
+        bytes: u64,
+        least: u64,
+    ) -> Result<(Blank, bool), Failure> {
+        let refused = match self.take(bytes) {
+            Ok(blank) => return Ok((blank, false)),
+            Err(refused) => refused,
+        };
+        let some = limits::LOG_RESERVE_BYTES.min(bytes / 2).max(least);
+        let makeshift = self.take(some).or_else(|_| self.take(least));
+        makeshift.map(|blank| (blank, true)).map_err(|_| refused)
+    }
+
+    /// One that was retired, if it has room for `bytes` or can have it.
+    fn take_ready(&mut self, bytes: u64) -> Option<Blank> {
+        let found = self.ready.iter().enumerate().rev().find_map(|(at, name)| {
+            // What a crash left of it may be shorter than it was.
+            let file = self.disk.edit(name).and_then(|file| file.allocate(bytes).map(|()| file));
+            Some((at, file.ok()?))
+        });
+        let (at, file) = found?;
+        Some(Blank { name: self.ready.remove(at), file })
+    }
+
+    fn make(&mut self, bytes: u64) -> Result<Blank, Failure> {
         let name = self.fresh_name();
         let file = self.disk.create(&name).map_err(Failure::Refused)?;
         match file.allocate(bytes) {
@@ -58,7 +88,8 @@ impl Blanks {
         if segment.index().is_some() {
             discard(&*self.disk, &index_name(segment.id.epoch));
         }
-        if self.ready.len() + self.retired.len() >= limits::LOG_BLANKS {
+        let are_enough = self.ready.len() + self.retired.len() >= limits::LOG_BLANKS;
+        if are_enough && !self.discard_shorter(segment) {
             return discard(&*self.disk, &name);
         }
         let blank = self.fresh_name();
@@ -66,6 +97,17 @@ impl Blanks {
             Ok(()) => self.retired.push(blank),
             Err(error) => tracing::warn!(%name, %error, "cannot retire a dead segment"),
         }
+    }
+
+    /// Gives up one that has less room than `segment`, if there is one.
+    fn discard_shorter(&mut self, segment: &Segment) -> bool {
+        let bytes = segment.file.bytes().unwrap_or_default();
+        let is_shorter = |name: &String| {
+            self.disk.open(name).and_then(|file| file.bytes()).is_ok_and(|own| own < bytes)
+        };
+        let Some(at) = self.ready.iter().position(is_shorter) else { return false };
+        discard(&*self.disk, &self.ready.remove(at));
+        true
     }
 
     /// Makes the names of what was retired durable: only then may it be used.

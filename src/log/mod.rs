@@ -16,9 +16,10 @@
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
 //! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `recovery`, `losses` (opening);
+//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
 
+mod accepted;
 mod blank;
 mod chain;
 mod compaction;
@@ -205,6 +206,9 @@ impl Store {
         let Opened { active, older, blanks } = opened;
         metrics.segments.set(older.len() as i64 + 1);
         let (health, watch) = tail::health();
+        if active.is_reserve {
+            health.set(Health::Refusing);
+        }
         let supply = Arc::new(Supply::behind(active.segment.id.epoch));
         let unsealed =
             older.iter().filter_map(|(s, groups)| Some((Arc::clone(s), groups.clone()?)));

@@ -11,11 +11,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Recovered;
+use super::accepted::{Accepted, accept};
 use super::blank::Blanks;
 use super::disk::Disk;
 use super::error::{Failure, OpenError};
 use super::folder::{Found, void_from};
-use super::group::{GroupBuilder, Placed};
+use super::group::GroupBuilder;
 use super::index::{Index, Link};
 use super::losses::Losses;
 use super::place::Spot;
@@ -64,6 +65,13 @@ pub(super) fn recover(
     for (at, segment) in segments.iter().enumerate() {
         recovery.take_segment(&**disk, at, segment, void_from(&segments, at))?;
     }
+    for (at, segment) in segments.iter().enumerate() {
+        // On a full disk there may be nothing else to go on in.
+        if recovery.is_silent(at, segment) {
+            blanks.retire(segment);
+            recovery.set_state(at, State::Retired);
+        }
+    }
     // What was found may still go back to the name that it had before.
     blanks.settle().map_err(|failure| creating(failure.into_io()))?;
     let newest = segments.last().map_or(0, |segment| segment.id.epoch);
@@ -73,6 +81,7 @@ pub(super) fn recover(
     for (segment, state) in segments.into_iter().zip(recovery.states) {
         match state {
             State::Dead => blanks.retire(&segment),
+            State::Retired => {}
             State::Unsealed(groups) => older.push((segment, Some(groups))),
             State::Sealed | State::Damaged => older.push((segment, None)),
         }
@@ -110,19 +119,14 @@ enum State {
     /// Nothing of it counts.
     #[default]
     Dead,
+    /// Nothing of it counted, and it is a blank by now.
+    Retired,
     /// These groups of it count; it has no index.
     Unsealed(Range<u64>),
     /// It has an index.
     Sealed,
     /// Some of it is lost: it stays without an index, and is read anew at each opening.
     Damaged,
-}
-
-/// A batch that will count once it is copied.
-struct Accepted {
-    header: BatchHeader,
-    entries: Vec<Numbered>,
-    placed: Placed,
 }
 
 impl Recovery<'_> {
@@ -294,6 +298,14 @@ impl Recovery<'_> {
         }
     }
 
+    /// Whether the segment at this place was made ahead of need and holds no group that may count:
+    /// then it says nothing about others, either.
+    fn is_silent(&self, at: usize, segment: &Segment) -> bool {
+        let is_held = self.held.as_ref().is_some_and(|(held, _)| *held == at);
+        let is_dead = matches!(self.states.get(at), Some(State::Dead));
+        segment.origin == Origin::Rotation && is_dead && !is_held
+    }
+
     /// Makes what is accepted of the last group durable in a segment of its own, and only then
     /// takes it.
     fn copy(
@@ -309,18 +321,18 @@ impl Recovery<'_> {
         let mut builder = GroupBuilder::new(Vec::new(), draft.id(), number, 0);
         let accepted = last.as_ref().map_or_else(Vec::new, |last| accept(last, &mut builder));
         let group = if accepted.is_empty() { Vec::new() } else { builder.finish() };
-        let made = blanks.take(segment_bytes).and_then(|blank| {
+        let at = DATA_START + group.len() as u64;
+        let made = blanks.take_whole_or(segment_bytes, at).and_then(|(blank, is_reserve)| {
             let segment = draft.make(disk, blank, &group)?;
-            Ok(Arc::new(segment))
+            Ok((Arc::new(segment), is_reserve))
         });
-        let segment = made.map_err(|failure: Failure| creating(failure.into_io()))?;
+        let (segment, is_reserve) = made.map_err(|failure: Failure| creating(failure.into_io()))?;
         let next = if accepted.is_empty() { number } else { number + 1 };
         for Accepted { header, entries, placed } in accepted {
             self.take(&segment, &header, placed.spot_at(DATA_START), entries);
         }
         let given = segment.file.bytes().map_err(reading)?;
-        let at = DATA_START + group.len() as u64;
-        Ok(Active { segment, at, given, first: number, number: next })
+        Ok(Active { segment, at, given, first: number, number: next, is_reserve })
     }
 
     /// A durable batch: indexed, its control records folded.
@@ -357,7 +369,7 @@ impl Recovery<'_> {
         match self.states.get_mut(at) {
             Some(State::Unsealed(groups)) => groups.end = number + 1,
             Some(state @ State::Dead) => *state = State::Unsealed(number..number + 1),
-            Some(State::Sealed | State::Damaged) | None => {}
+            Some(State::Retired | State::Sealed | State::Damaged) | None => {}
         }
     }
 
@@ -371,24 +383,4 @@ impl Recovery<'_> {
             *known = state;
         }
     }
-}
-
-/// What is accepted of the last group: all before the first batch that is not whole. Batches behind
-/// it may look whole, since sectors land in any order, but the group was perhaps never synced.
-fn accept(last: &Group, builder: &mut GroupBuilder) -> Vec<Accepted> {
-    let mut accepted = Vec::new();
-    for piece in last.pieces() {
-        match piece {
-            Piece::Batch(Scanned { header, spot: _, body, entries }) => {
-                let placed = builder.push(header, &body);
-                accepted.push(Accepted { header, entries, placed });
-            }
-            Piece::Damaged { bytes, .. } | Piece::Unreadable { bytes } => {
-                let (file, from) = (last.segment.name(), bytes.start);
-                tracing::info!(file, from, "cut off what a crash left unfinished");
-                break;
-            }
-        }
-    }
-    accepted
 }

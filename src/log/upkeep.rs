@@ -135,30 +135,26 @@ impl Keeper {
 
     /// What there is to do before the first job.
     pub(super) fn begin(&mut self) {
-        let done = self.fill().and_then(|()| self.seal_all()).and_then(|()| self.retire());
+        let done = self.keep_up();
         self.note(done);
     }
 
     /// Does one job.
     pub(super) fn work(&mut self, job: Job) {
-        let done = match job {
+        match job {
             Job::Seal(segment, groups) => {
                 self.segments.push(Arc::clone(&segment));
                 self.unsealed.push_back((segment, groups));
-                // First what the writer waits for.
-                self.fill().and_then(|()| self.seal_all())
             }
-            Job::Supply => self.fill(),
-            Job::Retire => Ok(()),
-        };
-        let done = done.and_then(|()| self.retire());
+            Job::Supply | Job::Retire => {}
+        }
+        let done = self.keep_up();
         self.note(done);
     }
 
     /// Nothing was given for a while: what the disk refused is tried again.
     fn look_after(&mut self) {
-        // First what may make room.
-        let done = self.retire().and_then(|()| self.fill()).and_then(|()| self.seal_all());
+        let done = self.keep_up();
         if done.is_ok() && self.health.get() == Health::Refusing {
             match self.blanks.probe() {
                 Ok(()) => self.health.set(Health::Open),
@@ -166,6 +162,21 @@ impl Keeper {
             }
         }
         self.note(done);
+    }
+
+    /// Does all that there is to do.
+    fn keep_up(&mut self) -> Result<(), Failure> {
+        // First what the writer waits for; where there is no room for it, what is dead makes some.
+        let filled = match self.fill() {
+            Err(Failure::Refused(_)) => self.retire().and_then(|()| self.fill()),
+            filled => filled,
+        };
+        let done = filled.and_then(|()| self.seal_all()).and_then(|()| self.retire());
+        match done {
+            Err(broken @ Failure::Broken(_)) => Err(broken),
+            // That makes room, too.
+            Ok(()) | Err(Failure::Refused(_)) => self.compact_one().and(done),
+        }
     }
 
     fn note(&self, done: Result<(), Failure>) {
@@ -182,17 +193,18 @@ impl Keeper {
         }
     }
 
-    /// Makes what the writer will take next.
+    /// Makes what the writer will take next. First the reserve: without it, verdicts and trims might
+    /// find no room, and so nothing would ever be given back.
     pub(super) fn fill(&mut self) -> Result<(), Failure> {
+        if !self.supply.has_reserve() {
+            let bytes = limits::LOG_RESERVE_BYTES.min(self.segment_bytes / 2);
+            self.supply.put_reserve(self.blanks.take_small(bytes)?);
+        }
         if !self.supply.has_next() {
             let blank = self.blanks.take(self.segment_bytes)?;
             let draft = Draft::new(self.supply.new_epoch(), Origin::Rotation);
             let next = draft.make(&*self.disk, blank, &[])?;
             self.supply.put_next(Arc::new(next));
-        }
-        if !self.supply.has_reserve() {
-            let bytes = self.segment_bytes.min(limits::LOG_RESERVE_BYTES);
-            self.supply.put_reserve(self.blanks.take(bytes)?);
         }
         Ok(())
     }
@@ -279,8 +291,7 @@ impl Keeper {
                 self.segments.push(segment);
             }
         }
-        self.blanks.settle()?;
-        self.compact_one()
+        self.blanks.settle()
     }
 
     /// Rewrites the oldest segment of which little counts any more: one a time, so that it is never

@@ -38,6 +38,9 @@ pub(super) struct Active {
     pub(super) first: u64,
     /// The group's number.
     pub(super) number: u64,
+    /// Whether the segment is the reserve, or what opening found in the place of a whole one: then
+    /// there is no room, and it is for what must not be lost.
+    pub(super) is_reserve: bool,
 }
 
 /// Owns the disk. Fields are dropped in order: whoever sees the health's channel closed may open
@@ -52,8 +55,6 @@ pub(super) struct Writer {
     stage: u64,
     segment_bytes: u64,
     supply: Arc<Supply>,
-    /// Whether the reserve is being written, since there is nothing else.
-    on_reserve: bool,
     /// Used again from group to group.
     buffer: Vec<u8>,
     poisoned: bool,
@@ -89,7 +90,6 @@ impl Writer {
             stage: 0,
             segment_bytes,
             supply,
-            on_reserve: false,
             buffer: Vec::new(),
             poisoned: false,
             intake,
@@ -132,14 +132,20 @@ impl Writer {
         }
     }
 
-    fn take_urgent(&mut self, group: Vec<Pending>, refused: Error) {
-        if !self.on_reserve && !self.enter_reserve() {
-            return self.refuse(group, refused);
-        }
-        match self.append(group) {
-            Ok(()) => {}
-            Err((group, Failure::Refused(_))) => self.refuse(group, refused),
-            Err((group, Failure::Broken(source))) => self.poison(group, &source),
+    /// Goes to the reserve that is being written; where that is full, to another one.
+    fn take_urgent(&mut self, mut group: Vec<Pending>, refused: Error) {
+        let mut enters = !self.active.is_reserve;
+        loop {
+            if enters && !self.enter_reserve() {
+                return self.refuse(group, refused);
+            }
+            match self.append(group) {
+                Ok(()) => return,
+                Err((back, Failure::Refused(_))) if enters => return self.refuse(back, refused),
+                Err((back, Failure::Refused(_))) => group = back,
+                Err((back, Failure::Broken(source))) => return self.poison(back, &source),
+            }
+            enters = true;
         }
     }
 
@@ -157,7 +163,7 @@ impl Writer {
 
     /// Appends to a segment that has room for it.
     fn commit(&mut self, group: Vec<Pending>) -> Result<(), (Vec<Pending>, Failure)> {
-        if (self.on_reserve || !self.has_room(&group))
+        if (self.active.is_reserve || !self.has_room(&group))
             && let Err(failure) = self.rotate()
         {
             return Err((group, failure));
@@ -192,11 +198,11 @@ impl Writer {
         self.metrics.groups.inc();
         self.metrics.group_batches.observe(group.len() as f64);
         self.metrics.written_bytes.inc_by(sectors);
-        let Active { segment, at, number, .. } = &mut self.active;
+        let Active { segment, at, number, is_reserve, .. } = &mut self.active;
         let durable = Durable {
             segment: Arc::clone(segment),
             at: *at,
-            health: if self.on_reserve { Health::Refusing } else { Health::Open },
+            health: if *is_reserve { Health::Refusing } else { Health::Open },
             batches: group.into_iter().zip(placed).collect(),
         };
         *at += sectors;
@@ -213,9 +219,7 @@ impl Writer {
         let Some(next) = self.supply.take_next() else {
             return Err(Failure::Refused(io::ErrorKind::StorageFull.into()));
         };
-        self.enter(next).map_err(Failure::Refused)?;
-        self.on_reserve = false;
-        Ok(())
+        self.enter(next, false).map_err(Failure::Refused)
     }
 
     /// Goes on in the reserve, if it is there.
@@ -223,10 +227,9 @@ impl Writer {
         let Some(blank) = self.supply.take_reserve() else { return false };
         let draft = Draft::new(self.supply.new_epoch(), Origin::Rotation);
         let made = draft.make(&*self.disk, blank, &[]).map_err(Failure::into_io);
-        match made.and_then(|segment| self.enter(Arc::new(segment))) {
+        match made.and_then(|segment| self.enter(Arc::new(segment), true)) {
             Ok(()) => {
                 tracing::warn!("the log goes on in its reserve, with verdicts and trims alone");
-                self.on_reserve = true;
                 true
             }
             Err(error) => {
@@ -236,10 +239,11 @@ impl Writer {
         }
     }
 
-    fn enter(&mut self, segment: Arc<Segment>) -> io::Result<()> {
+    fn enter(&mut self, segment: Arc<Segment>, is_reserve: bool) -> io::Result<()> {
         let given = segment.file.bytes()?;
         let number = self.active.number;
-        let next = Active { segment, at: DATA_START, given, first: number, number };
+        let first = number;
+        let next = Active { segment, at: DATA_START, given, first, number, is_reserve };
         let full = std::mem::replace(&mut self.active, next);
         self.attempt = 0;
         self.metrics.segments.inc();

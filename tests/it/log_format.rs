@@ -42,7 +42,7 @@ async fn the_bytes_are_as_described() {
     write(&store, &disk).await;
     // The one that opening made, the next one, and the reserve.
     let next = "segment-0000000000000002.log";
-    assert_eq!(disk.names(), ["blank-0000000000000003.log", GOLDEN_NAME, next]);
+    assert_eq!(disk.names(), ["blank-0000000000000002.log", GOLDEN_NAME, next]);
     for (name, epoch, base, origin) in [(GOLDEN_NAME, 1, 1, 2), (next, 2, 0, 1)] {
         let bytes = disk.content(name);
         assert_eq!(bytes[..12], *b"\xffABlog\xfe\n\x02\0\0\0");
