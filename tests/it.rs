@@ -34,6 +34,7 @@ mod it {
     mod log_damage;
     mod log_faults;
     mod log_format;
+    mod log_full;
     mod log_reading;
     mod log_replay_to_live;
     mod log_shortage;
