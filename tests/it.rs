@@ -12,6 +12,7 @@ mod it {
         pub(crate) mod log_life;
         pub(crate) mod log_meddling;
         pub(crate) mod log_model;
+        pub(crate) mod panicking_disk;
         pub(super) mod play;
         pub(crate) mod puppet;
         pub(crate) mod rig;
@@ -35,6 +36,7 @@ mod it {
     mod log_faults;
     mod log_format;
     mod log_full;
+    mod log_panics;
     mod log_reading;
     mod log_replay_to_live;
     mod log_shortage;

@@ -14,7 +14,8 @@ pub enum Error {
     /// The disk is full or refused a write: nothing of the batch is in the log; try again later.
     #[error("write to the log: {0}")]
     Refused(Arc<io::Error>),
-    /// A sync failed: nothing more is taken until afterbay is restarted.
+    /// A sync failed, or a thread of the log broke down: nothing more is taken until afterbay is
+    /// restarted.
     #[error("the log is poisoned until restart")]
     Poisoned,
     /// The store is closed.

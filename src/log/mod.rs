@@ -150,7 +150,7 @@ pub enum Health {
     Open,
     /// The last write was refused (disk full, read-only); it is tried again with the next batch.
     Refusing,
-    /// A sync failed.
+    /// A sync failed, or a thread of the log broke down.
     Poisoned,
     /// It was closed.
     Closed,
@@ -205,7 +205,7 @@ impl Store {
         let opened = recovery::recover(&disk, &index, segment_bytes, &metrics, fold)?;
         let Opened { active, older, blanks } = opened;
         metrics.segments.set(older.len() as i64 + 1);
-        let (health, watch) = tail::health();
+        let (health, watch) = tail::health(metrics.clone());
         if active.is_reserve {
             health.set(Health::Refusing);
         }
@@ -290,7 +290,16 @@ impl Log {
             let tail = self.tail();
             return Ok(Appended { first_lsn: tail.next_lsn, first_seq: tail.next_seq, tail });
         }
-        self.shared.queue.append(Arc::clone(&self.session), entries, is_urgent).await
+        self.queue(entries, is_urgent).await
+    }
+
+    async fn queue(&self, entries: Vec<Entry>, is_urgent: bool) -> Result<Appended, Error> {
+        let session = Arc::clone(&self.session);
+        match self.shared.queue.append(session, entries, is_urgent).await {
+            // The queue alone does not know why nobody takes anything.
+            Err(Error::Closed) if self.shared.health.get() == Health::Poisoned => Err(Error::Poisoned),
+            answer => answer,
+        }
     }
 
     /// Cuts off everything up to and with the event `through`, which must be the last one of its
@@ -306,7 +315,7 @@ impl Log {
         let Some(cut) = found.map_err(|e| Error::Read(Arc::new(e)))? else { return Ok(None) };
         let mut entries = batch.entries;
         entries.insert(0, Entry::Cut(cut));
-        self.shared.queue.append(Arc::clone(&self.session), entries, true).await.map(Some)
+        self.queue(entries, true).await.map(Some)
     }
 
     /// Bytes on disk that no trim has cut off; an estimate where one cut a full segment in two.

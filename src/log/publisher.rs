@@ -90,6 +90,7 @@ struct Shower {
 
 impl Shower {
     fn run(mut self) {
+        let _guard = self.health.poison_on_panic();
         while let Ok(news) = self.incoming.recv() {
             match news {
                 News::Durable(group) => self.show(group),
@@ -145,11 +146,11 @@ impl Shower {
 }
 
 impl Drop for Shower {
-    /// The last word: also when the thread panics, readers end and nobody waits for a dead writer.
+    /// The last word: readers end, and nobody waits for a dead writer.
     fn drop(&mut self) {
         if let Some(upkeep) = self.upkeep.take() {
             upkeep.end();
         }
-        self.health.set(if std::thread::panicking() { Health::Poisoned } else { Health::Closed });
+        self.health.set(Health::Closed);
     }
 }

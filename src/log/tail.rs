@@ -6,6 +6,7 @@
 use tokio::sync::watch;
 
 use super::{Health, Tail};
+use crate::metrics;
 
 /// The writer's end of one session's tail.
 #[derive(Debug)]
@@ -57,31 +58,54 @@ impl TailWatch {
 
 /// The writing side's end of the store's health. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct HealthPublisher(watch::Sender<Health>);
+pub(super) struct HealthPublisher {
+    health: watch::Sender<Health>,
+    metrics: metrics::log::Metrics,
+}
+
+/// Poisons when it is dropped by a panic, before anything that was there before it is dropped: a
+/// panic is a broken law, so nobody may think that more will become durable.
+#[derive(Debug)]
+pub(super) struct PoisonOnPanic(HealthPublisher);
 
 /// Everyone else's end.
 #[derive(Debug, Clone)]
 pub(super) struct HealthWatch(watch::Receiver<Health>);
 
-pub(super) fn health() -> (HealthPublisher, HealthWatch) {
-    let (sender, receiver) = watch::channel(Health::Open);
-    (HealthPublisher(sender), HealthWatch(receiver))
+pub(super) fn health(metrics: metrics::log::Metrics) -> (HealthPublisher, HealthWatch) {
+    let (health, receiver) = watch::channel(Health::Open);
+    (HealthPublisher { health, metrics }, HealthWatch(receiver))
 }
 
 impl HealthPublisher {
     pub(super) fn get(&self) -> Health {
-        *self.0.borrow()
+        *self.health.borrow()
     }
 
     /// Publishes a health. Poisoned stays poisoned, closed stays closed.
     pub(super) fn set(&self, health: Health) {
-        self.0.send_if_modified(|now| {
+        self.health.send_if_modified(|now| {
             let moves = *now != health && !ends(*now);
             if moves {
                 *now = health;
+                // Whoever is told finds it here, too.
+                self.metrics.poisoned.set((health == Health::Poisoned).into());
             }
             moves
         });
+    }
+
+    pub(super) fn poison_on_panic(&self) -> PoisonOnPanic {
+        PoisonOnPanic(self.clone())
+    }
+}
+
+impl Drop for PoisonOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a thread of the log broke down; the log is poisoned until restart");
+            self.0.set(Health::Poisoned);
+        }
     }
 }
 

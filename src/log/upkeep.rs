@@ -135,12 +135,15 @@ impl Keeper {
 
     /// What there is to do before the first job.
     pub(super) fn begin(&mut self) {
+        let _guard = self.health.poison_on_panic();
         let done = self.keep_up();
         self.note(done);
     }
 
     /// Does one job.
     pub(super) fn work(&mut self, job: Job) {
+        // Before whoever waits for the job hears of its end.
+        let _guard = self.health.poison_on_panic();
         match job {
             Job::Seal(segment, groups) => {
                 self.segments.push(Arc::clone(&segment));
@@ -154,6 +157,7 @@ impl Keeper {
 
     /// Nothing was given for a while: what the disk refused is tried again.
     fn look_after(&mut self) {
+        let _guard = self.health.poison_on_panic();
         let done = self.keep_up();
         if done.is_ok() && self.health.get() == Health::Refusing {
             match self.blanks.probe() {
@@ -187,7 +191,6 @@ impl Keeper {
             }
             Err(Failure::Broken(error)) => {
                 tracing::error!(%error, "the log is poisoned until restart");
-                self.metrics.poisoned.set(1);
                 self.health.set(Health::Poisoned);
             }
         }

@@ -102,6 +102,7 @@ impl Writer {
     }
 
     fn run(&mut self) {
+        let _guard = self.health.poison_on_panic();
         while let Some(group) = self.intake.take_group() {
             if self.poisoned || self.health.get() == Health::Poisoned {
                 self.refuse(group, Error::Poisoned);
@@ -152,7 +153,6 @@ impl Writer {
     fn poison(&mut self, group: Vec<Pending>, source: &io::Error) {
         tracing::error!(error = %source, "the log is poisoned until restart");
         self.poisoned = true;
-        self.metrics.poisoned.set(1);
         self.publisher.tell(News::Health(Health::Poisoned));
         self.refuse(group, Error::Poisoned);
     }
@@ -296,14 +296,5 @@ impl Writer {
         self.active.segment.file.sync_data().map_err(Failure::Broken)?;
         self.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
         Ok(())
-    }
-}
-
-impl Drop for Writer {
-    /// A panic is a broken law: nobody may think that more will become durable.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.health.set(Health::Poisoned);
-        }
     }
 }

@@ -20,7 +20,7 @@ pub struct Metrics {
     pub batch_bytes: Histogram,
     /// What one sync of a group took, in seconds.
     pub sync_seconds: Histogram,
-    /// 1 after a failed sync, until restart.
+    /// 1 after a failed sync or a fault of the log's own, until restart.
     pub poisoned: IntGauge,
     /// Bytes found damaged.
     pub damaged_bytes: IntCounter,
@@ -49,8 +49,10 @@ const BATCH_BYTES: (&str, &str) =
     ("afterbay_log_batch_bytes", "Bytes of one durable batch on disk.");
 const SYNC_SECONDS: (&str, &str) =
     ("afterbay_log_sync_seconds", "What the sync of one write group took.");
-const POISONED: (&str, &str) =
-    ("afterbay_log_poisoned", "1 after a failed sync: restart afterbay, check the disk.");
+const POISONED: (&str, &str) = (
+    "afterbay_log_poisoned",
+    "1 after a failed sync or a fault: restart afterbay, check the disk.",
+);
 const DAMAGED_BYTES: (&str, &str) =
     ("afterbay_log_damaged_bytes_total", "Bytes of the log found damaged.");
 const SESSIONS: (&str, &str) = ("afterbay_log_sessions", "Sessions in the log's index.");
