@@ -225,6 +225,7 @@ impl Store {
             },
             compacted_at: None,
             unsealed: unsealed.collect(),
+            has_new_index: true,
             segments: older.into_iter().map(|(segment, _)| segment).collect(),
             metrics: metrics.clone(),
             health: health.clone(),
@@ -240,18 +241,10 @@ impl Store {
         let publisher =
             Publisher::start(upkeep, health.clone(), metrics.clone()).map_err(threads)?;
         let (queue, intake) = queue::queue(group_bytes);
-        let (with_metrics, weak) = (metrics.clone(), Arc::downgrade(&disk));
-        Writer::start(Start {
-            disk,
-            active,
-            segment_bytes,
-            supply,
-            intake,
-            publisher,
-            health,
-            metrics: with_metrics,
-        })
-        .map_err(threads)?;
+        let (own, weak) = (metrics.clone(), Arc::downgrade(&disk));
+        let start =
+            Start { disk, active, segment_bytes, supply, intake, publisher, health, metrics: own };
+        Writer::start(start).map_err(threads)?;
         let shared = Arc::new(Shared { queue, health: watch, metrics });
         Ok(Self { disk: weak, index, shared })
     }

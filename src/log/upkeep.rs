@@ -34,6 +34,8 @@ pub(super) enum Job {
     Seal(Arc<Segment>, Range<u64>),
     /// The writer needs a segment and found none.
     Supply,
+    /// It was made for the writer, who cannot use it: nothing stands in it.
+    GiveBack(Arc<Segment>),
     /// Something was cut off.
     Retire,
 }
@@ -60,6 +62,8 @@ pub(super) struct Keeper {
     pub(super) segments: Vec<Arc<Segment>>,
     /// Those that have no index yet, with their groups.
     pub(super) unsealed: VecDeque<(Arc<Segment>, Range<u64>)>,
+    /// Whether the name of an index may not be durable.
+    pub(super) has_new_index: bool,
     /// What lies between the rewriting of one segment and of the next, at least.
     pub(super) between_compactions: Duration,
     pub(super) compacted_at: Option<Instant>,
@@ -149,6 +153,7 @@ impl Keeper {
                 self.segments.push(Arc::clone(&segment));
                 self.unsealed.push_back((segment, groups));
             }
+            Job::GiveBack(segment) => self.blanks.retire(&segment),
             Job::Supply | Job::Retire => {}
         }
         let done = self.keep_up();
@@ -172,10 +177,12 @@ impl Keeper {
     fn keep_up(&mut self) -> Result<(), Failure> {
         // First what the writer waits for; where there is no room for it, what is dead makes some.
         let filled = match self.fill() {
+            Err(broken @ Failure::Broken(_)) => return Err(broken),
             Err(Failure::Refused(_)) => self.retire().and_then(|()| self.fill()),
-            filled => filled,
+            Ok(()) => self.retire(),
         };
-        let done = filled.and_then(|()| self.seal_all()).and_then(|()| self.retire());
+        // An index takes little, and what is dead behind a segment without one cannot go.
+        let done = self.seal_all().and_then(|()| self.retire()).and(filled);
         match done {
             Err(broken @ Failure::Broken(_)) => Err(broken),
             // That makes room, too.
@@ -214,10 +221,7 @@ impl Keeper {
 
     fn seal_all(&mut self) -> Result<(), Failure> {
         while let Some((segment, groups)) = self.unsealed.front().cloned() {
-            // Whatever is left of it is needed no more.
-            if !self.is_dead(&segment, 3) {
-                self.seal(&segment, groups)?;
-            }
+            self.seal(&segment, groups)?;
             self.unsealed.pop_front();
         }
         Ok(())
@@ -230,6 +234,7 @@ impl Keeper {
         let Some((builder, end)) = read else { return Ok(()) };
         let (bytes, parts) = builder.finish(segment.id, &groups, end);
         let file = write_index(&*self.disk, segment.id.epoch, &bytes)?;
+        self.has_new_index = true;
         segment.seal(IndexFile::new(file, groups, &parts));
         for Part { key, extent, bytes, .. } in parts {
             if let Some(session) = self.index.known(key) {
@@ -280,19 +285,24 @@ impl Keeper {
 
     /// Gives back the segments that nobody needs any more.
     fn retire(&mut self) -> Result<(), Failure> {
-        // A dead one needs no index, and on a full disk there may be no room for it.
-        let unsealed = std::mem::take(&mut self.unsealed);
-        let alive = unsealed.into_iter().filter(|(segment, _)| !self.is_dead(segment, 2));
-        self.unsealed = alive.collect();
-        let segments = std::mem::take(&mut self.segments);
-        for segment in segments {
-            let queued = self.unsealed.iter().any(|(other, _)| Arc::ptr_eq(other, &segment));
-            if !queued && self.is_dead(&segment, 1) {
-                self.blanks.retire(&segment);
-                self.metrics.segments.dec();
-            } else {
+        let mut is_open = false;
+        for segment in std::mem::take(&mut self.segments) {
+            let queued = self.unsealed.iter().position(|(other, _)| Arc::ptr_eq(other, &segment));
+            // Behind one that stays and has no index, its groups would be missed when that is read.
+            let stays = is_open || !self.is_dead(&segment, 1 + usize::from(queued.is_some()));
+            if stays {
+                is_open = segment.index().is_none();
                 self.segments.push(segment);
+                continue;
             }
+            if std::mem::take(&mut self.has_new_index) {
+                // Durable: the index in front of it is there before it goes.
+                self.disk.sync_dir().map_err(Failure::Broken)?;
+            }
+            // A dead one needs no index, and on a full disk there may be no room for it.
+            queued.and_then(|at| self.unsealed.remove(at));
+            self.blanks.retire(&segment);
+            self.metrics.segments.dec();
         }
         self.blanks.settle()
     }

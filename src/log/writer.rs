@@ -213,13 +213,21 @@ impl Writer {
 
     /// Goes on in the next segment. The active one is synced: each of its groups was.
     fn rotate(&mut self) -> Result<(), Failure> {
-        if !self.supply.has_next() {
-            self.publisher.have_done(Job::Supply);
+        let active = self.active.segment.id.epoch;
+        for _ in 0..2 {
+            if !self.supply.has_next() {
+                self.publisher.have_done(Job::Supply);
+            }
+            match self.supply.take_next() {
+                Some(next) if next.id.epoch > active => {
+                    return self.enter(next, false).map_err(Failure::Refused);
+                }
+                // The reserve was begun after this was made: what is written to it would be read first.
+                Some(stale) => self.publisher.have_done(Job::GiveBack(stale)),
+                None => break,
+            }
         }
-        let Some(next) = self.supply.take_next() else {
-            return Err(Failure::Refused(io::ErrorKind::StorageFull.into()));
-        };
-        self.enter(next, false).map_err(Failure::Refused)
+        Err(Failure::Refused(io::ErrorKind::StorageFull.into()))
     }
 
     /// Goes on in the reserve, if it is there.

@@ -77,10 +77,13 @@ struct State {
     name_changes: Vec<NameChange>,
     done: Vec<Operation>,
     crash_at: Option<usize>,
+    /// The thread whose operation the last crash hit.
+    crashed_in: String,
     failures: Vec<Failure>,
     free_bytes: Option<usize>,
     /// Files and bytes of them that cannot be read.
     unreadable: Vec<(usize, Range<usize>)>,
+    uncreatable: Option<&'static str>,
     /// What it says that there is, whatever there is.
     told_free: u64,
     /// Whether it can promise room ahead of the writes.
@@ -129,9 +132,11 @@ impl FaultyDisk {
             name_changes: Vec::new(),
             done: Vec::new(),
             crash_at: None,
+            crashed_in: String::new(),
             failures: Vec::new(),
             free_bytes: None,
             unreadable: Vec::new(),
+            uncreatable: None,
             told_free: u64::MAX,
             allocates: true,
             held: Vec::new(),
@@ -184,6 +189,11 @@ impl FaultyDisk {
         self.state().is_off
     }
 
+    /// The name of the thread in whose operation the power last went off.
+    pub(crate) fn crashed_in(&self) -> String {
+        self.state().crashed_in.clone()
+    }
+
     /// All operations since the machine was built.
     pub(crate) fn done(&self) -> Vec<Operation> {
         self.state().done.clone()
@@ -192,6 +202,16 @@ impl FaultyDisk {
     /// After `skip` more of its kind, one `operation` fails with `errno`.
     pub(crate) fn fail(&self, operation: Operation, skip: usize, errno: i32) {
         self.state().failures.push(Failure { operation, skip, errno });
+    }
+
+    /// It has no room for new files whose names end so.
+    pub(crate) fn refuse_to_create(&self, ending: Option<&'static str>) {
+        self.state().uncreatable = ending;
+    }
+
+    /// What was to fail and has not yet does not.
+    pub(crate) fn mend(&self) {
+        self.state().failures.clear();
     }
 
     /// How much files may still grow; `None`: as they like.
@@ -447,6 +467,9 @@ impl Handle {
         let crashes = state.crash_at == Some(state.done.len());
         state.done.push(operation);
         state.is_off = crashes;
+        if crashes {
+            state.crashed_in = std::thread::current().name().unwrap_or_default().to_owned();
+        }
         Ok((state, crashes))
     }
 }
@@ -482,6 +505,9 @@ impl Disk for Handle {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let (mut state, crashes) = self.begin(Operation::Create)?;
         state.failure(Operation::Create)?;
+        if state.uncreatable.is_some_and(|ending| name.ends_with(ending)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let id = state.files.len();
         state.files.push(Content::default());
         state.change(NameChange::Put(name.to_owned(), id), crashes)?;
