@@ -31,7 +31,9 @@ mod it {
     mod digest;
     mod doors;
     mod kills_around_the_dispatch;
+    mod log_compaction_faults;
     mod log_crash;
+    mod log_crash_threads;
     mod log_damage;
     mod log_faults;
     mod log_format;

@@ -290,7 +290,9 @@ impl Log {
         let session = Arc::clone(&self.session);
         match self.shared.queue.append(session, entries, is_urgent).await {
             // The queue alone does not know why nobody takes anything.
-            Err(Error::Closed) if self.shared.health.get() == Health::Poisoned => Err(Error::Poisoned),
+            Err(Error::Closed) if self.shared.health.get() == Health::Poisoned => {
+                Err(Error::Poisoned)
+            }
             answer => answer,
         }
     }

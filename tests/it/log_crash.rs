@@ -12,7 +12,8 @@ use rand::{Rng, SeedableRng};
 use super::support::faulty_disk::{FaultyDisk, Operation};
 use super::support::log_model::{Model, append_grouped, batch, key, open};
 
-/// About twenty seconds in a dev build on two cores. `AFTERBAY_CRASHES` asks for more.
+/// About twenty seconds in a dev build on two cores. `AFTERBAY_CRASHES` asks for more,
+/// and `AFTERBAY_FIRST_SEED` for others.
 const SEEDS: u64 = 3000;
 
 /// How many crashes hit each operation, while opening and while running.
@@ -190,7 +191,10 @@ fn seeds() -> Vec<u64> {
     let asked_for = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     match (asked_for("AFTERBAY_SEED"), asked_for("AFTERBAY_CRASHES")) {
         (Some(seed), _) => vec![seed],
-        (None, count) => (0..count.unwrap_or(SEEDS)).collect(),
+        (None, count) => {
+            let first = asked_for("AFTERBAY_FIRST_SEED").unwrap_or_default();
+            (first..first + count.unwrap_or(SEEDS)).collect()
+        }
     }
 }
 

@@ -119,8 +119,16 @@ pub(crate) fn metrics() -> afterbay::metrics::log::Metrics {
 
 /// Opens with small sizes, and hands out what the fold saw.
 pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<(Store, Vec<Recovered>), OpenError> {
+    open_with(disk, SMALL)
+}
+
+/// The same with other options.
+pub(crate) fn open_with(
+    disk: Arc<dyn Disk>,
+    options: Options,
+) -> Result<(Store, Vec<Recovered>), OpenError> {
     let mut folded = Vec::new();
-    let store = Store::open(disk, SMALL, metrics(), &mut |found| folded.push(found))?;
+    let store = Store::open(disk, options, metrics(), &mut |found| folded.push(found))?;
     Ok((store, folded))
 }
 
