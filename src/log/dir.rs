@@ -136,6 +136,10 @@ impl DiskFile for RealFile {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
+        if bytes == 0 {
+            // The kernel takes that for a mistake.
+            return Ok(());
+        }
         match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             Err(error) => Err(error.into()),
@@ -212,6 +216,17 @@ mod tests {
         assert!(refused.to_string().contains(&format!("process {}", holder.pid)), "{refused}");
         drop(first);
         RealDisk::open(home.path()).expect("open after the first let go");
+    }
+
+    #[test]
+    fn room_can_be_made_for_something_and_for_nothing() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let disk = RealDisk::open(home.path()).expect("open");
+        let file = disk.create("x").expect("create");
+        for (bytes, then) in [(0, 0), (5000, 5000), (0, 5000), (700, 5000)] {
+            file.allocate(bytes).expect("room");
+            assert_eq!(file.bytes().expect("a length"), then);
+        }
     }
 
     // What a sync does cannot be seen without cutting the power, but that the kernel is asked can:
