@@ -2,6 +2,7 @@
 //! a folder that was written before. The reader is a bare socket that throws away what it reads.
 //! Beside a process that sends the same files with nothing but `pread` and `write`.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -30,8 +31,13 @@ const END: &[u8] = b"0\r\n\r\n";
 pub(crate) fn run(folder: &Path, turn: Turn) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _guard = runtime.enter();
+    // First, and with all files open: the program renames and replaces some of them.
+    let mut sender = Running::start("serve-files", folder, &[]);
+    let bare = SocketAddr::from(([127, 0, 0, 1], sender.wait_for("port") as u16));
     let data = folder.display().to_string();
     let mut arguments = vec!["serve", "--kind", "tangle", "--data-dir", &data];
+    // The session is larger than what is kept of one by default.
+    arguments.extend(["--retention-session", "8GiB"]);
     // Nobody asks the box: all turns of this log are over.
     arguments.extend(["--box", "http://127.0.0.1:9"]);
     arguments.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
@@ -42,8 +48,6 @@ pub(crate) fn run(folder: &Path, turn: Turn) {
     let process = PathBuf::from(format!("/proc/{}", program.id()));
     let idle = usage::rss(&process);
 
-    let mut sender = Running::start("serve-files", folder, &[]);
-    let bare = SocketAddr::from(([127, 0, 0, 1], sender.wait_for("port") as u16));
     let (mut ours, mut plain, mut cpu) = (Sample::default(), Sample::default(), Sample::default());
     usage::forget_peak(&process);
     let mut peak_of_one = idle;
@@ -155,14 +159,9 @@ fn many(address: SocketAddr, turn: Turn, at_standstill: impl FnOnce()) -> f64 {
 /// The bare sender: sends all files below its folder to whoever connects, until it is killed.
 pub(crate) fn serve_files(order: &Order) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let files = files::below(&order.folder).into_iter();
+    let files: Vec<_> = files.map(|(path, _)| File::open(path).unwrap()).collect();
     tell("port", f64::from(listener.local_addr().unwrap().port()));
-    // The program beside it renames and replaces all others.
-    let is_segment = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("segment-") && name.ends_with(".log"))
-    };
-    let mut files = files::below(&order.folder);
-    files.retain(|(path, _)| is_segment(path));
     std::thread::scope(|scope| {
         for stream in listener.incoming() {
             scope.spawn(|| {
@@ -171,8 +170,8 @@ pub(crate) fn serve_files(order: &Order) {
                 let mut open = asked > 0;
                 let mut send = |bytes: &[u8]| open = open && stream.write_all(bytes).is_ok();
                 send(b"HTTP/1.1 200 OK\r\n\r\n");
-                for (path, _) in &files {
-                    files::each_piece(path, &mut send);
+                for file in &files {
+                    files::each_piece(file, &mut send);
                 }
                 send(END);
             });
