@@ -24,11 +24,12 @@ const KILLS: usize = 5;
 /// Appended by each killed writer before it is killed in the middle of more.
 const BEFORE_THE_KILL: usize = 5000;
 
-/// Sessions, and events of each.
-const fn size(scale: Scale) -> (u64, u64) {
+/// Sessions, events of each, and how many sessions are written side by side before the next come. That
+/// many lie interleaved in each file; so many more of the large log would not run at once.
+const fn size(scale: Scale) -> [u64; 3] {
     match scale {
-        Scale::Usual => (10_000, 100),
-        Scale::Large => (100_000, 77),
+        Scale::Usual => [10_000, 100, 10_000],
+        Scale::Large => [100_000, 77, SESSIONS as u64],
     }
 }
 
@@ -54,9 +55,9 @@ struct Opened {
 }
 
 pub(crate) fn run(home: &Path, scale: Scale) {
-    let (sessions, events) = size(scale);
+    let [sessions, events, at_once] = size(scale);
     println!(
-        "opening: {sessions} sessions of {events} events of {EVENT_BYTES} bytes, control records of {:?} bytes, after kill -9",
+        "opening: {sessions} sessions, {at_once} at once, of {events} events of {EVENT_BYTES} bytes, control records of {:?} bytes, after kill -9",
         control_bytes()
     );
     let ours = openings(home, "write-ours", "open-ours", scale);
@@ -97,17 +98,17 @@ fn row(name: &str, cache: &str, opened: &Opened, ours: &Opened, openings: &Openi
 }
 
 fn openings(home: &Path, write: &str, open: &str, scale: Scale) -> Openings {
-    let (folder, (sessions, events)) = (folder_in(home), size(scale));
-    let folder = folder.path();
+    let folder = folder_in(home);
+    let (folder, size) = (folder.path(), size(scale));
     let mut openings = Openings::default();
     for kill in 0..KILLS {
         // The first writer makes the log; the others find it.
-        let numbers = if kill == 0 { [sessions as f64, events as f64] } else { [0.0, 0.0] };
+        let numbers = if kill == 0 { size.map(|n| n as f64) } else { [0.0, 0.0, 1.0] };
         let begun = Instant::now();
         let mut writer = Running::start(write, folder, &numbers);
         writer.wait_for("ready");
         if kill == 0 {
-            openings.written = (sessions * events) as f64 / begun.elapsed().as_secs_f64();
+            openings.written = (size[0] * size[1]) as f64 / begun.elapsed().as_secs_f64();
         }
         writer.kill();
         let plain = files::read_all(folder);
@@ -132,12 +133,14 @@ impl Opened {
     }
 }
 
-/// Numbers: sessions, events of each. Tells when it is ready to be killed, and goes on appending.
+/// Numbers: sessions, events of each, sessions at once. Tells when it is ready to be killed, and goes on appending.
 pub(crate) fn write_ours(order: &Order) {
     let events = Arc::new(Events::of(EVENT_BYTES));
     runtime().block_on(async {
         let ours = Ours::open(&order.folder);
-        writing::interleaved(&ours, &turns(order), &events).await;
+        for wave in turns(order).chunks(order.count(2) as usize) {
+            writing::interleaved(&ours, wave, &events).await;
+        }
         let logs: Arc<Vec<_>> = Arc::new((0..SESSIONS as u64).map(|n| ours.log(n)).collect());
         append_for_ever(move |session, number| {
             let (log, event) = (logs[session].clone(), events.at(number));
