@@ -186,6 +186,10 @@ pub const CURSOR_STEP_BATCHES: usize = 256;
 /// frame, and the batches that may come before it. More can only be damage.
 pub const MAX_GROUP_BODY_BYTES: usize = 2 * MAX_BATCH_BYTES;
 
+/// Largest number of a record, an event, a group or a segment. A million a second come to it after a
+/// hundred thousand years: a larger one can only be damage, and nothing that is added overflows.
+pub const MAX_LOG_NUMBER: u64 = 1 << 62;
+
 /// What is read of a lock file: more than any of ours holds.
 pub const MAX_LOCK_BYTES: u64 = 256;
 

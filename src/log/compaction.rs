@@ -137,13 +137,15 @@ impl Compaction<'_> {
 }
 
 impl Copy {
-    /// Copies batches as one group; false if one of them is damaged.
+    /// Copies batches as one group; false if one of them is damaged, or not in order.
     fn add_group(&mut self, batches: &[(SessionKey, Place)]) -> io::Result<bool> {
         let mut group = GroupBuilder::new(Vec::new(), self.draft.id(), self.groups, 0);
         for (key, place) in batches {
             let Read::Whole(header, body, entries) = place.read(*key)? else { return Ok(false) };
             let spot = group.push(header, &body).spot_at(self.at);
-            self.builder.add(&header, spot, entries);
+            if !self.builder.add(&header, spot, entries) {
+                return Ok(false);
+            }
         }
         let bytes = group.finish();
         write_all_at(&*self.blank.file, &bytes, self.at).map_err(|short| short.source)?;

@@ -1,8 +1,11 @@
 //! Little-endian fields of fixed width: how they are read from bytes that may be anything, and
 //! put where their value is known only later. Never panics.
 
+use std::ops::Range;
+
 use super::Tail;
 use crate::event::{Lsn, Seq};
+use crate::limits;
 
 /// Bytes not yet read. A field that is not there is `None`.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +40,21 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// A number that counts something; `None` also if nothing can have come to it.
+    pub(super) fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number <= limits::MAX_LOG_NUMBER)
+    }
+
+    /// Two of them: the first one, and the one behind the last.
+    pub(super) fn numbers(&mut self) -> Option<Range<u64>> {
+        let range = self.number()?..self.number()?;
+        (range.start <= range.end).then_some(range)
+    }
+
     /// An Lsn and behind it a Seq.
     pub(super) fn tail(&mut self) -> Option<Tail> {
-        let next_lsn = Lsn::new(self.u64()?);
-        Some(Tail { next_seq: Seq::new(self.u64()?), next_lsn })
+        let next_lsn = Lsn::new(self.number()?);
+        Some(Tail { next_seq: Seq::new(self.number()?), next_lsn })
     }
 }
 

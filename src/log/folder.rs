@@ -45,15 +45,23 @@ impl Found {
 fn check_bases(segments: &[Arc<Segment>]) -> Result<(), OpenError> {
     let mut before = 0;
     for segment in segments {
-        if let Origin::Opening { base } = segment.origin {
-            if base < before {
-                let what = "its groups would count before those of an older segment";
-                return Err(OpenError::Damaged { file: segment.name(), what });
-            }
-            before = base;
+        let numbers = match &segment.origin {
+            Origin::Rotation => continue,
+            Origin::Opening { base } => *base..*base,
+            Origin::Compaction { replaces, .. } => replaces.clone(),
+        };
+        if numbers.start < before {
+            return Err(out_of_order(segment));
         }
+        before = numbers.end;
     }
     Ok(())
+}
+
+/// What the header of `segment` says cannot be.
+pub(super) fn out_of_order(segment: &Segment) -> OpenError {
+    let what = "its groups would count before those of an older segment";
+    OpenError::Damaged { file: segment.name(), what }
 }
 
 /// The number from which on groups in the segment at this place are void.
@@ -61,7 +69,9 @@ pub(super) fn void_from(segments: &[Arc<Segment>], at: usize) -> u64 {
     let newer = segments.get(at + 1..).unwrap_or_default().iter();
     let mut bases = newer.filter_map(|segment| match segment.origin {
         Origin::Opening { base } => Some(base),
-        Origin::Rotation | Origin::Compaction { .. } => None,
+        // It may have been one that was made by an opening.
+        Origin::Compaction { ref replaces, .. } => Some(replaces.start),
+        Origin::Rotation => None,
     });
     bases.next().unwrap_or(u64::MAX)
 }

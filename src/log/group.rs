@@ -49,7 +49,7 @@ impl GroupHeader {
             return None;
         }
         let header = Self {
-            number: fields.u64()?,
+            number: fields.number()?,
             attempt: fields.u32()?,
             batches: fields.u32()?,
             body_bytes: fields.u32()?,

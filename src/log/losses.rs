@@ -46,9 +46,10 @@ impl<'a> Losses<'a> {
             file, from, to, session = %header.key.session_id(), %first, %end,
             "lost a damaged batch of a session"
         );
-        if header.end().next_lsn > session.tail().next_lsn {
-            session.continue_from(Link { tail: header.end(), chain: header.chain });
-            session.advance(header.end());
+        let (tail, end) = (session.tail(), header.end());
+        if tail.next_lsn < end.next_lsn && tail.is_at_or_before(end) {
+            session.continue_from(Link { tail: end, chain: header.chain });
+            session.advance(end);
             self.note_batch(header.key);
         }
     }

@@ -16,7 +16,7 @@
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
 //! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `recovery`, `losses` (opening);
+//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
 
 mod accepted;
@@ -44,6 +44,7 @@ mod scan;
 mod sealed;
 mod segment;
 mod spots;
+mod state;
 mod supply;
 mod tail;
 mod trim;
@@ -203,7 +204,7 @@ impl Store {
         let Options { segment_bytes, group_bytes, roles, upkeep } = options;
         let index = Arc::new(Index::new(metrics.clone()));
         let opened = recovery::recover(&disk, &index, segment_bytes, &metrics, fold)?;
-        let Opened { active, older, blanks } = opened;
+        let Opened { active, older, damaged, blanks } = opened;
         metrics.segments.set(older.len() as i64 + 1);
         let (health, watch) = tail::health(metrics.clone());
         if active.is_reserve {
@@ -227,6 +228,7 @@ impl Store {
             unsealed: unsealed.collect(),
             has_new_index: true,
             segments: older.into_iter().map(|(segment, _)| segment).collect(),
+            damaged,
             metrics: metrics.clone(),
             health: health.clone(),
         };

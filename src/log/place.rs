@@ -55,6 +55,12 @@ impl Spot {
         }
     }
 
+    /// Whether its numbers, counted from `base`, fit into an index.
+    pub(super) fn is_near(&self, base: Tail) -> bool {
+        let furthest = base.behind(u32::MAX, u32::MAX);
+        self.first.is_at_or_before(furthest)
+    }
+
     /// The tail behind the batch.
     pub(super) fn end(&self) -> Tail {
         self.first.behind(self.records, self.events)
@@ -75,9 +81,10 @@ impl Place {
 
     /// What `bytes`, read at this place, are.
     pub(super) fn check(&self, key: SessionKey, bytes: &Bytes) -> Read {
-        match decode_batch(bytes, self.spot.seed) {
+        let Spot { at, seed, .. } = self.spot;
+        match decode_batch(bytes, seed) {
             Found::Batch(header, entries)
-                if header.key == key && header.first == self.spot.first =>
+                if header.key == key && Spot::new(&header, at.into(), seed) == self.spot =>
             {
                 Read::Whole(header, bytes.slice(BATCH_HEADER_BYTES..), entries)
             }
@@ -120,7 +127,13 @@ pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
 
 /// Up to `bytes` of a segment, fewer where its file ends.
 fn read_at(segment: &Segment, at: u32, bytes: u32) -> io::Result<Bytes> {
-    let mut buffer = vec![0; bytes as usize];
+    let mut long = bytes as usize;
+    if long > limits::CURSOR_STEP_BYTES {
+        // Hardly any is: what a damaged index says of it is held against the file first.
+        let there = segment.file.bytes()?.saturating_sub(at.into());
+        long = long.min(usize::try_from(there).unwrap_or(usize::MAX));
+    }
+    let mut buffer = vec![0; long];
     let read = read_up_to(&*segment.file, &mut buffer, at.into())?;
     buffer.truncate(read);
     Ok(buffer.into())

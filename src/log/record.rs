@@ -231,6 +231,9 @@ pub(super) fn decode_body(
     let mut at = first;
     while !body.is_empty() {
         let entry = decode_entry(&mut body)?;
+        if matches!(entry, Entry::Cut(cut) if !cut.first.is_at_or_before(first)) {
+            return None;
+        }
         let events = u32::from(matches!(entry, Entry::Record(Record::Event(_))));
         entries.push(Numbered { lsn: at.next_lsn, seq: at.next_seq, entry });
         at = at.behind(1, events);
@@ -278,8 +281,8 @@ fn decode_entry(body: &mut Bytes) -> Option<Entry> {
             let bytes = take(body, second as usize)?;
             Some(Entry::Record(Record::Control(Control { kind, bytes })))
         }
-        TAG_CUT => {
-            let content = take(body, second as usize)?;
+        TAG_CUT if (first, second as usize) == (0, CUT_BYTES) => {
+            let content = take(body, CUT_BYTES)?;
             let mut fields = Fields::new(&content);
             let first = fields.tail()?;
             Some(Entry::Cut(Cut { first, chain: Chain::from_bytes(fields.array()?) }))
@@ -309,7 +312,8 @@ mod tests {
                 Entry::Record(Record::Event(Event { name, data }))
             }),
             (any::<u16>(), data).prop_map(|(kind, data)| control(kind, data)),
-            (any::<u64>(), any::<u64>(), any::<[u8; 16]>()).prop_map(|(seq, lsn, chain)| {
+            // In front of the batch.
+            (0..=5_u64, 0..=9_u64, any::<[u8; 16]>()).prop_map(|(seq, lsn, chain)| {
                 let first = Tail { next_seq: Seq::new(seq), next_lsn: Lsn::new(lsn) };
                 Entry::Cut(Cut { first, chain: Chain::from_bytes(chain) })
             }),

@@ -10,12 +10,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Recovered;
 use super::accepted::{Accepted, accept};
 use super::blank::Blanks;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::error::{Failure, OpenError};
-use super::folder::{Found, void_from};
+use super::folder::{Found, out_of_order, void_from};
 use super::group::GroupBuilder;
 use super::index::{Index, Link};
 use super::losses::Losses;
@@ -24,7 +23,9 @@ use super::record::{BatchHeader, Entry, Numbered};
 use super::scan::{Group, Piece, Scanned, Walk};
 use super::sealed::{self, IndexFile, Part, Sealed};
 use super::segment::{DATA_START, Draft, Origin, Segment, index_name};
+use super::state::State;
 use super::writer::Active;
+use super::{Recovered, Tail};
 use crate::event::Record;
 use crate::{limits, metrics};
 
@@ -35,6 +36,8 @@ pub(super) struct Opened {
     pub(super) active: Active,
     /// The segments found that count, oldest first; each with its groups if it is to be sealed.
     pub(super) older: Vec<(Arc<Segment>, Option<Range<u64>>)>,
+    /// Those of them that are damaged: what they say of lost records must be found at each opening.
+    pub(super) damaged: Vec<Arc<Segment>>,
     /// Files for the segments to come.
     pub(super) blanks: Blanks,
 }
@@ -48,10 +51,6 @@ pub(super) fn recover(
     fold: &mut dyn FnMut(Recovered),
 ) -> Result<Opened, OpenError> {
     let Found { segments, unfinished, blanks } = Found::look(&**disk)?;
-    for name in unfinished {
-        let failed = |source| OpenError::Io { doing: "remove an unfinished file", source };
-        disk.remove(&name).map_err(failed)?;
-    }
     let mut blanks = Blanks::new(Arc::clone(disk), blanks);
     let mut recovery = Recovery {
         index,
@@ -65,6 +64,11 @@ pub(super) fn recover(
     for (at, segment) in segments.iter().enumerate() {
         recovery.take_segment(&**disk, at, segment, void_from(&segments, at))?;
     }
+    // Whatever forbids opening is found by now.
+    for name in unfinished {
+        let failed = |source| OpenError::Io { doing: "remove an unfinished file", source };
+        disk.remove(&name).map_err(failed)?;
+    }
     for (at, segment) in segments.iter().enumerate() {
         // On a full disk there may be nothing else to go on in.
         if recovery.is_silent(at, segment) {
@@ -77,18 +81,22 @@ pub(super) fn recover(
     let newest = segments.last().map_or(0, |segment| segment.id.epoch);
     let active = recovery.copy(&**disk, newest, segment_bytes, &mut blanks)?;
     recovery.losses.skip_what_may_be_lost();
-    let mut older = Vec::with_capacity(segments.len());
+    let (mut older, mut damaged) = (Vec::with_capacity(segments.len()), Vec::new());
     for (segment, state) in segments.into_iter().zip(recovery.states) {
         match state {
             State::Dead => blanks.retire(&segment),
             State::Retired => {}
             State::Unsealed(groups) => older.push((segment, Some(groups))),
-            State::Sealed | State::Damaged => older.push((segment, None)),
+            State::Sealed => older.push((segment, None)),
+            State::Damaged => {
+                damaged.push(Arc::clone(&segment));
+                older.push((segment, None));
+            }
         }
     }
     // Before any of them is used again, the names must be durable.
     blanks.settle().map_err(|failure| creating(failure.into_io()))?;
-    Ok(Opened { active, older, blanks })
+    Ok(Opened { active, older, damaged, blanks })
 }
 
 fn creating(source: std::io::Error) -> OpenError {
@@ -113,22 +121,6 @@ struct Recovery<'a> {
     states: Vec<State>,
 }
 
-/// What opening found a segment to be.
-#[derive(Debug, Clone, Default)]
-enum State {
-    /// Nothing of it counts.
-    #[default]
-    Dead,
-    /// Nothing of it counted, and it is a blank by now.
-    Retired,
-    /// These groups of it count; it has no index.
-    Unsealed(Range<u64>),
-    /// It has an index.
-    Sealed,
-    /// Some of it is lost: it stays without an index, and is read anew at each opening.
-    Damaged,
-}
-
 impl Recovery<'_> {
     /// Takes in the next segment; groups from the number `void_from` on are void.
     fn take_segment(
@@ -145,8 +137,14 @@ impl Recovery<'_> {
         }
         let sealed = self.sealed(disk, segment, void_from).map_err(reading)?;
         match (sealed, &segment.origin) {
-            (Some(sealed), _) => self.take_sealed(at, segment, sealed),
+            (Some((file, sealed)), _) => {
+                segment.seal(IndexFile::new(file, sealed.groups.clone(), &sealed.parts));
+                self.take_sealed(at, segment, sealed);
+            }
             (None, Origin::Compaction { replaces, groups }) => {
+                if replaces.start < self.number {
+                    return Err(out_of_order(segment));
+                }
                 self.walk_compacted(at, segment, replaces, *groups).map_err(reading)?;
             }
             (None, Origin::Opening { .. } | Origin::Rotation) => {
@@ -156,51 +154,53 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// The segment's own index, if it has one.
+    /// The segment's own index, if it has one that can be believed.
     fn sealed(
-        &self,
+        &mut self,
         disk: &dyn Disk,
         segment: &Segment,
         void_from: u64,
-    ) -> std::io::Result<Option<Sealed>> {
+    ) -> std::io::Result<Option<(Arc<dyn DiskFile>, Sealed)>> {
         let Ok(file) = disk.open(&index_name(segment.id.epoch)) else { return Ok(None) };
         let sealed = sealed::read(&*file, segment.id)?;
         let file_bytes = segment.file.bytes()?;
         let fits = |s: &Sealed| {
             s.groups.start >= self.number && s.groups.end <= void_from && s.end <= file_bytes
         };
-        let sealed = sealed.filter(fits);
-        if let Some(Sealed { groups, parts, .. }) = &sealed {
-            // It was empty before.
-            segment.seal(IndexFile::new(file, groups.clone(), parts));
-        }
-        Ok(sealed)
+        let Some(sealed) = sealed.filter(fits) else { return Ok(None) };
+        // It was empty before.
+        self.prove_held();
+        // Batches of which some are there already are taken or passed over one by one.
+        let is_in_order = sealed.parts.iter().all(|part| {
+            let tail = self.index.known(part.key).map_or(Tail::EMPTY, |session| session.tail());
+            tail.is_at_or_before(part.extent.base()) || part.link.tail.is_at_or_before(tail)
+        });
+        Ok(is_in_order.then_some((file, sealed)))
     }
 
     fn take_sealed(&mut self, at: usize, segment: &Arc<Segment>, sealed: Sealed) {
         let Sealed { groups, end: _, parts, controls } = sealed;
-        self.prove_held();
         self.expect(groups.start);
         self.number = groups.end;
         self.set_state(at, State::Sealed);
-        let mut known = Vec::with_capacity(parts.len());
-        for part in &parts {
-            known.push(self.take_part(segment, part));
-        }
+        let taken: Vec<_> = parts.iter().map(|part| self.take_part(segment, part)).collect();
         for (of, lsn, next_seq, control) in controls {
-            if let (Some(part), Some(true)) = (parts.get(of), known.get(of)) {
+            if let (Some(part), Some(Some(before))) = (parts.get(of), taken.get(of))
+                && lsn >= before.next_lsn
+            {
                 (self.fold)(Recovered { key: part.key, lsn, next_seq, control });
             }
         }
     }
 
-    /// Whether the part follows what is known of its session.
-    fn take_part(&mut self, segment: &Arc<Segment>, part: &Part) -> bool {
+    /// What was known of the session before, if the part goes on from there.
+    fn take_part(&mut self, segment: &Arc<Segment>, part: &Part) -> Option<Tail> {
         let Part { key, link, extent, bytes, cut } = *part;
         let session = self.index.session(key);
-        if link.tail.next_lsn <= session.tail().next_lsn {
+        let before = session.tail();
+        if link.tail.next_lsn == before.next_lsn || !before.is_at_or_before(link.tail) {
             tracing::error!(session = %key.session_id(), "passed over repeated batches");
-            return false;
+            return None;
         }
         session.add_sealed(segment, extent, link.tail, bytes);
         session.continue_from(link);
@@ -209,7 +209,7 @@ impl Recovery<'_> {
             session.cut(cut.first);
         }
         self.losses.note_batch(key);
-        true
+        Some(before)
     }
 
     /// Reads a segment that is not sealed, group by group.
@@ -222,15 +222,21 @@ impl Recovery<'_> {
             if is_first && group.at == DATA_START {
                 // What is missing is missing at the end of the segment before.
                 self.expect(group.header.number);
-            } else if !group.unreadable.is_empty() {
+            } else if group.header.number != self.number {
                 let bytes = std::mem::take(&mut group.unreadable);
-                self.lose_unknown(at, segment, &bytes);
+                let there = bytes.end - bytes.start;
+                // Where there is no room for those that are missing, nobody knows how large they were.
+                let room = if there > 0 { there } else { limits::LOG_SEGMENT_BYTES };
+                self.set_state(at, State::Damaged);
+                self.losses.lose_unknown(segment, &bytes, room);
             }
             self.number = group.header.number + 1;
             self.held = Some((at, group));
             is_first = false;
         }
-        if !is_first {
+        // Where none counts, those that a newer segment proves to be missing may have been here.
+        let is_blamed = self.behind.is_none() && self.number > 1;
+        if !is_first || is_blamed || matches!(segment.origin, Origin::Opening { .. }) {
             self.behind = Some((at, Arc::clone(segment), walk.rest()));
         }
         Ok(())
@@ -281,13 +287,17 @@ impl Recovery<'_> {
     /// Whatever follows proves that the newest group is durable.
     fn prove_held(&mut self) {
         let Some((at, group)) = self.held.take() else { return };
-        self.count_group(at, group.header.number);
+        if let Some(state) = self.states.get_mut(at) {
+            state.count_group(group.header.number);
+        }
         let segment = Arc::clone(&group.segment);
         // Takes what is whole; the rest is damage.
         for piece in group.pieces() {
             match piece {
                 Piece::Batch(Scanned { header, spot, body: _, entries }) => {
-                    self.take(&segment, &header, spot, entries);
+                    if !self.take(&segment, &header, spot, entries) {
+                        self.set_state(at, State::Damaged);
+                    }
                 }
                 Piece::Damaged { header, bytes } => {
                     self.set_state(at, State::Damaged);
@@ -319,7 +329,8 @@ impl Recovery<'_> {
         let number = last.as_ref().map_or(self.number, |group| group.header.number);
         let draft = Draft::new(newest_epoch + 1, Origin::Opening { base: number });
         let mut builder = GroupBuilder::new(Vec::new(), draft.id(), number, 0);
-        let accepted = last.as_ref().map_or_else(Vec::new, |last| accept(last, &mut builder));
+        let accepted =
+            last.as_ref().map_or_else(Vec::new, |last| accept(last, self.index, &mut builder));
         let group = if accepted.is_empty() { Vec::new() } else { builder.finish() };
         let at = DATA_START + group.len() as u64;
         let made = blanks.take_whole_or(segment_bytes, at).and_then(|(blank, is_reserve)| {
@@ -335,19 +346,20 @@ impl Recovery<'_> {
         Ok(Active { segment, at, given, first: number, number: next, is_reserve })
     }
 
-    /// A durable batch: indexed, its control records folded.
+    /// A durable batch: indexed, its control records folded. False if it is passed over, since it
+    /// does not go on where its session ends.
     fn take(
         &mut self,
         segment: &Arc<Segment>,
         header: &BatchHeader,
         spot: Spot,
         entries: Vec<Numbered>,
-    ) {
+    ) -> bool {
         let session = self.index.session(header.key);
-        if header.first.next_lsn < session.tail().next_lsn {
+        if !session.tail().is_at_or_before(header.first) {
             let session = header.key.session_id();
             tracing::error!(%session, lsn = %header.first.next_lsn, "passed over a repeated batch");
-            return;
+            return false;
         }
         session.add(segment, spot);
         session.continue_from(Link { tail: header.end(), chain: header.chain });
@@ -362,15 +374,7 @@ impl Recovery<'_> {
                 Entry::Cut(cut) => session.cut(cut.first),
             }
         }
-    }
-
-    /// A group of the segment at this place counts.
-    fn count_group(&mut self, at: usize, number: u64) {
-        match self.states.get_mut(at) {
-            Some(State::Unsealed(groups)) => groups.end = number + 1,
-            Some(state @ State::Dead) => *state = State::Unsealed(number..number + 1),
-            Some(State::Retired | State::Sealed | State::Damaged) | None => {}
-        }
+        true
     }
 
     fn lose_unknown(&mut self, at: usize, segment: &Segment, bytes: &Range<u64>) {

@@ -110,7 +110,9 @@ impl Walk {
         };
         let unreadable = self.at..at;
         let body_at = at + GROUP_HEADER_BYTES as u64;
-        let mut body = vec![0; header.body_bytes as usize];
+        // What the file has not is not believed: the header may be damaged and look whole.
+        let there = self.file_bytes.saturating_sub(body_at);
+        let mut body = vec![0; u64::from(header.body_bytes).min(there) as usize];
         let read = read_up_to(&*self.segment.file, &mut body, body_at)?;
         body.truncate(read);
         self.at = at + header.disk_bytes();
@@ -178,7 +180,8 @@ impl Group {
         let mut rest = self.body.clone();
         let mut at = self.at + GROUP_HEADER_BYTES as u64;
         let end = at + u64::from(self.header.body_bytes);
-        let mut pieces = Vec::with_capacity(self.header.batches as usize);
+        let most = rest.len() / BATCH_HEADER_BYTES + 1;
+        let mut pieces = Vec::with_capacity(most.min(self.header.batches as usize));
         for _ in 0..self.header.batches {
             let found = decode_batch(&rest, seed);
             let (Found::Batch(header, _) | Found::Damaged(header)) = &found else {

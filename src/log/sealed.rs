@@ -63,6 +63,17 @@ pub(super) struct IndexFile {
     pub(super) batch_bytes: u64,
 }
 
+impl Part {
+    /// Whether it can be what a segment holds up to `end`, in an index of so many bytes.
+    fn fits(&self, end: u64, index_bytes: u64) -> bool {
+        let Self { key: _, link, extent, bytes, cut } = self;
+        extent.base().is_at_or_before(link.tail)
+            && *bytes <= end
+            && extent.end().is_some_and(|end| end <= index_bytes)
+            && cut.is_none_or(|cut| cut.first.is_at_or_before(link.tail))
+    }
+}
+
 impl IndexFile {
     pub(super) fn new(file: Arc<dyn DiskFile>, groups: Range<u64>, parts: &[Part]) -> Self {
         Self { file, groups, batch_bytes: parts.iter().map(|part| part.bytes).sum() }
@@ -90,16 +101,22 @@ impl Builder {
         Self { roles, sessions: BTreeMap::new() }
     }
 
-    /// Takes in the next batch.
-    pub(super) fn add(&mut self, header: &BatchHeader, spot: Spot, entries: Vec<Numbered>) {
+    /// Takes in the next batch; false if it does not come behind the one before it of its session,
+    /// or too far behind: there is no index for that.
+    #[must_use]
+    pub(super) fn add(&mut self, header: &BatchHeader, spot: Spot, entries: Vec<Numbered>) -> bool {
         let link = Link { tail: header.end(), chain: header.chain };
         let session = self.sessions.entry(header.key).or_insert_with(|| Collected {
-            link,
+            link: Link { tail: header.first, chain: header.chain },
             spots: Vec::new(),
             bytes: 0,
             cut: None,
             controls: Vec::new(),
         });
+        let base = session.spots.first().map_or(spot.first, |first| first.first);
+        if !session.link.tail.is_at_or_before(header.first) || !spot.is_near(base) {
+            return false;
+        }
         session.link = link;
         session.spots.push(spot);
         session.bytes += u64::from(spot.bytes);
@@ -116,6 +133,7 @@ impl Builder {
                 Entry::Cut(cut) => session.cut = Some(cut),
             }
         }
+        true
     }
 
     /// The bytes of the index of `segment`, which holds these groups up to `end`; and its parts.
@@ -238,15 +256,16 @@ pub(super) fn read(file: &dyn DiskFile, segment: SegmentId) -> io::Result<Option
         return Ok(None);
     }
     let Some(head) = Head::decode(&bytes, segment) else { return Ok(None) };
-    let most = file.bytes()?;
-    if head.directory_bytes > most {
+    let file_bytes = file.bytes()?;
+    if head.directory_bytes > file_bytes {
         return Ok(None);
     }
     let mut directory = vec![0; head.directory_bytes as usize + 4];
     if read_up_to(file, &mut directory, HEADER_BYTES as u64)? < directory.len() {
         return Ok(None);
     }
-    Ok(head.decode_directory(&directory, segment))
+    let sealed = head.decode_directory(&directory, segment);
+    Ok(sealed.filter(|sealed| sealed.parts.iter().all(|part| part.fits(sealed.end, file_bytes))))
 }
 
 /// The decoded header.
@@ -266,7 +285,7 @@ impl Head {
             return None;
         }
         let head = Self {
-            groups: fields.u64()?..fields.u64()?,
+            groups: fields.numbers()?,
             end: fields.u64()?,
             counts: [fields.u32()?, fields.u32()?, fields.u32()?],
             directory_bytes: fields.u64()?,

@@ -103,7 +103,9 @@ impl Origin {
         match kind {
             Self::ROTATION => Some(Self::Rotation),
             Self::OPENING => Some(Self::Opening { base }),
-            Self::COMPACTION => Some(Self::Compaction { replaces: base..end, groups }),
+            Self::COMPACTION if base <= end => {
+                Some(Self::Compaction { replaces: base..end, groups })
+            }
             _ => None,
         }
     }
@@ -203,8 +205,8 @@ impl Draft {
         }
         let covered = sector.get(..HEADER_BYTES - 4).unwrap_or_default();
         let decoded = (|| {
-            let (epoch, base, salt) = (fields.u64()?, fields.u64()?, fields.u64()?);
-            let (kind, end, groups) = (fields.u32()?, fields.u64()?, fields.u64()?);
+            let (epoch, base, salt) = (fields.number()?, fields.number()?, fields.u64()?);
+            let (kind, end, groups) = (fields.u32()?, fields.number()?, fields.number()?);
             let origin = Origin::from_fields(kind, [base, end, groups])?;
             (fields.u32()? == checksum(0, &[covered])).then_some(Self { epoch, origin, salt })
         })();

@@ -47,6 +47,12 @@ impl Extent {
         self.base
     }
 
+    /// Behind its last spot and that one's checksum, in bytes from the file's start.
+    pub(super) fn end(self) -> Option<u64> {
+        let chunks = u64::from(self.spots.div_ceil(CHUNK_SPOTS));
+        self.at.checked_add(u64::from(self.spots) * SPOT_BYTES as u64 + 4 * chunks)
+    }
+
     /// The batches behind `from`, within the bounds of a step; `None` if the index is damaged.
     /// Blocks.
     pub(super) fn following(
@@ -126,12 +132,14 @@ fn decode_chunk(bytes: &[u8], spots: u32, base: Tail) -> Option<Vec<Spot>> {
 
 fn decode_spot(fields: &mut Fields<'_>, base: Tail) -> Option<Spot> {
     let (lsn, seq) = (fields.u32()?, fields.u32()?);
-    Some(Spot {
+    let spot = Spot {
         first: base.behind(lsn, seq),
         records: fields.u32()?,
         events: fields.u32()?,
         at: fields.u32()?,
         bytes: fields.u32()?,
         seed: fields.u32()?,
-    })
+    };
+    // No segment is as long as that.
+    spot.at.checked_add(spot.bytes).map(|_| spot)
 }

@@ -139,3 +139,10 @@ fn ends(health: Health) -> bool {
         Health::Poisoned | Health::Closed => true,
     }
 }
+
+impl Tail {
+    /// Whether neither of its numbers is behind that of `other`.
+    pub(super) fn is_at_or_before(self, other: Self) -> bool {
+        self.next_lsn <= other.next_lsn && self.next_seq <= other.next_seq
+    }
+}

@@ -60,6 +60,8 @@ pub(super) struct Keeper {
     pub(super) segment_bytes: u64,
     /// Oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Those of them that opening found damaged: they stay.
+    pub(super) damaged: Vec<Arc<Segment>>,
     /// Those that have no index yet, with their groups.
     pub(super) unsealed: VecDeque<(Arc<Segment>, Range<u64>)>,
     /// Whether the name of an index may not be durable.
@@ -267,7 +269,11 @@ impl Keeper {
             for piece in group.pieces() {
                 match piece {
                     Piece::Batch(Scanned { header, spot, body: _, entries }) => {
-                        builder.add(&header, spot, entries);
+                        let bytes = u64::from(spot.at)..u64::from(spot.at) + u64::from(spot.bytes);
+                        if !builder.add(&header, spot, entries) {
+                            damaged(&bytes);
+                            return Ok(None);
+                        }
                     }
                     Piece::Damaged { bytes, .. } | Piece::Unreadable { bytes } => {
                         damaged(&bytes);
@@ -327,8 +333,10 @@ impl Keeper {
     }
 
     /// Whether no session has a batch in it and no reader has it open: all that know it are `ours`.
+    /// What opening found damaged is never dead: it says which numbers stay used.
     fn is_dead(&self, segment: &Arc<Segment>, ours: usize) -> bool {
-        Arc::strong_count(segment) <= ours
+        let is_damaged = self.damaged.iter().any(|damaged| Arc::ptr_eq(damaged, segment));
+        !is_damaged && Arc::strong_count(segment) <= ours
     }
 }
 

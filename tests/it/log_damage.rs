@@ -176,6 +176,25 @@ async fn the_numbers_of_a_sessions_last_batch_stay_used_when_it_is_damaged() {
     assert_eq!(show(&log, 0, 2).await, [Gap(1, 1), one(31, 2)]);
 }
 
+#[tokio::test]
+async fn a_damaged_segment_is_kept_even_if_nothing_else_in_it_counts() {
+    let disk = FaultyDisk::new(0);
+    let (store, _) = open(disk.boot()).expect("open");
+    store.log(key(3)).append(batch(30, "e", 0)).await.expect("append");
+    store.log(key(1)).append(batch(10, "e", 0)).await.expect("append");
+    store.close().await;
+    let name = newest_segment(&disk);
+    let hit = body(&groups(&disk.content(&name))[0].batches[0]);
+    turn(&disk, &name, hit);
+    // The last group goes to a new segment; the damaged batch is all that stays behind.
+    let (store, _) = reopened(&disk);
+    assert!(disk.names().contains(&name), "a damaged segment is kept");
+    let log = store.log(key(3));
+    let appended = log.append(batch(31, "e", 0)).await.expect("append");
+    assert_eq!(appended.first_seq, Seq::new(2));
+    assert_eq!(show(&log, 0, 2).await, [Gap(1, 1), one(31, 2)]);
+}
+
 async fn older_segment_that_lost_its_end(has_index: bool) {
     let (disk, name, groups) = written().await;
     // A newer segment proves that the older one was whole.
