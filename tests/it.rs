@@ -30,6 +30,7 @@ mod it {
     mod demo;
     mod digest;
     mod doors;
+    mod fuzz_corpora;
     mod kills_around_the_dispatch;
     mod log_compaction_faults;
     mod log_crash;

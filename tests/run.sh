@@ -31,9 +31,12 @@ tools() {
     cargo nextest --version | head -1
 }
 
-format() { cargo fmt --all --check; }
+format() { cargo fmt --all --check && cargo fmt --manifest-path tests/fuzz/Cargo.toml --check; }
 
-lockfile() { cargo tree --locked --quiet >/dev/null; }
+lockfile() {
+    cargo tree --locked --quiet >/dev/null &&
+        cargo tree --locked --quiet --manifest-path tests/fuzz/Cargo.toml >/dev/null
+}
 
 clippy() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 

@@ -85,7 +85,7 @@ pub(crate) fn signed_index(index: &[u8], segment: &[u8]) -> Vec<u8> {
     let sessions = u32_at(index, 44) as usize;
     let directory = u64_at(index, 56) as usize;
     // What says how long it is was changed itself.
-    if sessions * 84 > directory || directory + 72 > index.len() {
+    if sessions * 84 > directory || directory.saturating_add(72) > index.len() {
         return out;
     }
     let sum = checksum(seed, &out[..64]);
