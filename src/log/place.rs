@@ -110,12 +110,16 @@ pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
     let mut all = Vec::with_capacity(places.len());
     let mut rest = places;
     while let Some(first) = rest.first() {
-        let pairs = rest.windows(2).map_while(|pair| pair.last().zip(pair.first()));
-        let close = pairs.take_while(|(next, last)| next.is_close_behind(first, last)).count();
+        let is_close =
+            |pair: &&[Place]| matches!(pair, [last, next] if next.is_close_behind(first, last));
+        let close = rest.windows(2).take_while(is_close).count();
         let (together, behind) = rest.split_at(close + 1);
         rest = behind;
-        let end = together.last().map_or(0, |last| last.spot.at + last.spot.bytes);
-        let bytes = read_at(&first.segment, first.spot.at, end - first.spot.at)?;
+        // Of a damaged index even the sum of two numbers may be too large.
+        let bytes = together
+            .last()
+            .map_or(0, |last| (last.spot.at - first.spot.at).saturating_add(last.spot.bytes));
+        let bytes = read_at(&first.segment, first.spot.at, bytes)?;
         all.extend(together.iter().map(|Place { spot, .. }| {
             let from = (spot.at - first.spot.at) as usize;
             // Behind the end of a file that is shorter than it was, there is nothing.
@@ -137,4 +141,28 @@ fn read_at(segment: &Segment, at: u32, bytes: u32) -> io::Result<Bytes> {
     let read = read_up_to(&*segment.file, &mut buffer, at.into())?;
     buffer.truncate(read);
     Ok(buffer.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::blank::Blanks;
+    use crate::log::segment::{Draft, Origin};
+    use crate::log::{Disk, RealDisk};
+
+    #[test]
+    fn of_a_length_that_a_damaged_index_claims_only_what_is_there_is_read() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(home.path()).expect("free"));
+        let blank = Blanks::new(Arc::clone(&disk), Vec::new()).take(4096).expect("room");
+        let draft = Draft::new(1, Origin::Rotation);
+        let segment = Arc::new(draft.make(&*disk, blank, &[]).expect("a segment"));
+        let place = |at, bytes| {
+            let spot = Spot { first: Tail::EMPTY, records: 1, events: 0, at, bytes, seed: 0 };
+            Place { segment: Arc::clone(&segment), spot }
+        };
+        let read = read_all(&[place(1024, 100), place(1124, u32::MAX)]).expect("read");
+        let lengths: Vec<_> = read.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [100, 4096 - 1124]);
+    }
 }
