@@ -98,13 +98,9 @@ impl World {
             return;
         }
         self.model.check(store).await.expect("readable");
-        let places = self.model.places_to_trim(key);
-        if places.is_empty() {
+        let Some((dropped, through, id)) = self.model.ask_to_trim(key, &mut self.rng) else {
             return;
-        }
-        let (dropped, through) = places[self.rng.random_range(0..places.len())];
-        let id = self.model.send(key);
-        self.model.trims(key, dropped);
+        };
         let was_off = self.disk.is_off();
         let answer = store.log(key).trim(through, batch(id, "c", 40)).await;
         let is_off = self.disk.is_off();

@@ -91,13 +91,9 @@ impl World {
         if let Err(error) = self.model.check(store).await {
             return assert!(self.disk.is_off(), "not read: {error}");
         }
-        let places = self.model.places_to_trim(key);
-        if places.is_empty() {
+        let Some((dropped, through, id)) = self.model.ask_to_trim(key, &mut self.rng) else {
             return;
-        }
-        let (dropped, through) = places[self.rng.random_range(0..places.len())];
-        let id = self.model.send(key);
-        self.model.trims(key, dropped);
+        };
         match store.log(key).trim(through, batch(id, "c", 40)).await {
             Ok(Some(appended)) => {
                 self.model.answered(key, id, &Ok(appended));

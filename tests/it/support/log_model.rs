@@ -18,6 +18,7 @@ use afterbay::metrics::Metrics;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use rand::Rng;
 
 use super::faulty_disk::{FaultyDisk, Operation};
 use super::log_bytes::groups;
@@ -290,16 +291,26 @@ impl Model {
 
     /// Where the session might be trimmed, in entries and events that would go: behind each of its
     /// batches that ends with an event.
-    pub(crate) fn places_to_trim(&self, key: SessionKey) -> Vec<(usize, Seq)> {
+    fn places_to_trim(&self, key: SessionKey) -> Vec<(usize, Seq)> {
         let Some(session) = self.sessions.get(&key) else { return Vec::new() };
         let entries = session.shown.iter().enumerate().skip(session.trimmed);
         let ends = entries.filter(|(_, entry)| entry.at + 1 == entry.of);
         ends.filter_map(|(at, entry)| Some((at + 1, entry.seq?))).collect()
     }
 
-    /// A trim that drops so many entries of the session was asked for.
-    pub(crate) fn trims(&mut self, key: SessionKey, dropped: usize) {
+    /// A trim at one of these places is asked for: the entries that it drops, the last event of them,
+    /// and the id of the batch that goes with it.
+    pub(crate) fn ask_to_trim(
+        &mut self,
+        key: SessionKey,
+        rng: &mut impl Rng,
+    ) -> Option<(usize, Seq, u64)> {
+        let places = self.places_to_trim(key);
+        let at = (!places.is_empty()).then(|| rng.random_range(0..places.len()))?;
+        let (dropped, through) = places[at];
+        let id = self.send(key);
         self.sessions.entry(key).or_default().perhaps.insert(dropped);
+        Some((dropped, through, id))
     }
 
     /// It was done.
