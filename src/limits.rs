@@ -126,6 +126,11 @@ pub const MAX_BATCH_BYTES: usize = 4 * MAX_BOX_BODY_BYTES + (1 << 20);
 /// this size at most are kept ready.
 pub const LOG_SEGMENT_BYTES: u64 = 32 << 20;
 
+/// Batches of the segment that is being written whose places are noted for its index, in their
+/// number: five times what 32 MiB of ordinary events are, and 5 MiB of memory. Beyond it the full
+/// segment is read back.
+pub const LOG_CONTENTS_BATCHES: usize = 1 << 17;
+
 /// What is kept for verdicts and trims while the disk is full: some thousand of them.
 pub const LOG_RESERVE_BYTES: u64 = 4 << 20;
 

@@ -164,11 +164,16 @@ impl Session {
     }
 
     /// The same, and keeps the batch for the readers at the tail, if there are any.
-    pub(super) fn add_recent(&self, segment: &Arc<Segment>, spot: Spot, recent: Recent) {
+    pub(super) fn add_recent(
+        &self,
+        segment: &Arc<Segment>,
+        spot: Spot,
+        recent: impl FnOnce() -> Recent,
+    ) {
         let mut view = self.view();
         view.add(segment, spot);
         if view.readers > 0 {
-            view.ring.push(recent);
+            view.ring.push(recent());
         }
     }
 

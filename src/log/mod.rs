@@ -15,7 +15,7 @@
 //! the records mean.
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
-//! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `sealed`, `spots`, `upkeep`, `supply`,
+//! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
 //! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
 
@@ -23,6 +23,7 @@ mod accepted;
 mod blank;
 mod chain;
 mod compaction;
+mod contents;
 mod cursor;
 mod dir;
 mod disk;
@@ -75,7 +76,7 @@ use self::record::Entry;
 use self::recovery::Opened;
 use self::supply::Supply;
 use self::tail::HealthWatch;
-use self::upkeep::{Keeper, Upkeep};
+use self::upkeep::{Keeper, Unsealed, Upkeep};
 pub use self::usage::Usage;
 use self::writer::{Start, Writer};
 
@@ -211,8 +212,10 @@ impl Store {
             health.set(Health::Refusing);
         }
         let supply = Arc::new(Supply::behind(active.segment.id.epoch));
-        let unsealed =
-            older.iter().filter_map(|(s, groups)| Some((Arc::clone(s), groups.clone()?)));
+        let unsealed = older.iter().filter_map(|(segment, groups)| {
+            let (segment, groups) = (Arc::clone(segment), groups.clone()?);
+            Some(Unsealed { segment, groups, contents: None })
+        });
         let mut keeper = Keeper {
             disk: Arc::clone(&disk),
             index: Arc::clone(&index),
@@ -241,7 +244,7 @@ impl Store {
             }
         };
         let publisher =
-            Publisher::start(upkeep, health.clone(), metrics.clone()).map_err(threads)?;
+            Publisher::start(upkeep, roles, health.clone(), metrics.clone()).map_err(threads)?;
         let (queue, intake) = queue::queue(group_bytes);
         let (own, weak) = (metrics.clone(), Arc::downgrade(&disk));
         let start =

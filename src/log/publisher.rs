@@ -6,17 +6,19 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::contents::Contents;
 use super::error::Error;
 use super::group::Placed;
 use super::queue::Pending;
 use super::ring::Recent;
 use super::segment::Segment;
 use super::tail::HealthPublisher;
-use super::upkeep::{Job, Upkeep};
-use super::{Appended, Health};
+use super::upkeep::{Job, Unsealed, Upkeep};
+use super::{Appended, Health, Roles};
 use crate::limits;
 use crate::metrics;
 
@@ -29,6 +31,8 @@ pub(super) enum News {
     Refused(Vec<Pending>, Error),
     /// The store's health as the writer sees it.
     Health(Health),
+    /// A segment is full: these are its groups. `done` as below.
+    Full(Arc<Segment>, Range<u64>, SyncSender<Infallible>),
     /// Something to do once all before it is shown; `done` hears when it is, if upkeep is inline.
     Work(Job, SyncSender<Infallible>),
 }
@@ -37,8 +41,12 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Durable {
     pub(super) segment: Arc<Segment>,
+    /// The group's number.
+    pub(super) number: u64,
     /// Bytes from the segment's start.
     pub(super) at: u64,
+    /// What the group takes, whole sectors.
+    pub(super) bytes: u64,
     /// Whether there is room for more.
     pub(super) health: Health,
     /// With the place of each in the group.
@@ -53,11 +61,13 @@ impl Publisher {
     /// Starts the thread; it ends when the writer's end is gone.
     pub(super) fn start(
         upkeep: Upkeep,
+        roles: Roles,
         health: HealthPublisher,
         metrics: metrics::log::Metrics,
     ) -> io::Result<Self> {
         let (news, incoming) = sync_channel(limits::LOG_GROUPS_AHEAD);
-        let shower = Shower { incoming, upkeep: Some(upkeep), metrics, health };
+        let (upkeep, contents) = (Some(upkeep), Contents::new(roles));
+        let shower = Shower { incoming, upkeep, contents, metrics, health };
         let thread = std::thread::Builder::new().name("afterbay-log-show".to_owned());
         thread.spawn(move || shower.run())?;
         Ok(Self(news))
@@ -71,8 +81,17 @@ impl Publisher {
 
     /// Has `job` done behind all that was told before, and waits until it is.
     pub(super) fn have_done(&self, job: Job) {
+        self.wait_for(|done| News::Work(job, done));
+    }
+
+    /// Has a full segment sealed, as above.
+    pub(super) fn seal(&self, segment: Arc<Segment>, groups: Range<u64>) {
+        self.wait_for(|done| News::Full(segment, groups, done));
+    }
+
+    fn wait_for(&self, news: impl FnOnce(SyncSender<Infallible>) -> News) {
         let (done, heard) = sync_channel(1);
-        self.tell(News::Work(job, done));
+        self.tell(news(done));
         // Nothing is sent: it is done, or nobody does it, once the other end is dropped.
         let Err(_dropped) = heard.recv();
     }
@@ -84,6 +103,7 @@ struct Shower {
     incoming: Receiver<News>,
     /// There until the thread ends.
     upkeep: Option<Upkeep>,
+    contents: Contents,
     metrics: metrics::log::Metrics,
     health: HealthPublisher,
 }
@@ -96,26 +116,29 @@ impl Shower {
                 News::Durable(group) => self.show(group),
                 News::Refused(group, error) => self.refuse(group, &error),
                 News::Health(health) => self.health.set(health),
-                News::Work(job, done) => {
-                    if let Some(upkeep) = &mut self.upkeep {
-                        upkeep.give(job, done);
-                    }
+                News::Full(segment, groups, done) => {
+                    let contents = self.contents.take(&segment, &groups);
+                    self.give(Job::Seal(Unsealed { segment, groups, contents }), done);
                 }
+                News::Work(job, done) => self.give(job, done),
             }
         }
     }
 
-    /// Shows a durable group.
-    fn show(&mut self, group: Durable) {
-        let Durable { segment, at, health, batches } = group;
-        let mut trimmed = false;
-        for (pending, placed) in &batches {
-            let header = placed.header;
-            let recent = Recent { header, body: pending.body.bytes.clone() };
-            pending.session.add_recent(&segment, placed.spot_at(at), recent);
-            self.metrics.batch_bytes.observe(pending.body.disk_bytes() as f64);
+    fn give(&mut self, job: Job, done: SyncSender<Infallible>) {
+        if let Some(upkeep) = &mut self.upkeep {
+            upkeep.give(job, done);
         }
-        for (pending, placed) in &batches {
+    }
+
+    /// Shows a durable group.
+    fn show(&mut self, mut group: Durable) {
+        let mut trimmed = false;
+        for (pending, placed) in &group.batches {
+            let recent = || Recent { header: placed.header, body: pending.body.bytes.clone() };
+            pending.session.add_recent(&group.segment, placed.spot_at(group.at), recent);
+        }
+        for (pending, placed) in &group.batches {
             if let Some(cut) = pending.body.cut {
                 pending.session.cut(cut.first);
                 trimmed = true;
@@ -125,9 +148,9 @@ impl Shower {
         if trimmed && let Some(upkeep) = &mut self.upkeep {
             upkeep.note_trim();
         }
-        self.health.set(health);
-        for (pending, placed) in batches {
-            self.metrics.appends.inc();
+        self.health.set(group.health);
+        self.metrics.appends.inc_by(group.batches.len() as u64);
+        for (pending, placed) in &mut group.batches {
             let (first, tail) = (placed.header.first, placed.header.end());
             pending.answer(Ok(Appended {
                 first_lsn: first.next_lsn,
@@ -135,10 +158,16 @@ impl Shower {
                 tail,
             }));
         }
+        // From here on nobody waits for it.
+        self.contents.note(&group);
+        let batch_bytes = self.metrics.batch_bytes.local();
+        for (pending, _) in &group.batches {
+            batch_bytes.observe(pending.body.disk_bytes() as f64);
+        }
     }
 
     fn refuse(&self, group: Vec<Pending>, error: &Error) {
-        for pending in group {
+        for mut pending in group {
             self.metrics.refused.inc();
             pending.answer(Err(error.clone()));
         }

@@ -41,8 +41,9 @@ pub(super) struct Pending {
     pub(super) body: EncodedBody,
     /// Whether it may take the reserve of a full disk.
     pub(super) is_urgent: bool,
-    answer: oneshot::Sender<Result<Appended, Error>>,
-    /// Its bytes of the queue, free again when it is answered.
+    /// There until it is answered.
+    answer: Option<oneshot::Sender<Result<Appended, Error>>>,
+    /// Its bytes of the queue, free again when it is dropped.
     _room: OwnedSemaphorePermit,
 }
 
@@ -70,6 +71,7 @@ impl Queue {
         let room = room.map_err(|_| Error::Closed)?;
         let body = encode(entries, bytes).await?;
         let (answer, answered) = oneshot::channel();
+        let answer = Some(answer);
         let pending = Pending { session, body, is_urgent, answer, _room: room };
         self.requests.send(Request::Append(pending)).await.map_err(|_| Error::Closed)?;
         // Without an answer the writer broke down between taking and syncing: as after a crash.
@@ -131,7 +133,9 @@ impl Intake {
 
 impl Pending {
     /// Tells whoever appended, if they still wait.
-    pub(super) fn answer(self, answer: Result<Appended, Error>) {
-        drop(self.answer.send(answer));
+    pub(super) fn answer(&mut self, answer: Result<Appended, Error>) {
+        if let Some(waiting) = self.answer.take() {
+            drop(waiting.send(answer));
+        }
     }
 }

@@ -5,10 +5,12 @@
 //! It is derived: whatever is wrong with it, the segment itself tells the same, only slower. It
 //! vouches for one more thing: a segment is sealed after its last group was synced.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::chain::Chain;
 use super::disk::{DiskFile, read_up_to};
@@ -84,7 +86,7 @@ impl IndexFile {
 #[derive(Debug)]
 pub(super) struct Builder {
     roles: Roles,
-    sessions: BTreeMap<SessionKey, Collected>,
+    sessions: HashMap<SessionKey, Collected>,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,7 @@ struct Collected {
 
 impl Builder {
     pub(super) fn new(roles: Roles) -> Self {
-        Self { roles, sessions: BTreeMap::new() }
+        Self { roles, sessions: HashMap::new() }
     }
 
     /// Takes in the next batch; false if it does not come behind the one before it of its session,
@@ -123,7 +125,9 @@ impl Builder {
         for Numbered { lsn, seq, entry } in entries {
             match entry {
                 Entry::Record(Record::Event(_)) => {}
-                Entry::Record(Record::Control(control)) => {
+                Entry::Record(Record::Control(Control { kind, bytes })) => {
+                    // Shared bytes would keep the whole batch in memory.
+                    let control = Control { kind, bytes: Bytes::copy_from_slice(&bytes) };
                     if (self.roles)(control.kind) == Role::Closing {
                         let roles = self.roles;
                         session.controls.retain(|(.., c)| roles(c.kind) != Role::Passing);
@@ -148,7 +152,9 @@ impl Builder {
         let sizes = self.sessions.values().map(Collected::directory_bytes);
         let spots_at = HEADER_BYTES + sizes.sum::<usize>() + 4;
         let mut parts = Vec::with_capacity(self.sessions.len());
-        for (key, session) in self.sessions {
+        let mut sessions: Vec<_> = self.sessions.into_iter().collect();
+        sessions.sort_unstable_by_key(|(key, _)| *key);
+        for (key, session) in sessions {
             let base = session.spots.first().map_or(session.link.tail, |spot| spot.first);
             let at = (spots_at + spots.len()) as u64;
             let extent = Extent { at, spots: len32(session.spots.len()), base };

@@ -28,16 +28,26 @@ use super::tail::HealthPublisher;
 use crate::{limits, metrics};
 
 /// What there is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Job {
-    /// The segment is full, and these groups of it are shown.
-    Seal(Arc<Segment>, Range<u64>),
+    /// A segment is full, and its groups are shown.
+    Seal(Unsealed),
     /// The writer needs a segment and found none.
     Supply,
     /// It was made for the writer, who cannot use it: nothing stands in it.
     GiveBack(Arc<Segment>),
     /// Something was cut off.
     Retire,
+}
+
+/// A full segment without an index.
+#[derive(Debug)]
+pub(super) struct Unsealed {
+    pub(super) segment: Arc<Segment>,
+    /// The numbers of its groups.
+    pub(super) groups: Range<u64>,
+    /// What it holds and where that ends, if it was noted.
+    pub(super) contents: Option<(Builder, u64)>,
 }
 
 /// Who does it.
@@ -62,8 +72,8 @@ pub(super) struct Keeper {
     pub(super) segments: Vec<Arc<Segment>>,
     /// Those of them that opening found damaged: they stay.
     pub(super) damaged: Vec<Arc<Segment>>,
-    /// Those that have no index yet, with their groups.
-    pub(super) unsealed: VecDeque<(Arc<Segment>, Range<u64>)>,
+    /// Those that have no index yet.
+    pub(super) unsealed: VecDeque<Unsealed>,
     /// Whether the name of an index may not be durable.
     pub(super) has_new_index: bool,
     /// What lies between the rewriting of one segment and of the next, at least.
@@ -151,9 +161,9 @@ impl Keeper {
         // Before whoever waits for the job hears of its end.
         let _guard = self.health.poison_on_panic();
         match job {
-            Job::Seal(segment, groups) => {
-                self.segments.push(Arc::clone(&segment));
-                self.unsealed.push_back((segment, groups));
+            Job::Seal(full) => {
+                self.segments.push(Arc::clone(&full.segment));
+                self.unsealed.push_back(full);
             }
             Job::GiveBack(segment) => self.blanks.retire(&segment),
             Job::Supply | Job::Retire => {}
@@ -222,18 +232,28 @@ impl Keeper {
     }
 
     fn seal_all(&mut self) -> Result<(), Failure> {
-        while let Some((segment, groups)) = self.unsealed.front().cloned() {
-            self.seal(&segment, groups)?;
+        while let Some(full) = self.unsealed.front_mut() {
+            let (segment, groups) = (Arc::clone(&full.segment), full.groups.clone());
+            let contents = full.contents.take();
+            self.seal(&segment, groups, contents)?;
             self.unsealed.pop_front();
         }
         Ok(())
     }
 
-    /// Writes the segment's index, and has the sessions forget what it knows. A segment that is
-    /// damaged gets none: each opening looks at it anew.
-    fn seal(&mut self, segment: &Arc<Segment>, groups: Range<u64>) -> Result<(), Failure> {
-        let read = self.read_back(segment, &groups).map_err(Failure::Refused)?;
-        let Some((builder, end)) = read else { return Ok(()) };
+    /// Writes the segment's index, and has the sessions forget what it knows. One that must be
+    /// read for it and is damaged gets none: each opening looks at it anew.
+    fn seal(
+        &mut self,
+        segment: &Arc<Segment>,
+        groups: Range<u64>,
+        noted: Option<(Builder, u64)>,
+    ) -> Result<(), Failure> {
+        let contents = match noted {
+            Some(noted) => Some(noted),
+            None => self.read_back(segment, &groups).map_err(Failure::Refused)?,
+        };
+        let Some((builder, end)) = contents else { return Ok(()) };
         let (bytes, parts) = builder.finish(segment.id, &groups, end);
         let file = write_index(&*self.disk, segment.id.epoch, &bytes)?;
         self.has_new_index = true;
@@ -293,7 +313,7 @@ impl Keeper {
     fn retire(&mut self) -> Result<(), Failure> {
         let mut is_open = false;
         for segment in std::mem::take(&mut self.segments) {
-            let queued = self.unsealed.iter().position(|(other, _)| Arc::ptr_eq(other, &segment));
+            let queued = self.unsealed.iter().position(|full| Arc::ptr_eq(&full.segment, &segment));
             // Behind one that stays and has no index, its groups would be missed when that is read.
             let stays = is_open || !self.is_dead(&segment, 1 + usize::from(queued.is_some()));
             if stays {

@@ -201,7 +201,9 @@ impl Writer {
         let Active { segment, at, number, is_reserve, .. } = &mut self.active;
         let durable = Durable {
             segment: Arc::clone(segment),
+            number: *number,
             at: *at,
+            bytes: sectors,
             health: if *is_reserve { Health::Refusing } else { Health::Open },
             batches: group.into_iter().zip(placed).collect(),
         };
@@ -255,7 +257,7 @@ impl Writer {
         let full = std::mem::replace(&mut self.active, next);
         self.attempt = 0;
         self.metrics.segments.inc();
-        self.publisher.have_done(Job::Seal(full.segment, full.first..full.number));
+        self.publisher.seal(full.segment, full.first..full.number);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ mod log {
     pub(crate) mod ours;
     pub(crate) mod peer;
     pub(crate) mod raw;
+    pub(crate) mod sketch;
     pub(crate) mod writing;
 
     pub(crate) mod appends;
@@ -77,9 +78,10 @@ const PARTS: [(&str, Part); 7] = [
 ];
 
 type Job = fn(&Order);
-const JOBS: [(&str, Job); 17] = [
+const JOBS: [(&str, Job); 18] = [
     ("flood-ours", flood::ours),
     ("flood-raw", flood::raw),
+    ("flood-sketch", flood::sketch),
     ("flood-fjall-data", flood::fjall_sync_data),
     ("flood-fjall-all", flood::fjall_sync_all),
     ("pace-ours", pace::ours),

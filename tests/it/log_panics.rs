@@ -83,7 +83,7 @@ async fn panics(call: Call, thread: &'static str, upkeep: UpkeepBy) {
 
 #[tokio::test]
 async fn a_panic_of_upkeep_poisons_until_restart() {
-    for call in [Call::Create, Call::Rename, Call::SyncDir, Call::Read, Call::Write, Call::Sync] {
+    for call in [Call::Create, Call::Rename, Call::SyncDir, Call::Write, Call::Sync] {
         panics(call, KEEPER, UpkeepBy::Thread).await;
     }
 }
@@ -98,7 +98,7 @@ async fn a_panic_of_the_writer_poisons_until_restart() {
 /// It does the upkeep here: there is no other way to make it panic.
 #[tokio::test]
 async fn a_panic_of_the_publisher_poisons_until_restart() {
-    for call in [Call::Create, Call::Rename, Call::SyncDir, Call::Read, Call::Write, Call::Sync] {
+    for call in [Call::Create, Call::Rename, Call::SyncDir, Call::Write, Call::Sync] {
         panics(call, PUBLISHER, UpkeepBy::Writer).await;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use afterbay::log::Batch;
+use bytes::Bytes;
 use fjall::PersistMode;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
@@ -18,6 +19,7 @@ use super::groups::groups_for;
 use super::ours::Ours;
 use super::peer::{Peer, values};
 use super::raw::{Blocks, Raw};
+use super::sketch::Sketch;
 use super::usage;
 use super::workload::{EVENT_BYTES, Events, SESSIONS};
 
@@ -76,6 +78,20 @@ fn fjall(order: &Order, mode: PersistMode) {
                 let value = values[number as usize % values.len()].clone();
                 committer.append(session as u64, number, value).await;
             }
+        };
+        flood(order, append).await;
+    });
+}
+
+/// Numbers: seconds.
+pub(crate) fn sketch(order: &Order) {
+    let events: Arc<Vec<Bytes>> =
+        Arc::new(Events::of(EVENT_BYTES).bytes().into_iter().map(Bytes::from).collect());
+    runtime().block_on(async {
+        let sketch = Sketch::start(&order.folder);
+        let append = move |_: usize, number: u64| {
+            let (sketch, event) = (sketch.clone(), events[number as usize % events.len()].clone());
+            async move { sketch.append(event).await }
         };
         flood(order, append).await;
     });
