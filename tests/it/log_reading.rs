@@ -1,6 +1,7 @@
 //! Cursors: from any number, at any time, each record once and in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 
 use afterbay::event::Seq;
 use afterbay::limits;
@@ -188,4 +189,35 @@ async fn what_stands_before_a_place_that_cannot_be_read_is_yielded_before_the_er
         assert_eq!(seen, [1, 2, 3, 4, 5], "and the cursor stays there");
     }
     assert_eq!(events(log, 7, 9).await, [8, 9]);
+}
+
+/// A reader that looks in the very moment in which it is woken, and what it finds then.
+struct Looker {
+    log: Log,
+    found: Mutex<Vec<Option<usize>>>,
+}
+
+impl Wake for Looker {
+    fn wake(self: Arc<Self>) {
+        let records = match self.log.cursor(Seq::START).next().now_or_never() {
+            Some(Ok(Step::Records(records))) => Some(records.len()),
+            Some(_) | None => None,
+        };
+        self.found.lock().expect("lock").push(records);
+    }
+}
+
+#[tokio::test]
+async fn what_the_tail_tells_is_there_in_the_moment_in_which_readers_are_woken() {
+    let disk = FaultyDisk::new(0);
+    let store = opened(&disk);
+    let log = store.log(key(1));
+    let looker = Arc::new(Looker { log: log.clone(), found: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&looker));
+    let mut cursor = log.cursor(Seq::START);
+    let mut waiting = Box::pin(cursor.next());
+    let early = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(early.is_pending(), "it waits at the tail");
+    log.append(batch(1, "ec", 0)).await.expect("append");
+    assert_eq!(*looker.found.lock().expect("lock"), [Some(2)]);
 }
