@@ -175,6 +175,23 @@ async fn a_failed_sync_poisons_until_restart_and_readers_keep_what_was_durable()
 }
 
 #[tokio::test]
+async fn what_is_queued_behind_a_failed_sync_is_refused_and_never_written() {
+    for seed in 0..50 {
+        let disk = FaultyDisk::new(seed);
+        let store = opened(&disk);
+        let log = store.log(key(1));
+        disk.fail(Operation::Sync, 0, EIO);
+        let done = disk.done().len();
+        // Each is a group of its own.
+        let batches = (1..=4).map(|id| (log.clone(), batch(id, "e", 1500)));
+        for answer in append_grouped(&disk, batches.collect()).await {
+            assert!(matches!(answer, Err(Error::Poisoned)), "{answer:?}");
+        }
+        assert_eq!(disk.done()[done..], [Operation::Write, Operation::Sync]);
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_fails_without_landing_is_refused_and_forgotten() {
     for errno in [EIO, EROFS] {
         let disk = FaultyDisk::new(0);
