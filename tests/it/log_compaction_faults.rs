@@ -9,6 +9,7 @@ use afterbay::log::verify::{self, Reach};
 use afterbay::log::{Health, Role, Store};
 
 use super::support::faulty_disk::{FaultyDisk, Operation};
+use super::support::log_bytes::{groups, u64_at};
 use super::support::log_model::{Entry, batch, key, newest_segment, open, read_kept};
 
 const EIO: i32 = 5;
@@ -136,4 +137,28 @@ async fn a_rewritten_segment_whose_index_failed_loses_nothing_and_reads_as_befor
     }
     println!("{halfway} times the new file had its name");
     assert!(halfway > 10, "{halfway} times");
+}
+
+/// Also of a session of which some is kept.
+#[tokio::test]
+async fn a_rewritten_segment_holds_what_no_trim_has_cut_off_and_nothing_else() {
+    let disk = FaultyDisk::new(7);
+    let store = open(disk.boot()).expect("open").0;
+    let (one, two) = (store.log(key(1)), store.log(key(2)));
+    for id in 1..=4 {
+        two.append(batch(id, "e", 0)).await.expect("append");
+    }
+    while newest_segment(&disk) == FIRST {
+        one.append(batch(5, "e", 600)).await.expect("append");
+    }
+    let last = one.tail().next_seq.previous();
+    two.trim(Seq::new(2), batch(6, "c", 0)).await.expect("trim").expect("the end of a batch");
+    assert!(!is_rewritten(&disk), "most of it counts");
+    one.trim(last, batch(7, "c", 0)).await.expect("trim").expect("the end of a batch");
+    assert!(is_rewritten(&disk), "hardly any of it counts");
+    let content = disk.content(FIRST);
+    let batches = groups(&content).into_iter().flat_map(|group| group.batches);
+    let found: Vec<_> =
+        batches.map(|b| (content[b.start], u64_at(&content, b.start + 16))).collect();
+    assert_eq!(found, [(2, 3), (2, 4)], "sessions and first numbers");
 }
