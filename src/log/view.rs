@@ -178,3 +178,46 @@ impl Step {
             && self.places.len() < limits::CURSOR_STEP_BATCHES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::ids::SessionKey;
+    use crate::log::place::Read;
+    use crate::log::{Batch, Log, Options, RealDisk, Store, UpkeepBy};
+    use crate::metrics::Metrics;
+
+    async fn append(log: &Log) -> Seq {
+        let event = Event::ours("test", &serde_json::json!({ "pad": "x".repeat(900) }));
+        let appended = log.append(Batch::default().event(event)).await.expect("append");
+        appended.first_seq
+    }
+
+    #[tokio::test]
+    async fn what_was_found_can_be_read_also_if_it_is_cut_off_meanwhile() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let disk = Arc::new(RealDisk::open(home.path()).expect("free"));
+        let upkeep = UpkeepBy::Writer;
+        let options = Options { segment_bytes: 6 << 10, upkeep, ..Options::default() };
+        let metrics = Metrics::new().expect("metrics").log;
+        let store = Store::open(disk, options, metrics, &mut |_| {}).expect("open");
+        let log = store.log(SessionKey::from_bytes([1; 16]));
+        let from = Position { after: Seq::START, lsn: Lsn::START };
+        append(&log).await;
+        let Following::Places(found) = log.session.stored(from) else { panic!("not sealed yet") };
+        // Enough to fill other segments: none of them may be written to its file.
+        for _ in 0..3 {
+            let mut last = Seq::START;
+            for _ in 0..10 {
+                last = append(&log).await;
+            }
+            let cut = log.trim(last, Batch::default()).await.expect("trim");
+            assert!(cut.is_some(), "it ends a batch");
+        }
+        for place in found {
+            let read = place.read(log.key()).expect("readable");
+            assert!(matches!(read, Read::Whole(..)), "{read:?}");
+        }
+    }
+}
