@@ -15,6 +15,7 @@ use super::record::{Entry, Numbered};
 use super::scan::spots_of;
 use super::segment::Segment;
 use super::spots::Extent;
+use super::sync::spawn_blocking;
 use super::tail::{HealthWatch, TailWatch};
 use super::view::{Following, Position};
 use super::{Logged, Step, Tail};
@@ -84,7 +85,7 @@ impl Cursor {
             let wanted: Vec<Logged> = entries
                 .into_iter()
                 .filter(|entry| entry.seq > self.after && entry.lsn >= self.lsn)
-                .filter_map(Numbered::shown)
+                .filter_map(shown)
                 .collect();
             self.after = self.after.max(end.next_seq.previous());
             self.lsn = end.next_lsn;
@@ -104,8 +105,10 @@ impl Cursor {
 
     /// Resolves when there may be more, or no more ever.
     async fn wait(&mut self) {
-        // Both only wait: dropping either loses nothing. The order does not matter.
+        // Both only wait: dropping either loses nothing. The order does not matter; a fixed one lets
+        // a model try every order of threads.
         tokio::select! {
+            biased;
             () = self.tail.moved() => {}
             () = self.health.ended() => {}
         }
@@ -136,7 +139,7 @@ impl Cursor {
         read: impl FnOnce(Reading) -> io::Result<Option<Stretch>> + Send + 'static,
     ) -> Result<Option<Stretch>, Error> {
         let reading = Reading { key: self.session.key(), metrics: self.metrics.clone() };
-        let reading = tokio::task::spawn_blocking(move || read(reading));
+        let reading = spawn_blocking(move || read(reading));
         let read = reading.await.unwrap_or_else(|e| Err(io::Error::other(e)));
         read.map_err(|e| Error::Read(Arc::new(e)))
     }
@@ -212,13 +215,11 @@ impl Reading {
     }
 }
 
-impl Numbered {
-    /// What a reader sees of it.
-    fn shown(self) -> Option<Logged> {
-        match self.entry {
-            Entry::Record(Record::Event(event)) => Some(Logged::Event { seq: self.seq, event }),
-            Entry::Record(Record::Control(control)) => Some(Logged::Control(control)),
-            Entry::Cut(_) => None,
-        }
+/// What a reader sees of an entry.
+fn shown(Numbered { seq, entry, .. }: Numbered) -> Option<Logged> {
+    match entry {
+        Entry::Record(Record::Event(event)) => Some(Logged::Event { seq, event }),
+        Entry::Record(Record::Control(control)) => Some(Logged::Control(control)),
+        Entry::Cut(_) => None,
     }
 }

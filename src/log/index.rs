@@ -5,7 +5,8 @@
 //! the numbers of their neighbours show them. What a trim cut off is not found any more.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::DerefMut;
+use std::sync::{Arc, PoisonError};
 
 use dashmap::DashMap;
 
@@ -16,6 +17,7 @@ use super::record::{BatchHeader, EncodedBody};
 use super::ring::Recent;
 use super::segment::Segment;
 use super::spots::Extent;
+use super::sync::Mutex;
 use super::tail::{TailPublisher, TailWatch};
 use super::view::{Batches, Following, Position, Run, View};
 use crate::event::Lsn;
@@ -242,11 +244,11 @@ impl Session {
         self.view().stored(position)
     }
 
-    fn view(&self) -> MutexGuard<'_, View> {
+    fn view(&self) -> impl DerefMut<Target = View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+    fn ahead(&self) -> impl DerefMut<Target = Ahead> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

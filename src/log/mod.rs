@@ -15,7 +15,7 @@
 //! the records mean.
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
-//! (the way in); `index`, `view`, `place`, `ring`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
+//! (the way in); `index`, `view`, `place`, `ring`, `sync`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
 //! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
 
@@ -47,6 +47,7 @@ mod segment;
 mod spots;
 mod state;
 mod supply;
+mod sync;
 mod tail;
 mod trim;
 mod upkeep;

@@ -67,6 +67,13 @@ impl Spot {
     }
 }
 
+impl Tail {
+    /// Whether neither of its numbers is behind that of `other`.
+    pub(super) fn is_at_or_before(self, other: Self) -> bool {
+        self.next_lsn <= other.next_lsn && self.next_seq <= other.next_seq
+    }
+}
+
 impl Place {
     /// Reads the batch and checks it again: it may have been damaged since it was written.
     /// Blocks.

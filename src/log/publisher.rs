@@ -66,8 +66,7 @@ impl Publisher {
         metrics: metrics::log::Metrics,
     ) -> io::Result<Self> {
         let (news, incoming) = sync_channel(limits::LOG_GROUPS_AHEAD);
-        let (upkeep, contents) = (Some(upkeep), Contents::new(roles));
-        let shower = Shower { incoming, upkeep, contents, metrics, health };
+        let shower = Shower::new(incoming, Some(upkeep), roles, health, metrics);
         let thread = std::thread::Builder::new().name("afterbay-log-show".to_owned());
         thread.spawn(move || shower.run())?;
         Ok(Self(news))
@@ -97,9 +96,10 @@ impl Publisher {
     }
 }
 
-/// The thread. Fields are dropped in order: whoever sees the health's channel closed may open the
-/// folder again.
-struct Shower {
+/// What the thread does. Fields are dropped in order: whoever sees the health's channel closed may
+/// open the folder again.
+#[derive(Debug)]
+pub(super) struct Shower {
     incoming: Receiver<News>,
     /// There until the thread ends.
     upkeep: Option<Upkeep>,
@@ -109,19 +109,33 @@ struct Shower {
 }
 
 impl Shower {
+    pub(super) fn new(
+        incoming: Receiver<News>,
+        upkeep: Option<Upkeep>,
+        roles: Roles,
+        health: HealthPublisher,
+        metrics: metrics::log::Metrics,
+    ) -> Self {
+        Self { incoming, upkeep, contents: Contents::new(roles), metrics, health }
+    }
+
     fn run(mut self) {
         let _guard = self.health.poison_on_panic();
         while let Ok(news) = self.incoming.recv() {
-            match news {
-                News::Durable(group) => self.show(group),
-                News::Refused(group, error) => self.refuse(group, &error),
-                News::Health(health) => self.health.set(health),
-                News::Full(segment, groups, done) => {
-                    let contents = self.contents.take(&segment, &groups);
-                    self.give(Job::Seal(Unsealed { segment, groups, contents }), done);
-                }
-                News::Work(job, done) => self.give(job, done),
+            self.hear(news);
+        }
+    }
+
+    pub(super) fn hear(&mut self, news: News) {
+        match news {
+            News::Durable(group) => self.show(group),
+            News::Refused(group, error) => self.refuse(group, &error),
+            News::Health(health) => self.health.set(health),
+            News::Full(segment, groups, done) => {
+                let contents = self.contents.take(&segment, &groups);
+                self.give(Job::Seal(Unsealed { segment, groups, contents }), done);
             }
+            News::Work(job, done) => self.give(job, done),
         }
     }
 

@@ -3,8 +3,7 @@
 //! Each is the last value, for many: a reader that was away sees the newest, never a backlog. Both
 //! are published by the writer alone, and only after what they say is durable.
 
-use tokio::sync::watch;
-
+use super::sync::watch;
 use super::{Health, Tail};
 use crate::metrics;
 
@@ -137,12 +136,5 @@ fn ends(health: Health) -> bool {
     match health {
         Health::Open | Health::Refusing => false,
         Health::Poisoned | Health::Closed => true,
-    }
-}
-
-impl Tail {
-    /// Whether neither of its numbers is behind that of `other`.
-    pub(super) fn is_at_or_before(self, other: Self) -> bool {
-        self.next_lsn <= other.next_lsn && self.next_seq <= other.next_seq
     }
 }

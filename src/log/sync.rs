@@ -1,0 +1,8 @@
+//! Where the writer's side and the readers meet: what they wait for, lock, and hand work to.
+//!
+//! Named in one place, so that a model of the threads can put its own there.
+
+pub(super) use std::sync::Mutex;
+
+pub(super) use tokio::sync::watch;
+pub(super) use tokio::task::spawn_blocking;
