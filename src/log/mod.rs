@@ -54,6 +54,8 @@ mod upkeep;
 mod usage;
 pub mod verify;
 mod view;
+#[cfg(test)]
+mod wake_model;
 mod writer;
 
 use std::fmt;

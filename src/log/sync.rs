@@ -1,6 +1,6 @@
 //! Where the writer's side and the readers meet: what they wait for, lock, and hand work to.
 //!
-//! Named in one place, so that a model of the threads can put its own there.
+//! Named in one place, so that `wake_model` can put its own there.
 
 pub(super) use std::sync::Mutex;
 

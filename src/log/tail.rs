@@ -30,7 +30,7 @@ impl TailPublisher {
             *now = tail;
             // Waking costs more than the rest, and most sessions have no reader. Who watches does so
             // before looking, and what the tail tells was added before: either it is seen by that
-            // look, or the watcher is counted here.
+            // look, or the watcher is counted here. `wake_model` tries it.
             self.0.receiver_count() > 0
         });
     }
