@@ -18,6 +18,8 @@ pub(super) struct Blanks {
     ready: Vec<String>,
     /// Names that are not yet.
     retired: Vec<String>,
+    /// Indexes of segments whose names are gone, perhaps not durably.
+    indexes: Vec<String>,
     next_number: u64,
 }
 
@@ -29,7 +31,8 @@ impl Blanks {
             _ => None,
         };
         let newest = found.iter().filter_map(number).max().unwrap_or_default();
-        Self { disk, ready: Vec::new(), retired: found, next_number: newest.wrapping_add(1) }
+        let next_number = newest.wrapping_add(1);
+        Self { disk, ready: Vec::new(), retired: found, indexes: Vec::new(), next_number }
     }
 
     /// A file with room for `bytes`: one that was retired, else a new one.
@@ -81,22 +84,26 @@ impl Blanks {
         }
     }
 
-    /// The segment counts for nothing any more, and nobody reads it. What cannot be renamed stays,
-    /// and is found to be dead at the next opening.
-    pub(super) fn retire(&mut self, segment: &Segment) {
+    /// Gives back a segment that counts for nothing any more and that nobody reads; false if it stays,
+    /// with its index, because the disk refuses that.
+    pub(super) fn retire(&mut self, segment: &Segment) -> bool {
         let name = segment.name();
-        if segment.index().is_some() {
-            discard(&*self.disk, &index_name(segment.id.epoch));
-        }
         let are_enough = self.ready.len() + self.retired.len() >= limits::LOG_BLANKS;
-        if are_enough && !self.discard_shorter(segment) {
-            return discard(&*self.disk, &name);
+        let gone = if are_enough && !self.discard_shorter(segment) {
+            self.disk.remove(&name)
+        } else {
+            let blank = self.fresh_name();
+            let renamed = self.disk.rename(&name, &blank);
+            renamed.map(|()| self.retired.push(blank))
+        };
+        if let Err(error) = gone {
+            tracing::warn!(%name, %error, "cannot retire a dead segment");
+            return false;
         }
-        let blank = self.fresh_name();
-        match self.disk.rename(&name, &blank) {
-            Ok(()) => self.retired.push(blank),
-            Err(error) => tracing::warn!(%name, %error, "cannot retire a dead segment"),
+        if segment.index().is_some() {
+            self.indexes.push(index_name(segment.id.epoch));
         }
+        true
     }
 
     /// Gives up one that has less room than `segment`, if there is one.
@@ -112,9 +119,13 @@ impl Blanks {
 
     /// Makes the names of what was retired durable: only then may it be used.
     pub(super) fn settle(&mut self) -> Result<(), Failure> {
-        if !self.retired.is_empty() {
+        if !self.retired.is_empty() || !self.indexes.is_empty() {
             self.disk.sync_dir().map_err(Failure::Broken)?;
             self.ready.append(&mut self.retired);
+        }
+        // Not before: of a segment that came back without its index, those behind it would be missed.
+        for index in std::mem::take(&mut self.indexes) {
+            discard(&*self.disk, &index);
         }
         Ok(())
     }

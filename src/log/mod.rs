@@ -77,9 +77,10 @@ use self::queue::Queue;
 pub use self::read_only::ReadOnlyFolder;
 use self::record::Entry;
 use self::recovery::Opened;
+use self::sealed::Unsealed;
 use self::supply::Supply;
 use self::tail::HealthWatch;
-use self::upkeep::{Keeper, Unsealed, Upkeep};
+use self::upkeep::{Keeper, Upkeep};
 pub use self::usage::Usage;
 use self::writer::{Start, Writer};
 
@@ -215,10 +216,6 @@ impl Store {
             health.set(Health::Refusing);
         }
         let supply = Arc::new(Supply::behind(active.segment.id.epoch));
-        let unsealed = older.iter().filter_map(|(segment, groups)| {
-            let (segment, groups) = (Arc::clone(segment), groups.clone()?);
-            Some(Unsealed { segment, groups, contents: None })
-        });
         let mut keeper = Keeper {
             disk: Arc::clone(&disk),
             index: Arc::clone(&index),
@@ -231,8 +228,8 @@ impl Store {
                 UpkeepBy::Writer => Duration::ZERO,
             },
             compacted_at: None,
-            unsealed: unsealed.collect(),
-            has_new_index: true,
+            unsealed: older.iter().filter_map(Unsealed::found).collect(),
+            has_new_names: true,
             segments: older.into_iter().map(|(segment, _)| segment).collect(),
             damaged,
             metrics: metrics.clone(),

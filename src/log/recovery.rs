@@ -71,8 +71,7 @@ pub(super) fn recover(
     }
     for (at, segment) in segments.iter().enumerate() {
         // On a full disk there may be nothing else to go on in.
-        if recovery.is_silent(at, segment) {
-            blanks.retire(segment);
+        if recovery.is_silent(at, segment) && blanks.retire(segment) {
             recovery.set_state(at, State::Retired);
         }
     }
@@ -84,18 +83,16 @@ pub(super) fn recover(
     let (mut older, mut damaged) = (Vec::with_capacity(segments.len()), Vec::new());
     for (segment, state) in segments.into_iter().zip(recovery.states) {
         match state {
-            State::Dead => blanks.retire(&segment),
             State::Retired => {}
             State::Unsealed(groups) => older.push((segment, Some(groups))),
-            State::Sealed => older.push((segment, None)),
+            // Upkeep gives dead ones back, each only when those before it are durably gone.
+            State::Sealed | State::Dead => older.push((segment, None)),
             State::Damaged => {
                 damaged.push(Arc::clone(&segment));
                 older.push((segment, None));
             }
         }
     }
-    // Before any of them is used again, the names must be durable.
-    blanks.settle().map_err(|failure| creating(failure.into_io()))?;
     Ok(Opened { active, older, damaged, blanks })
 }
 

@@ -18,7 +18,7 @@ use super::fields::{Fields, checksum, len32};
 use super::index::Link;
 use super::place::Spot;
 use super::record::{BatchHeader, Cut, Entry, Numbered};
-use super::segment::{SegmentId, VERSION};
+use super::segment::{Segment, SegmentId, VERSION};
 use super::spots::{Extent, encode_spots};
 use super::{Role, Roles};
 use crate::event::{Control, Lsn, Record, Seq};
@@ -63,6 +63,24 @@ pub(super) struct IndexFile {
     pub(super) groups: Range<u64>,
     /// What the batches took that counted when it was sealed.
     pub(super) batch_bytes: u64,
+}
+
+/// A full segment without an index.
+#[derive(Debug)]
+pub(super) struct Unsealed {
+    pub(super) segment: Arc<Segment>,
+    /// The numbers of its groups.
+    pub(super) groups: Range<u64>,
+    /// What it holds and where that ends, if it was noted.
+    pub(super) contents: Option<(Builder, u64)>,
+}
+
+impl Unsealed {
+    /// What opening found; nothing of it is noted.
+    pub(super) fn found((segment, groups): &(Arc<Segment>, Option<Range<u64>>)) -> Option<Self> {
+        let (segment, groups) = (Arc::clone(segment), groups.clone()?);
+        Some(Self { segment, groups, contents: None })
+    }
 }
 
 impl Part {

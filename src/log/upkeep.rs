@@ -21,7 +21,7 @@ use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::Failure;
 use super::index::Index;
 use super::scan::{Piece, Scanned, Walk};
-use super::sealed::{Builder, IndexFile, Part};
+use super::sealed::{Builder, IndexFile, Part, Unsealed};
 use super::segment::{Draft, Origin, Segment, index_name, unfinished_name};
 use super::supply::Supply;
 use super::tail::HealthPublisher;
@@ -38,16 +38,6 @@ pub(super) enum Job {
     GiveBack(Arc<Segment>),
     /// Something was cut off.
     Retire,
-}
-
-/// A full segment without an index.
-#[derive(Debug)]
-pub(super) struct Unsealed {
-    pub(super) segment: Arc<Segment>,
-    /// The numbers of its groups.
-    pub(super) groups: Range<u64>,
-    /// What it holds and where that ends, if it was noted.
-    pub(super) contents: Option<(Builder, u64)>,
 }
 
 /// Who does it.
@@ -74,8 +64,8 @@ pub(super) struct Keeper {
     pub(super) damaged: Vec<Arc<Segment>>,
     /// Those that have no index yet.
     pub(super) unsealed: VecDeque<Unsealed>,
-    /// Whether the name of an index may not be durable.
-    pub(super) has_new_index: bool,
+    /// Whether a name may not be durable: that an index got, or that a dead segment lost.
+    pub(super) has_new_names: bool,
     /// What lies between the rewriting of one segment and of the next, at least.
     pub(super) between_compactions: Duration,
     pub(super) compacted_at: Option<Instant>,
@@ -165,7 +155,10 @@ impl Keeper {
                 self.segments.push(Arc::clone(&full.segment));
                 self.unsealed.push_back(full);
             }
-            Job::GiveBack(segment) => self.blanks.retire(&segment),
+            Job::GiveBack(segment) => {
+                // If it stays, the next opening finds it empty.
+                self.blanks.retire(&segment);
+            }
             Job::Supply | Job::Retire => {}
         }
         let done = self.keep_up();
@@ -256,7 +249,7 @@ impl Keeper {
         let Some((builder, end)) = contents else { return Ok(()) };
         let (bytes, parts) = builder.finish(segment.id, &groups, end);
         let file = write_index(&*self.disk, segment.id.epoch, &bytes)?;
-        self.has_new_index = true;
+        self.has_new_names = true;
         segment.seal(IndexFile::new(file, groups, &parts));
         for Part { key, extent, bytes, .. } in parts {
             if let Some(session) = self.index.known(key) {
@@ -321,13 +314,19 @@ impl Keeper {
                 self.segments.push(segment);
                 continue;
             }
-            if std::mem::take(&mut self.has_new_index) {
-                // Durable: the index in front of it is there before it goes.
+            if std::mem::take(&mut self.has_new_names) {
+                // Durable: the index in front of it is there before it goes, and those in front of it
+                // that went do not come back, perhaps without an index.
                 self.disk.sync_dir().map_err(Failure::Broken)?;
+            }
+            if !self.blanks.retire(&segment) {
+                is_open = segment.index().is_none();
+                self.segments.push(segment);
+                continue;
             }
             // A dead one needs no index, and on a full disk there may be no room for it.
             queued.and_then(|at| self.unsealed.remove(at));
-            self.blanks.retire(&segment);
+            self.has_new_names = true;
             self.metrics.segments.dec();
         }
         self.blanks.settle()

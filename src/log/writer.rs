@@ -118,7 +118,9 @@ impl Writer {
         match self.commit(group) {
             Ok(()) => {}
             Err((group, Failure::Refused(source))) => {
-                tracing::warn!(error = %source, "the disk refused a write, batches are refused");
+                if self.health.get() != Health::Refusing {
+                    tracing::warn!(error = %source, "the disk refused a write, batches are refused");
+                }
                 // Whoever is refused finds the store refusing.
                 self.publisher.tell(News::Health(Health::Refusing));
                 let refused = Error::Refused(Arc::new(source));

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::support::faulty_disk::{FaultyDisk, Operation};
-use super::support::log_model::{Model, append_grouped, batch, key, open};
+use super::support::log_model::{Model, append_grouped, batch, key, open, read_kept};
 
 /// About twenty seconds in a dev build on two cores. `AFTERBAY_CRASHES` asks for more,
 /// and `AFTERBAY_FIRST_SEED` for others.
@@ -275,4 +275,60 @@ async fn die_twice(first: usize, second: usize) -> Ends {
         world.open(None).await.expect("a healthy machine");
     }
     ends
+}
+
+/// Dead segments are given back behind one that stays, and that has its index only since then; with a
+/// crash at each operation of that, and at each of those of the opening that follows.
+#[tokio::test]
+async fn a_crash_while_segments_are_given_back_takes_nothing_that_stays() {
+    for (keep_cache, seed) in [(true, 1), (false, 4)] {
+        let mut first = 0;
+        let mut died = true;
+        while died {
+            let mut second = 0;
+            loop {
+                println!("crash at {first}, then at {second}, page cache kept: {keep_cache}");
+                let disk = FaultyDisk::new((first * 1000 + second) as u64 * 10 + seed);
+                let ends = give_back(&disk, first, second, keep_cache).await;
+                died = ends.died_first;
+                if !ends.died_second {
+                    break;
+                }
+                second += 1;
+            }
+            first += 1;
+        }
+        assert!(first > 15, "giving back has {first} operations");
+    }
+}
+
+async fn give_back(disk: &FaultyDisk, first: usize, second: usize, keep_cache: bool) -> Ends {
+    let (store, _) = open(disk.boot()).expect("open");
+    let (one, two) = (store.log(key(1)), store.log(key(2)));
+    two.append(batch(1, "e", 0)).await.expect("append");
+    // No index, so that all segments stay until then.
+    disk.refuse_to_create(Some(".tmp"));
+    for id in 2..16 {
+        one.append(batch(id, "e", 900)).await.expect("append");
+    }
+    disk.refuse_to_create(None);
+    let (last, tail) = (one.tail().next_seq.previous(), two.tail());
+    disk.crash_at(first);
+    let trim = one.trim(last, batch(16, "c", 0)).await;
+    let died_first = disk.is_off();
+    assert!(trim.is_ok() || died_first, "{trim:?}");
+    drop((one, two, store));
+    if !keep_cache {
+        disk.lose_power();
+    }
+    let booted = disk.boot();
+    disk.crash_at(second);
+    drop(open(booted));
+    let died_second = disk.is_off();
+    disk.lose_power();
+    let (store, _) = open(disk.boot()).expect("a healthy machine");
+    // It would go on behind what may have been lost.
+    assert_eq!(store.log(key(2)).tail(), tail);
+    assert_eq!(read_kept(&store.log(key(2))).await.expect("readable").len(), 1);
+    Ends { died_first, died_second }
 }

@@ -172,7 +172,12 @@ impl Driver {
         told: &[Event],
     ) -> Result<log::Appended, Done> {
         let appended = self.parts.log.append(batch).await.map_err(|error| match error {
-            log::Error::Refused(_) | log::Error::TooLarge(_) => {
+            // Once a poll of each turn; the log itself says when it begins to refuse.
+            log::Error::Refused(_) => {
+                tracing::debug!(%error, "the log refuses a page; it is read again later");
+                Done::Input(Input::LogRefused)
+            }
+            log::Error::TooLarge(_) => {
                 tracing::warn!(%error, "the log refuses a page; it is read again later");
                 Done::Input(Input::LogRefused)
             }
