@@ -12,6 +12,8 @@ mod e2e {
     // The cast.
     mod daemon;
     mod fake_model;
+    #[path = "../it/log_full/stage.rs"]
+    mod file_system;
     mod http;
     mod opencode;
     mod port;

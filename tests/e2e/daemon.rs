@@ -99,6 +99,8 @@ pub(crate) struct Settings {
     pub(crate) environment: Vec<(&'static str, PathBuf)>,
     /// What must never stand in its log lines.
     pub(crate) canaries: Vec<String>,
+    /// Its data folder, if not one beside its log lines.
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// The daemon, running or dead.
@@ -168,8 +170,28 @@ impl Daemon {
 
     /// Whether it says that it is ready.
     pub(crate) async fn is_ready(&self) -> bool {
+        self.missing().await.is_empty()
+    }
+
+    /// What it says it lacks to be ready.
+    pub(crate) async fn missing(&self) -> Vec<String> {
         let answer = Request::get("/readyz").send(self.admin).await.expect("readyz");
-        answer.status == 200
+        let is_ready = answer.status == 200;
+        let said = answer.json().await.expect("a state");
+        let missing = said["missing"].as_array().expect("a list").iter();
+        let missing: Vec<_> = missing.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        assert_eq!(missing.is_empty(), is_ready, "{said}");
+        missing
+    }
+
+    /// What `afterbay verify` says of its data folder, and its exit code.
+    pub(crate) async fn verify(&self) -> (Option<i32>, String) {
+        let mut command = tokio::process::Command::new(program());
+        command.arg("verify").arg(self.data()).stdin(Stdio::null()).kill_on_drop(true);
+        let ended = wait::within(START_LIMIT, "the log is verified", command.output());
+        let ended = ended.await.expect("start the program");
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// A number from `/metrics`, summed over its labels; 0 if it is not there.
@@ -194,7 +216,11 @@ impl Daemon {
 
     /// The folder of its log.
     pub(crate) fn log_folder(&self) -> PathBuf {
-        self.path("data").join("log")
+        self.data().join("log")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.settings.data.clone().unwrap_or_else(|| self.path("data"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -220,7 +246,7 @@ impl Daemon {
         command.args(["serve", "--box", &self.box_url]).args(self.settings.kind.flags());
         command.args(["--listen", &self.clients.to_string()]);
         command.args(["--admin", &self.admin.to_string()]);
-        command.arg("--data-dir").arg(self.path("data"));
+        command.arg("--data-dir").arg(self.data());
         command.args(self.settings.pace.flags()).args(self.settings.patience.flags());
         command.args(&self.settings.flags);
         command.env_clear().env("HOME", self.folder.path()).env("PATH", "/usr/bin:/bin");

@@ -71,7 +71,7 @@ fn is_killed_again_and_again() {
 
 #[test]
 fn on_a_file_system_that_is_full_whatever_is_killed_nothing_is_lost() {
-    for system in [FileSystem::Memory, FileSystem::Ext4] {
+    for system in [FileSystem::Memory(24), FileSystem::Ext4(36)] {
         let flag = variable(FLAG).unwrap_or_else(|| KILLS.to_string());
         if let Some(said) = system.run(SCENARIO, &[(FLAG, flag)]) {
             let figures = said.lines().find(|line| line.contains(" kills: "));

@@ -18,6 +18,7 @@ mod shown;
 mod away;
 mod crowd;
 mod fidelity;
+mod full_disk;
 mod outage;
 mod quiet;
 mod sessions;

@@ -5,39 +5,39 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where the file system is mounted.
-pub(super) const ROOM: &str = "AFTERBAY_FULL_ROOM";
+pub(crate) const ROOM: &str = "AFTERBAY_FULL_ROOM";
 
 /// What a script says that was not allowed to mount.
 const REFUSED: i32 = 77;
 
-/// What is mounted.
+/// What is mounted, of so many MiB.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum FileSystem {
+pub(crate) enum FileSystem {
     /// In memory. Syncs cost nothing, and what is free is free to the last page.
-    Memory,
+    Memory(u32),
     /// In a file. Has blocks, and a journal of its own.
-    Ext4,
+    Ext4(u32),
 }
 
 impl FileSystem {
-    /// Mounts it at `$1`, and becomes what follows.
+    /// Mounts it at `$1`, `$2` MiB large, and becomes what follows.
     const fn script(self) -> &'static str {
         match self {
-            Self::Memory => {
-                "mount -t tmpfs -o size=24m,mode=0700 afterbay \"$1\" || exit 77\n\
-                 shift; exec \"$@\""
+            Self::Memory(_) => {
+                "mount -t tmpfs -o size=\"$2\"m,mode=0700 afterbay \"$1\" || exit 77\n\
+                 shift 2; exec \"$@\""
             }
-            Self::Ext4 => {
-                "{ truncate -s 36M \"$1.img\" && mkfs.ext4 -q -F -m 0 \"$1.img\" &&\n\
+            Self::Ext4(_) => {
+                "{ truncate -s \"$2\"M \"$1.img\" && mkfs.ext4 -q -F -m 0 \"$1.img\" &&\n\
                  mount -o loop \"$1.img\" \"$1\"; } || exit 77\n\
-                 shift; exec \"$@\""
+                 shift 2; exec \"$@\""
             }
         }
     }
 
     /// Runs an ignored test of this program on it, whose file system is named by [`ROOM`]. Says what it
     /// printed; nothing where this process may not mount it.
-    pub(super) fn run(self, test: &str, variables: &[(&str, String)]) -> Option<String> {
+    pub(crate) fn run(self, test: &str, variables: &[(&str, String)]) -> Option<String> {
         let home = tempfile::tempdir().expect("tempdir");
         let room = home.path().join("room");
         std::fs::create_dir(&room).expect("a folder");
@@ -58,7 +58,8 @@ impl FileSystem {
         if !rustix::process::geteuid().is_root() {
             command.arg("--map-root-user");
         }
-        command.args(["sh", "-c", self.script(), "sh"]).arg(room);
+        let (Self::Memory(mib) | Self::Ext4(mib)) = self;
+        command.args(["sh", "-c", self.script(), "sh"]).arg(room).arg(mib.to_string());
         command.arg(std::env::current_exe().expect("this program"));
         command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
         command.env(ROOM, room).envs(variables.iter().map(|(name, value)| (name, value)));
