@@ -459,6 +459,10 @@ pub const STREAM_CHUNK_BYTES: usize = 64 << 10;
 /// does not bring all of them back in the same moment.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u64> = 1000..=3000;
 
+/// How long a browser may remember what a page may send, in seconds: below what browsers allow, short
+/// enough that a restart with other origins is soon heard of.
+pub const PREFLIGHT_SECONDS: u32 = 600;
+
 /// Open event streams at once; each costs a socket and a few KiB. (Default.)
 pub const MAX_STREAMS: usize = 20_000;
 

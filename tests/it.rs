@@ -27,6 +27,7 @@ mod it {
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod cors;
     mod demo;
     mod digest;
     mod doors;

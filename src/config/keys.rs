@@ -190,7 +190,8 @@ pub(super) const ROWS: [Row; 38] = [
     row(Key::Readers, "readers", "server.readers", One("WHO"), Text(|| "session".to_owned()),
         "who reads besides the starter: credentials that the box accepts for the `session`, or also, once it has forgotten that, any that the `box` accepts at all"),
     row(Key::Origins, "origins", "server.origins", Many("ORIGIN"), Text(String::new),
-        "origins of web pages that may call without an Authorization header"),
+        "origins of web pages that may call without an Authorization header and read the answers \
+         (CORS, with credentials); each exactly, no patterns"),
     row(Key::Open, "open", "server.open", Switch, Text(|| "false".to_owned()),
         "start although clients beyond this machine can reach a box that has no credential"),
     row(Key::ShutdownGrace, "shutdown-grace", "server.shutdown_grace", One("DURATION"), Text(|| show(limits::SHUTDOWN_GRACE)),

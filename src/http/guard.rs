@@ -111,7 +111,8 @@ fn host_of(authority: &str) -> Option<&str> {
     good.then_some(host)
 }
 
-fn is_listed(origin: &HeaderValue, allowed: &Allowed) -> bool {
+/// Whether the origin was named.
+pub(crate) fn is_listed(origin: &HeaderValue, allowed: &Allowed) -> bool {
     let mut listed = allowed.origins.iter();
     listed.any(|known| origin.as_bytes().eq_ignore_ascii_case(known.as_bytes()))
 }

@@ -13,6 +13,7 @@ mod abort;
 pub mod admin;
 mod auth;
 mod body;
+mod cors;
 mod cursor;
 mod end_to_end;
 mod error;
@@ -93,11 +94,15 @@ pub fn router(doors: Doors) -> Router {
 
 async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let page = cors::named_origin(&parts.headers, &door.doors.settings.allowed);
     let (asked, answer) = match admit(&door, &parts) {
         Ok(route) => (label(&route), answer(&door, route, parts, body).await),
         Err(error) => (Asked::Other, Err(error)),
     };
-    let response = answer.unwrap_or_else(Error::into_response);
+    let mut response = answer.unwrap_or_else(Error::into_response);
+    if let Some(origin) = page {
+        cors::let_read(&mut response, origin);
+    }
     door.doors.metrics.answered(asked, response.status().as_u16());
     response
 }
@@ -106,6 +111,9 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
 fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
     let Settings { mode, session_bus, allowed, result_path, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
+    if cors::is_preflight(parts) && cors::named_origin(&parts.headers, allowed).is_some() {
+        return Ok(Route::Preflight);
+    }
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
     let route = match mode {
@@ -147,6 +155,7 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
         Route::SessionResult(id) => remembered::result(door, parts, body, &id).await,
         Route::Abort(id) => abort::post(door, parts, body, id).await,
         Route::Options(_) => Ok(no_content()),
+        Route::Preflight => Ok(cors::preflight(&parts)),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
         Route::Pass => door.pass(parts, body).await,
     }
@@ -158,7 +167,7 @@ const fn label(route: &Route) -> Asked {
         Route::NamedReplay | Route::Replay(_) | Route::PerhapsReplay(_) => Asked::Replay,
         Route::Session(_) => Asked::Session,
         Route::Abort(_) => Asked::Abort,
-        Route::Options(_) | Route::WrongMethod(_) => Asked::Other,
+        Route::Options(_) | Route::Preflight | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }
 }

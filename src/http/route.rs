@@ -36,6 +36,8 @@ pub(crate) enum Route {
     Abort(SessionId),
     /// What methods a route of ours has.
     Options(Allowed),
+    /// The page of a named origin asks what it may send.
+    Preflight,
     /// A route of ours with a method that it does not have.
     WrongMethod(Allowed),
     /// The box's request.

@@ -47,7 +47,7 @@ async fn doors() -> (RawBox, Conn) {
     doors_with(Settings::default()).await
 }
 
-async fn doors_with(settings: Settings) -> (RawBox, Conn) {
+pub(super) async fn doors_with(settings: Settings) -> (RawBox, Conn) {
     let raw_box = RawBox::listen().await;
     let addr = open_before(&format!("http://{}", raw_box.addr), settings).await;
     (raw_box, Conn::open(addr).await)
@@ -66,7 +66,7 @@ async fn read_answer(client: &mut Conn) -> (Head, String) {
 }
 
 /// Reads an error of ours and gives its status and code.
-async fn read_error(client: &mut Conn) -> (u16, String) {
+pub(super) async fn read_error(client: &mut Conn) -> (u16, String) {
     let (head, body) = read_answer(client).await;
     let body: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(body.pointer("/success"), Some(&Value::Bool(false)));
