@@ -101,7 +101,7 @@ async fn a_named_page_reads_our_errors_and_no_other_page_does() {
         .await;
     assert_eq!(told(&client.read_head().await), may_read());
     // The same name on another port is another origin, and so is one that holds the name.
-    for origin in ["https://page.example:8443", "https://page.example.evil", "null"] {
+    for origin in ["https://page.example:8443", "https://page.example.example", "null"] {
         let (raw_box, mut client) = doors().await;
         client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n")).await;
         let (status, code) = read_error(&mut client).await;

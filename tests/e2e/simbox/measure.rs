@@ -20,6 +20,12 @@ pub(crate) fn bytes_on_disk(folder: &Path) -> u64 {
     files.map(|file| blocks(file.expect("a file")) * 512).sum()
 }
 
+/// The number that the variable `name` asks for, else `otherwise`.
+#[expect(clippy::disallowed_methods, reason = "switches of these tests alone")]
+pub(crate) fn number(name: &str, otherwise: u32) -> u32 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 /// The seconds that the variable `name` asks for, else `otherwise`.
 #[expect(clippy::disallowed_methods, reason = "switches of these tests alone")]
 pub(crate) fn asked_for(name: &str, otherwise: Duration) -> Duration {

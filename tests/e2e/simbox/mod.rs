@@ -21,4 +21,5 @@ mod fidelity;
 mod full_disk;
 mod outage;
 mod quiet;
+mod real_hops;
 mod sessions;
