@@ -466,6 +466,10 @@ pub const PREFLIGHT_SECONDS: u32 = 600;
 /// Open event streams at once; each costs a socket and a few KiB. (Default.)
 pub const MAX_STREAMS: usize = 20_000;
 
+/// Open event streams at once that read one session: far more than people and tools watch one, and a
+/// twentieth of all. (Default.)
+pub const MAX_SESSION_STREAMS: usize = 1000;
+
 /// Largest body of a turn's POST. Prompts with inline images stay below it. (Default.)
 pub const MAX_TURN_BODY_BYTES: usize = 16 << 20;
 

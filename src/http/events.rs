@@ -69,7 +69,7 @@ pub(crate) async fn turn(door: &Door, parts: &Parts, turn: TurnRef) -> Result<Re
     let cursor = cursor::of_request(&parts.headers, &query);
     let ask = Ask { cursor, lines: query.data_lines()? };
     count(door, cursor);
-    match door.place() {
+    match door.places.take_at(&turn.session) {
         Ok(place) => follow::turn(door, turn, ask, By::Get, place).await,
         Err(error) => follow::turned_away(&parts.headers, &head, error),
     }
@@ -98,7 +98,7 @@ pub(crate) async fn session(
     count(door, cursor);
     let until_idle =
         if query.get("until") == Some("idle") { UntilIdle::Yes } else { UntilIdle::No };
-    match door.place() {
+    match door.places.take_at(session) {
         Ok(place) => Ok(follow::session(door, session, ask, until_idle, place)),
         Err(error) => follow::turned_away(&parts.headers, &head, error),
     }

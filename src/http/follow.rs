@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::HeaderMap;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::cursor::{self, Shown, Start};
@@ -17,6 +16,7 @@ use super::end_to_end;
 use super::error::Error;
 use super::head::Head;
 use super::leave::Leave;
+use super::place::Place;
 use super::route;
 use super::stream::{self, Feed, Manner, Scope, Source, Unanswered};
 use super::{Door, Doors};
@@ -58,7 +58,7 @@ pub(crate) async fn turn(
     turn: TurnRef,
     ask: Ask,
     by: By,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> Result<Response, Error> {
     turn.settled().await;
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
@@ -102,7 +102,7 @@ pub(crate) fn session(
     session: &Arc<Session>,
     ask: Ask,
     until_idle: UntilIdle,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> Response {
     let watched = Arc::clone(session);
     let (scope, last, idle): (Scope, stream::Last, Option<stream::Idle>) = match until_idle {
@@ -183,7 +183,7 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, lines: DataLines, place: OwnedSemaphorePermit) -> Manner {
+fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
     let Doors { settings, metrics, drain, .. } = &door.doors;
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),

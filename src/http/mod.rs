@@ -24,6 +24,7 @@ mod head;
 mod last_words;
 mod leave;
 pub mod passthrough;
+mod place;
 mod query;
 mod remembered;
 mod route;
@@ -40,7 +41,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{SessionBus, Settings};
@@ -53,6 +53,7 @@ use crate::tasks::Tasks;
 use body::Budget;
 use error::Error;
 use passthrough::Passthrough;
+use place::Places;
 use query::Query;
 use route::Route;
 
@@ -79,15 +80,15 @@ pub struct Doors {
 #[derive(Debug)]
 struct Door {
     doors: Doors,
-    /// Places for open streams.
-    places: Arc<Semaphore>,
+    places: Places,
     bodies: Budget,
 }
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings { max_streams, max_turn_body, max_bodies, .. } = doors.settings;
-    let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
+    let Settings { max_streams, max_session_streams, max_turn_body, max_bodies, .. } =
+        doors.settings;
+    let places = Places::new(max_streams, max_session_streams, doors.drain.clone());
     let bodies = Budget::new(max_turn_body, max_bodies);
     Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
 }
@@ -181,16 +182,5 @@ fn no_content() -> Response {
 impl Door {
     async fn pass(&self, parts: Parts, body: Body) -> Result<Response, Error> {
         self.doors.passthrough.send(parts, body).await
-    }
-
-    /// A place for a stream.
-    ///
-    /// # Errors
-    /// [`Error::Draining`] or [`Error::TooManyStreams`].
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if self.doors.drain.is_cancelled() {
-            return Err(Error::Draining);
-        }
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::TooManyStreams)
     }
 }

@@ -40,14 +40,14 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
         if let Some(turn) = known {
             let resource = Resource::Execution(execution.clone());
             auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
-            return follow::turn(door, turn, ask, By::Replay, door.place()?).await;
+            return follow::turn(door, turn, ask, By::Replay, door.places.take()?).await;
         }
         if cursor.is_given() {
             drop(query);
             return door.pass(parts, Body::from(held.into_bytes())).await;
         }
     }
-    let place = door.place()?;
+    let place = door.places.take()?;
     let headers = end_to_end::of_turn(&parts.headers);
     let Started { new, turn } = start(door, asked, headers, held, who).await?;
     let by = if new { By::Start } else { By::Post };

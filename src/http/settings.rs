@@ -41,6 +41,8 @@ pub struct Settings {
     pub max_bodies: usize,
     /// Open event streams at once.
     pub max_streams: usize,
+    /// Of these, open at once for one session.
+    pub max_session_streams: usize,
     /// The grace of a shutdown, which the streams' ends are spread over.
     pub grace: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Settings {
             max_turn_body: limits::MAX_TURN_BODY_BYTES,
             max_bodies: limits::MAX_BODIES_BYTES,
             max_streams: limits::MAX_STREAMS,
+            max_session_streams: limits::MAX_SESSION_STREAMS,
             grace: limits::DRAIN_GRACE,
         }
     }

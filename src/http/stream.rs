@@ -20,11 +20,11 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, stream};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::last_words;
 use super::leave::Leave;
+use super::place::Place;
 use crate::event::{Control, Event, Seq};
 use crate::limits;
 use crate::log::{self, Cursor, Logged, Step};
@@ -109,7 +109,7 @@ pub(crate) struct Manner {
     pub(crate) fidelity: Fidelity,
     pub(crate) leave: Leave,
     /// Held for as long as the stream is open.
-    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) _place: Place,
     pub(crate) metrics: Metrics,
 }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use prometheus::Registry;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::http::place::Places;
 use crate::ids::{ExecutionId, SessionId};
 use crate::upstream::Refusal;
 
@@ -51,14 +52,14 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
             .then(|| -> Idle { Box::new(move || until_some(idle.clone())) }),
         unanswered: answer.map(|answer| (answer, words)),
     };
-    let places = Arc::new(Semaphore::new(1));
+    let places = Places::new(1, 1, CancellationToken::new());
     let manner = Manner {
         heartbeat: HEARTBEAT,
         retry,
         lines: DataLines::One,
         fidelity: Fidelity::Full,
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
-        _place: places.try_acquire_owned().expect("a place"),
+        _place: places.take().expect("a place"),
         metrics,
     };
     Play { body: body(feed, manner), steps, drain, last, registry }

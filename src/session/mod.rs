@@ -21,9 +21,12 @@ mod start;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::credential::CredentialHash;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
+use crate::limits;
 use crate::log::{Cursor, Log, Tail};
 use crate::mode::{Outcome, Phase};
 use crate::turn::control::{Accepted, FinishedTurn};
@@ -42,6 +45,8 @@ pub struct Session {
     box_name: BoxName,
     log: Log,
     state: Mutex<State>,
+    /// Places for streams that read it.
+    streams: Arc<Semaphore>,
 }
 
 /// What changes in a session. Guarded by one short lock, never held over an await.
@@ -133,8 +138,17 @@ pub struct TurnRef {
 }
 
 impl Session {
+    /// A place for a stream that reads it; `None` if so many are open.
+    #[must_use]
+    pub fn stream_place(&self, most: usize) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.streams).try_acquire_owned().ok()?;
+        let open = limits::MAX_SESSION_STREAMS - self.streams.available_permits();
+        (open <= most).then_some(place)
+    }
+
     fn new(key: SessionKey, box_name: BoxName, log: Log, state: State) -> Self {
-        Self { key, box_name, log, state: Mutex::new(state) }
+        let streams = Arc::new(Semaphore::new(limits::MAX_SESSION_STREAMS));
+        Self { key, box_name, log, state: Mutex::new(state), streams }
     }
 
     /// A panic under the lock cannot leave the plain fields half-written in a way that matters:

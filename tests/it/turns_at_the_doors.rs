@@ -317,3 +317,22 @@ async fn streams_beyond_the_places_are_turned_away() {
         }
     }
 }
+
+#[tokio::test]
+async fn one_session_does_not_take_the_places_of_others_nor_of_its_own_turns() {
+    let play = Play::with(Settings { max_session_streams: 1, ..Settings::default() }).await;
+    // Who starts a turn needs none of them.
+    let mut starter = play.post("X-Execution-ID: e-1\r\n", PROMPT).await;
+    starter.read_to("execution.started").await;
+    let target = "/agents/executions/e-1/events";
+    let mut reader = play.ask(&format!("GET {target}"), "", "").await;
+    reader.read_to("execution.started").await;
+    let native = play.get(target, "Accept: text/event-stream\r\n").await;
+    assert_eq!((native.head.status(), native.frames()), (200, Vec::new()));
+    let other = play.get(target, "").await;
+    assert_eq!((other.head.status(), other.json("/quotaType").as_str()), (429, "streams"));
+    let mut elsewhere = play.post("X-Execution-ID: e-2\r\n", &PROMPT.replace("ses", "other")).await;
+    elsewhere.read_to("execution.started").await;
+    let mut its_reader = play.ask("GET /agents/executions/e-2/events", "", "").await;
+    its_reader.read_to("execution.started").await;
+}
