@@ -64,7 +64,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    fn of(process: u32) -> Self {
+    pub(crate) fn of(process: u32) -> Self {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
         // The name in brackets may hold anything; after it the fields are numbers from 3 on.
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
