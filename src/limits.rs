@@ -502,6 +502,18 @@ pub const PASS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// server closes its own, so that a request is not written into a connection that is closing.
 pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// WebSockets carried at once; each costs two sockets and [`WEBSOCKET_BUFFER_BYTES`] twice. Terminals
+/// and previews of one box are tens, and a thousand hold 32 MB.
+pub const MAX_WEBSOCKETS: usize = 1000;
+
+/// What is read of one direction of a WebSocket before it is written on. A few of its frames; a
+/// larger one saves few system calls.
+pub const WEBSOCKET_BUFFER_BYTES: usize = 16 << 10;
+
+/// How long a WebSocket of which one side has ended is kept while the other says nothing: closing
+/// takes a round trip, and a box that forgets to close must not hold a place for ever.
+pub const WEBSOCKET_HALF_CLOSED: Duration = Duration::from_secs(60);
+
 // ---- the simulated box ----
 
 /// Where the simulated box listens unless told otherwise: next to the port of the clients, so that

@@ -12,6 +12,7 @@ mod it {
         pub(crate) mod log_life;
         pub(crate) mod log_meddling;
         pub(crate) mod log_model;
+        pub(crate) mod open_doors;
         pub(crate) mod panicking_disk;
         pub(super) mod play;
         pub(crate) mod puppet;
@@ -67,4 +68,5 @@ mod it {
     mod turn_storm;
     mod turns_at_the_doors;
     mod verify;
+    mod websockets;
 }

@@ -33,9 +33,6 @@ pub(crate) enum Error {
     /// A web page of another origin.
     #[error("a web page of another origin needs an Authorization header")]
     OriginNotAllowed,
-    /// A protocol switch, which is not carried.
-    #[error("WebSocket upgrades are not carried")]
-    UpgradeNotSupported,
     /// The route has other methods.
     #[error("the route has no such method")]
     MethodNotAllowed(Allowed),
@@ -101,6 +98,9 @@ pub(crate) enum Error {
     /// Too many open streams.
     #[error("too many streams are open")]
     TooManyStreams,
+    /// Too many carried WebSockets.
+    #[error("too many WebSockets are open")]
+    TooManyWebSockets,
     /// Too many bytes of turns in memory.
     #[error("too many turns are being read")]
     TooManyBodies,
@@ -195,7 +195,6 @@ impl Error {
             Self::InvalidHost => Told::new(S::BAD_REQUEST, "INVALID_HOST"),
             Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
-            Self::UpgradeNotSupported => Told::new(S::NOT_IMPLEMENTED, "UPGRADE_NOT_SUPPORTED"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
@@ -220,6 +219,10 @@ impl Error {
             Self::TooManyStreams => {
                 let told = Told::later(S::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS");
                 Told { quota: Some("streams"), ..told }
+            }
+            Self::TooManyWebSockets => {
+                let told = Told::later(S::TOO_MANY_REQUESTS, "TOO_MANY_WEBSOCKETS");
+                Told { quota: Some("websockets"), ..told }
             }
             Self::TooManyBodies => Told::later(S::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Self::Draining => Told::later(S::SERVICE_UNAVAILABLE, "DRAINING"),

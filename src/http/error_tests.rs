@@ -69,6 +69,12 @@ async fn a_429_names_the_quota_and_when_to_come_back() {
     check_head(status, &headers, 429, "TOO_MANY_STREAMS");
     assert_eq!(body["quotaType"], "streams");
     assert_eq!(headers["retry-after"], "2");
+    let (status, headers, body) = answer(Error::TooManyWebSockets).await;
+    check_head(status, &headers, 429, "TOO_MANY_WEBSOCKETS");
+    assert_eq!(
+        (&body["quotaType"], &headers["retry-after"]),
+        (&json!("websockets"), &"2".parse().unwrap())
+    );
 }
 
 async fn check(error: Error, expected: u16, code: &str, retry_after: Option<&str>) {

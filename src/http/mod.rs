@@ -4,7 +4,7 @@
 //! are not ours must reach the box with every byte. In order, for each request: is it meant for
 //! this server and not sent by a foreign page (`guard`), what does it ask (`route`), may it
 //! (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
-//! [`passthrough`]. What streams show is read from the log alone (`follow`, `stream`). Every
+//! [`passthrough`], `upgrade`. What streams show is read from the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
 //!
 //! Nothing here holds a turn: a client that goes away takes nothing with it but its stream.
@@ -31,7 +31,9 @@ mod route;
 mod run_stream;
 mod settings;
 mod stream;
+mod tunnel;
 mod turn_request;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -76,7 +78,7 @@ pub struct Doors {
     pub box_name: BoxName,
 }
 
-/// The doors with what they keep between requests: two budgets.
+/// The doors with what they keep between requests: three budgets.
 #[derive(Debug)]
 struct Door {
     doors: Doors,
@@ -86,9 +88,8 @@ struct Door {
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings { max_streams, max_session_streams, max_turn_body, max_bodies, .. } =
-        doors.settings;
-    let places = Places::new(max_streams, max_session_streams, doors.drain.clone());
+    let Settings { max_turn_body, max_bodies, .. } = doors.settings;
+    let places = Places::new(&doors.settings, doors.drain.clone());
     let bodies = Budget::new(max_turn_body, max_bodies);
     Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
 }
@@ -118,6 +119,8 @@ fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
     let route = match mode {
+        // None of our routes speaks that protocol, whatever its path.
+        _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
         Mode::Sse | Mode::Poll => {
             let at = result_path.as_ref();
@@ -158,6 +161,7 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
         Route::Options(_) => Ok(no_content()),
         Route::Preflight => Ok(cors::preflight(&parts)),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
+        Route::WebSocket => upgrade::carry(door, parts, body).await,
         Route::Pass => door.pass(parts, body).await,
     }
 }
@@ -168,6 +172,7 @@ const fn label(route: &Route) -> Asked {
         Route::NamedReplay | Route::Replay(_) | Route::PerhapsReplay(_) => Asked::Replay,
         Route::Session(_) => Asked::Session,
         Route::Abort(_) => Asked::Abort,
+        Route::WebSocket => Asked::WebSocket,
         Route::Options(_) | Route::Preflight | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }

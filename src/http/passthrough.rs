@@ -16,7 +16,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -25,7 +25,6 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::end_to_end;
 use super::error::Error;
-use super::guard;
 use crate::limits;
 
 /// The way to the box. Clones share its connections.
@@ -81,29 +80,45 @@ impl Passthrough {
     /// Sends the request on and gives the box's answer as soon as its head is there.
     ///
     /// # Errors
-    /// [`Error::UpgradeNotSupported`], [`Error::LoopDetected`], [`Error::AmbiguousFraming`]: then
-    /// nothing was sent. [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    /// [`Error::LoopDetected`], [`Error::AmbiguousFraming`]: then nothing was sent.
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
     // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, Error> {
-        if guard::is_websocket(&parts.headers) {
-            return Err(Error::UpgradeNotSupported);
-        }
-        if self.came_from_here(&parts.headers) {
-            return Err(Error::LoopDetected);
-        }
         let request = self.request(parts, body)?;
-        let answered = self.client.request(request).await;
-        let answer = answered.map_err(|error| {
-            // The error's text names neither target nor headers.
-            tracing::warn!(%error, "pass a request to the box");
-            if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
-        })?;
+        let answer = self.exchange(request).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            tracing::warn!("the box switches protocols unasked");
+            return Err(Error::BoxBroke);
+        }
         Ok(relay(answer))
     }
 
+    /// Sends a request that [`Passthrough::request`] made; the answer is the box's, hop-by-hop
+    /// headers and all.
+    ///
+    /// # Errors
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    // Cancel-safe: as `send`.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Body>,
+    ) -> Result<http::Response<Incoming>, Error> {
+        self.client.request(request).await.map_err(|error| {
+            // The error's text names neither target nor headers.
+            tracing::warn!(%error, "pass a request to the box");
+            if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
+        })
+    }
+
     /// The request as the box gets it.
-    fn request(&self, parts: Parts, body: Body) -> Result<Request<Body>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::LoopDetected`], [`Error::AmbiguousFraming`].
+    pub(super) fn request(&self, parts: Parts, body: Body) -> Result<Request<Body>, Error> {
         let Parts { method, uri, version, mut headers, .. } = parts;
+        if self.came_from_here(&headers) {
+            return Err(Error::LoopDetected);
+        }
         check_framing(&headers)?;
         end_to_end::strip_hop_by_hop(&mut headers);
         reframe(&mut headers, &body);
@@ -146,6 +161,7 @@ fn client() -> Client<HttpConnector, Body> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(limits::PASS_CONNECT_TIMEOUT));
+    connector.set_keepalive(Some(limits::TCP_KEEP_ALIVE));
     // The tasks that this executor spawns are the connections' own; they end with the client.
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -192,12 +208,19 @@ fn reframe(headers: &mut HeaderMap, body: &Body) {
 }
 
 /// The box's answer as the client gets it.
-fn relay(answer: http::Response<Incoming>) -> Response {
+pub(super) fn relay(answer: http::Response<Incoming>) -> Response {
     let (parts, body) = answer.into_parts();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = parts.status;
     *response.headers_mut() = parts.headers;
-    end_to_end::strip_hop_by_hop(response.headers_mut());
+    let headers = response.headers_mut();
+    let asks_for = headers.get(header::UPGRADE).cloned();
+    end_to_end::strip_hop_by_hop(headers);
+    // This status says nothing without the protocol that it asks for.
+    if let (StatusCode::UPGRADE_REQUIRED, Some(protocol)) = (parts.status, asks_for) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, protocol);
+    }
     *response.body_mut() = Body::new(Relayed(body));
     response
 }

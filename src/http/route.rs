@@ -40,6 +40,8 @@ pub(crate) enum Route {
     Preflight,
     /// A route of ours with a method that it does not have.
     WrongMethod(Allowed),
+    /// A WebSocket's handshake: it is the box's, whatever its path.
+    WebSocket,
     /// The box's request.
     Pass,
 }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub max_streams: usize,
     /// Of these, open at once for one session.
     pub max_session_streams: usize,
+    /// Carried WebSockets at once.
+    pub max_sockets: usize,
     /// The grace of a shutdown, which the streams' ends are spread over.
     pub grace: Duration,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
             max_bodies: limits::MAX_BODIES_BYTES,
             max_streams: limits::MAX_STREAMS,
             max_session_streams: limits::MAX_SESSION_STREAMS,
+            max_sockets: limits::MAX_WEBSOCKETS,
             grace: limits::DRAIN_GRACE,
         }
     }

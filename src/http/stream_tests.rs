@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::http::place::Places;
+use crate::http::settings::Settings;
 use crate::ids::{ExecutionId, SessionId};
 use crate::upstream::Refusal;
 
@@ -52,7 +53,7 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
             .then(|| -> Idle { Box::new(move || until_some(idle.clone())) }),
         unanswered: answer.map(|answer| (answer, words)),
     };
-    let places = Places::new(1, 1, CancellationToken::new());
+    let places = Places::new(&Settings::default(), CancellationToken::new());
     let manner = Manner {
         heartbeat: HEARTBEAT,
         retry,

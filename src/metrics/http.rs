@@ -1,6 +1,6 @@
-//! Families of the http floor: requests, streams, what went out, what was passed on.
+//! Families of the http floor: requests, streams, WebSockets, what went out, what was passed on.
 //!
-//! Open streams are two counters (opened, ended by reason), so that a scrape between two moments
+//! Open streams and WebSockets are two counters each (opened, ended by reason), so that a scrape between two moments
 //! still tells how many came and went. Labels are the closed sets below; an id is never one.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
@@ -9,6 +9,10 @@ const REQUESTS: (&str, &str) =
     ("afterbay_http_requests_total", "Requests answered, by what was asked and status class.");
 const OPENED: (&str, &str) = ("afterbay_http_streams_opened_total", "Event streams opened.");
 const ENDED: (&str, &str) = ("afterbay_http_streams_ended_total", "Event streams ended, by why.");
+const SOCKETS_OPENED: (&str, &str) =
+    ("afterbay_http_websockets_opened_total", "WebSockets that the box agreed to.");
+const SOCKETS_ENDED: (&str, &str) =
+    ("afterbay_http_websockets_ended_total", "WebSockets ended, by why.");
 const EVENTS: (&str, &str) = (
     "afterbay_http_events_sent_total",
     "Events sent to clients; replayed ones were in the log before the stream was opened.",
@@ -35,7 +39,9 @@ pub enum Asked {
     Session,
     /// To stop what runs.
     Abort,
-    /// Anything for the box.
+    /// A WebSocket.
+    WebSocket,
+    /// Anything else for the box.
     Passed,
     /// OPTIONS, a wrong method, or a request refused before it was routed.
     Other,
@@ -48,6 +54,7 @@ impl Asked {
             Self::Replay => "replay",
             Self::Session => "session",
             Self::Abort => "abort",
+            Self::WebSocket => "websocket",
             Self::Passed => "passed",
             Self::Other => "other",
         }
@@ -81,12 +88,38 @@ impl Ended {
     }
 }
 
+/// Why a WebSocket ended, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketEnded {
+    /// Both sides ended it.
+    Closed,
+    /// One side broke off.
+    Broken,
+    /// One side ended it, and the other said nothing more.
+    HalfClosed,
+    /// Afterbay is stopping.
+    Drained,
+}
+
+impl SocketEnded {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::HalfClosed => "half_closed",
+            Self::Drained => "drained",
+        }
+    }
+}
+
 /// The handles; clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     requests: IntCounterVec,
     opened: IntCounter,
     ended: IntCounterVec,
+    sockets_opened: IntCounter,
+    sockets_ended: IntCounterVec,
     replayed: IntCounter,
     live: IntCounter,
     bytes: IntCounter,
@@ -117,6 +150,8 @@ impl Metrics {
             requests: labelled(REQUESTS, &["asked", "status"])?,
             opened: plain(OPENED)?,
             ended: labelled(ENDED, &["reason"])?,
+            sockets_opened: plain(SOCKETS_OPENED)?,
+            sockets_ended: labelled(SOCKETS_ENDED, &["reason"])?,
             replayed: events.with_label_values(&["replayed"]),
             live: events.with_label_values(&["live"]),
             bytes: plain(BYTES)?,
@@ -147,6 +182,16 @@ impl Metrics {
     /// A stream ended.
     pub fn stream_ended(&self, why: Ended) {
         self.ended.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// A WebSocket is carried.
+    pub fn socket_opened(&self) {
+        self.sockets_opened.inc();
+    }
+
+    /// A WebSocket ended.
+    pub fn socket_ended(&self, why: SocketEnded) {
+        self.sockets_ended.with_label_values(&[why.as_str()]).inc();
     }
 
     /// Events went out: those that were in the log before the stream was opened, and later ones.

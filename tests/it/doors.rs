@@ -3,43 +3,17 @@
 
 use std::net::SocketAddr;
 
-use afterbay::http::passthrough::Passthrough;
-use afterbay::http::{Doors, Settings, router};
-use afterbay::ids::BoxName;
-use afterbay::metrics::Metrics;
+use afterbay::http::Settings;
 use afterbay::mode::Mode;
-use afterbay::tasks::Tasks;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::raw::{Conn, Head, RawBox};
-use super::support::sessions;
+use super::support::open_doors::OpenDoors;
 
 /// Opens the doors before `base` and says where.
 async fn open_before(base: &str, settings: Settings) -> SocketAddr {
-    open_on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), base, settings)
-}
-
-fn open_on(listener: TcpListener, base: &str, settings: Settings) -> SocketAddr {
-    let addr = listener.local_addr().expect("an address");
-    let tasks = Tasks::new();
-    let (sessions, folder) = sessions::open(base);
-    let doors = Doors {
-        sessions,
-        passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
-        settings,
-        metrics: Metrics::new().expect("names are free").http,
-        drain: CancellationToken::new(),
-        tasks: tasks.clone(),
-        box_name: BoxName::default_box(),
-    };
-    tasks.spawn("doors", async move {
-        // The log's folder stays as long as the doors are open.
-        let _folder = folder;
-        axum::serve(listener, router(doors)).await
-    });
-    addr
+    OpenDoors::before(base, settings).await.addr
 }
 
 /// A box, and a client at the doors before it.
@@ -325,7 +299,7 @@ async fn a_box_that_hangs_up_is_an_error_of_ours() {
 async fn a_request_that_comes_back_to_us_is_stopped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let own = format!("http://{}", listener.local_addr().expect("an address"));
-    let addr = open_on(listener, &own, Settings::default());
+    let addr = OpenDoors::on(listener, &own, Settings::default()).addr;
     let mut client = Conn::open(addr).await;
     client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
     check(&read_error(&mut client).await, 508, "LOOP_DETECTED");
@@ -343,12 +317,6 @@ async fn web_pages_are_stopped_before_anything_is_done() {
         ("OPTIONS /x", "Host: a\r\nOrigin: https://evil.example", 403, "ORIGIN_NOT_ALLOWED"),
         ("POST /agents/run/stream", "Host: a\r\nOrigin: null", 403, "ORIGIN_NOT_ALLOWED"),
         ("POST /agents/sessions/s/abort", "Host: evil.example", 421, "HOST_NOT_ALLOWED"),
-        (
-            "GET /x",
-            "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket",
-            501,
-            "UPGRADE_NOT_SUPPORTED",
-        ),
     ] {
         let (raw_box, mut client) = doors().await;
         client.send(format!("{target} HTTP/1.1\r\n{fields}\r\n\r\n")).await;

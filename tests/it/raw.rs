@@ -74,6 +74,16 @@ impl Conn {
         text(std::mem::replace(&mut self.buffer, rest))
     }
 
+    /// Reads so many bytes that need not be text.
+    pub(super) async fn read_bytes(&mut self, bytes: usize) -> Vec<u8> {
+        while self.buffer.len() < bytes {
+            let more = self.fill().await;
+            assert!(more > 0, "closed after {} of {bytes} bytes", self.buffer.len());
+        }
+        let rest = self.buffer.split_off(bytes);
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
     /// Reads until the other side closes.
     pub(super) async fn read_to_close(&mut self) -> String {
         while self.fill().await > 0 {}

@@ -1,7 +1,7 @@
 //! How the program stops while something hangs: a request that its box never answers.
 
 use rustix::process::Signal;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -10,12 +10,17 @@ use super::support::daemon::{Daemon, LONG};
 /// A program with a request in flight to a box that takes it and says nothing.
 struct Hanging {
     daemon: Daemon,
-    _client: TcpStream,
-    _at_the_box: TcpStream,
+    client: TcpStream,
+    at_the_box: TcpStream,
 }
 
 impl Hanging {
     async fn start(grace: &str) -> Self {
+        let ask = "GET /somewhere HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        Self::start_with(grace, ask).await
+    }
+
+    async fn start_with(grace: &str, ask: &str) -> Self {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", silent.local_addr().unwrap());
         let line = ["serve", "--kind", "opencode", "--box", &url, "--listen", "127.0.0.1:0"];
@@ -23,15 +28,23 @@ impl Hanging {
         let mut daemon = Daemon::start(&line, &[]);
         let (address, _) = daemon.addresses().await;
         let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET /somewhere HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        client.write_all(ask.as_bytes()).await.unwrap();
         let accepted = timeout(LONG, silent.accept()).await.expect("a call in time").unwrap();
-        Self { daemon, _client: client, _at_the_box: accepted.0 }
+        Self { daemon, client, at_the_box: accepted.0 }
+    }
+}
+
+/// Reads up to and with `end`.
+async fn read_to(side: &mut TcpStream, end: &[u8]) {
+    let mut seen = Vec::new();
+    while !seen.ends_with(end) {
+        seen.push(timeout(LONG, side.read_u8()).await.expect("bytes in time").unwrap());
     }
 }
 
 #[tokio::test]
 async fn what_outlasts_the_grace_is_named_and_left() {
-    let Hanging { daemon, _client, _at_the_box } = Hanging::start("1s").await;
+    let Hanging { daemon, client: _client, at_the_box: _at_the_box } = Hanging::start("1s").await;
     daemon.signal(Signal::TERM);
     let ended = daemon.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -47,5 +60,25 @@ async fn a_second_signal_exits_at_once_and_says_which() {
         hanging.daemon.logs("stopping").await;
         hanging.daemon.signal(signal);
         assert_eq!(hanging.daemon.exit().await.code(), Some(code));
+    }
+}
+
+#[tokio::test]
+async fn an_open_websocket_ends_and_is_no_reason_to_wait() {
+    let ask = "GET /socket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\n\r\n";
+    let Hanging { daemon, mut client, mut at_the_box } = Hanging::start_with("1h", ask).await;
+    let agree = "HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n!";
+    read_to(&mut at_the_box, b"\r\n\r\n").await;
+    at_the_box.write_all(agree.as_bytes()).await.unwrap();
+    read_to(&mut client, b"!").await;
+    daemon.signal(Signal::TERM);
+    let ended = daemon.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("the grace is over"), "{}", ended.stderr);
+    for mut side in [client, at_the_box] {
+        // A reset counts as an end.
+        let read = timeout(LONG, side.read(&mut [0; 1])).await.expect("an end in time");
+        assert_eq!(read.unwrap_or(0), 0);
     }
 }

@@ -1,0 +1,69 @@
+//! The doors on a port of their own, served as the program serves them, before a box of the
+//! test's; with a log in a folder that stays as long as they are open.
+
+use std::net::SocketAddr;
+
+use afterbay::http::passthrough::Passthrough;
+use afterbay::http::{Doors, Settings, router};
+use afterbay::ids::BoxName;
+use afterbay::metrics::Metrics;
+use afterbay::server::{self, Ends, serve_connections};
+use afterbay::tasks::Tasks;
+use tokio::net::TcpListener;
+
+use super::sessions;
+
+/// Open doors.
+pub(crate) struct OpenDoors {
+    pub(crate) addr: SocketAddr,
+    /// What ends their connections.
+    pub(crate) ends: Ends,
+    /// What runs behind them; connections are tasks of their own.
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Metrics,
+}
+
+impl OpenDoors {
+    /// Opens doors before the box at `base`, on a free port.
+    pub(crate) async fn before(base: &str, settings: Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::on(listener, base, settings)
+    }
+
+    /// Opens doors on `listener`.
+    pub(crate) fn on(listener: TcpListener, base: &str, settings: Settings) -> Self {
+        let addr = listener.local_addr().expect("an address");
+        let (ends, tasks) = (Ends::default(), Tasks::new());
+        let (sessions, folder) = sessions::open(base);
+        let metrics = Metrics::new().expect("names are free");
+        let doors = Doors {
+            sessions,
+            passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
+            settings,
+            metrics: metrics.http.clone(),
+            drain: ends.drain.clone(),
+            tasks: tasks.clone(),
+            box_name: BoxName::default_box(),
+        };
+        let connections = Tasks::new();
+        let serve = serve_connections(
+            listener,
+            router(doors),
+            server::Settings::CLIENTS,
+            ends.clone(),
+            connections.clone(),
+        );
+        connections.spawn("doors", async move {
+            let _folder = folder;
+            serve.await;
+        });
+        Self { addr, ends, tasks, metrics }
+    }
+
+    /// The value of a line of the metrics: its name with its labels.
+    pub(crate) fn metric(&self, line: &str) -> Option<u64> {
+        let text = self.metrics.render().expect("metrics");
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
+        found.map(|value| value.parse().expect("a number"))
+    }
+}
