@@ -502,6 +502,11 @@ pub const PASS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// server closes its own, so that a request is not written into a connection that is closing.
 pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long a body that its client holds back (`Expect: 100-continue`) waits for the box to ask for
+/// it. What common clients wait by themselves: a box that never says 100 gets it when it would
+/// without afterbay.
+pub const PASS_CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
 /// WebSockets carried at once; each costs two sockets and [`WEBSOCKET_BUFFER_BYTES`] twice. Terminals
 /// and previews of one box are tens, and a thousand hold 32 MB.
 pub const MAX_WEBSOCKETS: usize = 1000;

@@ -32,6 +32,7 @@ mod it {
     mod demo;
     mod digest;
     mod doors;
+    mod expect_continue;
     mod fuzz_corpora;
     mod kills_around_the_dispatch;
     mod log_compaction_faults;

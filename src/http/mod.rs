@@ -18,6 +18,7 @@ mod cursor;
 mod end_to_end;
 mod error;
 mod events;
+mod expect;
 mod follow;
 pub mod guard;
 mod head;

@@ -23,8 +23,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::end_to_end;
 use super::error::Error;
+use super::{end_to_end, expect};
 use crate::limits;
 
 /// The way to the box. Clones share its connections.
@@ -84,13 +84,18 @@ impl Passthrough {
     /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
     // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, Error> {
-        let request = self.request(parts, body)?;
+        let mut request = self.request(parts, body)?;
+        let expected = expect::hold(&mut request);
         let answer = self.exchange(request).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("the box switches protocols unasked");
             return Err(Error::BoxBroke);
         }
-        Ok(relay(answer))
+        let response = relay(answer);
+        Ok(match expected {
+            Some(expected) => expected.answered(response),
+            None => response,
+        })
     }
 
     /// Sends a request that [`Passthrough::request`] made; the answer is the box's, hop-by-hop
