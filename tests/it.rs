@@ -24,6 +24,7 @@ mod it {
     mod adapter_promises;
     mod answers_from_the_log;
     mod bad_input;
+    mod boxes;
     mod config;
     mod config_of_the_program;
     mod connections;

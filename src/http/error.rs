@@ -33,6 +33,9 @@ pub(crate) enum Error {
     /// A web page of another origin.
     #[error("a web page of another origin needs an Authorization header")]
     OriginNotAllowed,
+    /// `/box/` and a segment that names no box.
+    #[error("no box of that name is configured")]
+    BoxUnknown,
     /// A protocol switch, which is not carried.
     #[error("WebSocket upgrades are not carried")]
     UpgradeNotSupported,
@@ -195,6 +198,7 @@ impl Error {
             Self::InvalidHost => Told::new(S::BAD_REQUEST, "INVALID_HOST"),
             Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
+            Self::BoxUnknown => Told::new(S::NOT_FOUND, "BOX_UNKNOWN"),
             Self::UpgradeNotSupported => Told::new(S::NOT_IMPLEMENTED, "UPGRADE_NOT_SUPPORTED"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),

@@ -1,9 +1,9 @@
 //! The doors: every request that a client or a box's user sends comes in here.
 //!
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
-//! are not ours must reach the box with every byte. In order, for each request: is it meant for
-//! this server and not sent by a foreign page (`guard`), what does it ask (`route`), may it
-//! (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
+//! are not ours must reach the box with every byte. In order, for each request: for which box is it
+//! ([`boxes`]), is it meant for this server and not sent by a foreign
+//! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
 //! [`passthrough`]. What streams show is read from the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
 //!
@@ -13,6 +13,7 @@ mod abort;
 pub mod admin;
 mod auth;
 mod body;
+pub mod boxes;
 mod cursor;
 mod end_to_end;
 mod error;
@@ -50,6 +51,7 @@ use crate::mode::Mode;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
 use body::Budget;
+use boxes::{FurtherBox, Hall};
 use error::Error;
 use passthrough::Passthrough;
 use query::Query;
@@ -60,7 +62,7 @@ use route::Route;
 pub struct Doors {
     /// Where turns are started and read.
     pub sessions: Sessions,
-    /// The way to the box for everything else.
+    /// The way to the box at the root for everything else.
     pub passthrough: Passthrough,
     /// How to behave.
     pub settings: Settings,
@@ -70,11 +72,13 @@ pub struct Doors {
     pub drain: CancellationToken,
     /// What must finish although its client is gone runs here.
     pub tasks: Tasks,
-    /// The box behind these doors.
+    /// The box at the root.
     pub box_name: BoxName,
+    /// The other boxes, each below its name.
+    pub further: Vec<FurtherBox>,
 }
 
-/// The doors with what they keep between requests: two budgets.
+/// The doors of one box, with what they keep between requests: two budgets.
 #[derive(Debug)]
 struct Door {
     doors: Doors,
@@ -85,20 +89,22 @@ struct Door {
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings { max_streams, max_turn_body, max_bodies, .. } = doors.settings;
-    let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
-    let bodies = Budget::new(max_turn_body, max_bodies);
-    Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
+    Router::new().fallback(serve).with_state(Arc::new(Hall::new(doors)))
 }
 
-async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let (asked, answer) = match admit(&door, &parts) {
-        Ok(route) => (label(&route), answer(&door, route, parts, body).await),
+async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let metrics = &hall.root().doors.metrics;
+    let admitted = hall.door(&mut parts).and_then(|door| {
+        let route = admit(door, &parts)?;
+        Ok((door, route))
+    });
+    let (asked, answer) = match admitted {
+        Ok((door, route)) => (label(&route), answer(door, route, parts, body).await),
         Err(error) => (Asked::Other, Err(error)),
     };
     let response = answer.unwrap_or_else(Error::into_response);
-    door.doors.metrics.answered(asked, response.status().as_u16());
+    metrics.answered(asked, response.status().as_u16());
     response
 }
 

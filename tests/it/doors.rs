@@ -33,6 +33,7 @@ fn open_on(listener: TcpListener, base: &str, settings: Settings) -> SocketAddr 
         drain: CancellationToken::new(),
         tasks: tasks.clone(),
         box_name: BoxName::default_box(),
+        further: Vec::new(),
     };
     tasks.spawn("doors", async move {
         // The log's folder stays as long as the doors are open.
