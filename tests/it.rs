@@ -52,6 +52,7 @@ mod it {
     mod log_verify_live;
     mod log_verify_program;
     mod machine;
+    mod mode_of_a_request;
     mod opencode;
     mod raw;
     mod resume;

@@ -36,6 +36,9 @@ pub(crate) enum Error {
     /// `/box/` and a segment that names no box.
     #[error("no box of that name is configured")]
     BoxUnknown,
+    /// A mode for the request that is none.
+    #[error("x-afterbay-streaming must be given once, as poll or sse")]
+    InvalidStreaming,
     /// A protocol switch, which is not carried.
     #[error("WebSocket upgrades are not carried")]
     UpgradeNotSupported,
@@ -199,6 +202,7 @@ impl Error {
             Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
             Self::BoxUnknown => Told::new(S::NOT_FOUND, "BOX_UNKNOWN"),
+            Self::InvalidStreaming => Told::new(S::BAD_REQUEST, "INVALID_STREAMING"),
             Self::UpgradeNotSupported => Told::new(S::NOT_IMPLEMENTED, "UPGRADE_NOT_SUPPORTED"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),

@@ -2,7 +2,7 @@
 //!
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it
-//! ([`boxes`]), is it meant for this server and not sent by a foreign
+//! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
 //! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
 //! [`passthrough`]. What streams show is read from the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
@@ -30,6 +30,7 @@ mod route;
 mod run_stream;
 mod settings;
 mod stream;
+mod streaming;
 mod turn_request;
 
 use std::sync::Arc;
@@ -94,9 +95,11 @@ pub fn router(doors: Doors) -> Router {
 
 async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let metrics = &hall.root().doors.metrics;
+    let Doors { settings, metrics, .. } = &hall.root().doors;
+    let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
+    let counted = mode.as_ref().copied().unwrap_or(settings.mode);
     let admitted = hall.door(&mut parts).and_then(|door| {
-        let route = admit(door, &parts)?;
+        let route = admit(door, &parts, mode)?;
         Ok((door, route))
     });
     let (asked, answer) = match admitted {
@@ -104,17 +107,17 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
         Err(error) => (Asked::Other, Err(error)),
     };
     let response = answer.unwrap_or_else(Error::into_response);
-    metrics.answered(asked, response.status().as_u16());
+    metrics.answered(asked, counted, response.status().as_u16());
     response
 }
 
 /// Lets a request in and says what it asks. No work is done before.
-fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
-    let Settings { mode, session_bus, allowed, result_path, .. } = &door.doors.settings;
+fn admit(door: &Door, parts: &Parts, mode: Result<Mode, Error>) -> Result<Route, Error> {
+    let Settings { session_bus, allowed, result_path, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
-    let route = match mode {
+    let route = match mode? {
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
         Mode::Sse | Mode::Poll => {
             let at = result_path.as_ref();
