@@ -498,6 +498,10 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(20);
 /// Longest time for a connection of the pass-through to open: beyond it the box is not there.
 pub const PASS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait at start for the name of a box that is looked up to see whether it is this program:
+/// as long as a resolver takes that asks a second server. Beyond it the name leads nowhere.
+pub const OWN_DOOR_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long an idle connection of the pass-through is kept. Below the 5 s after which a Node
 /// server closes its own, so that a request is not written into a connection that is closing.
 pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);

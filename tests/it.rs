@@ -25,6 +25,7 @@ mod it {
     mod adapter_promises;
     mod answers_from_the_log;
     mod bad_input;
+    mod boxes;
     mod config;
     mod config_of_the_program;
     mod connections;
@@ -54,6 +55,7 @@ mod it {
     mod log_verify_live;
     mod log_verify_program;
     mod machine;
+    mod mode_of_a_request;
     mod opencode;
     mod raw;
     mod resume;

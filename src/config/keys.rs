@@ -111,7 +111,7 @@ pub(super) enum Absent {
     Text(fn() -> String),
     /// What this sentence says.
     Told(&'static str),
-    /// Nothing: the key must be given.
+    /// Nothing: the key must be given for a box that there is.
     Required,
 }
 
@@ -137,6 +137,11 @@ impl Row {
     /// The flag's name without dashes, if there is a flag.
     pub(super) fn flag(&self) -> Option<&'static str> {
         (self.takes != Takes::Secret).then_some(self.name)
+    }
+
+    /// The key in a table `[boxes.NAME]`, if it is one of a box.
+    pub(super) fn of_a_box(&self) -> Option<&'static str> {
+        self.file.strip_prefix("box.")
     }
 
     fn default_for_people(&self) -> String {
@@ -278,9 +283,12 @@ pub fn markdown() -> String {
             One(_) | Many(_) | Switch => format!("`{variable}`"),
         };
         let default = row.default_for_people().replace("``", "none");
+        let further =
+            row.of_a_box().map_or_else(String::new, |key| format!(", `boxes.NAME.{key}`"));
+        let (file, about) = (row.file, row.about);
         // Writing to a string cannot fail.
         let _ =
-            writeln!(table, "| {flag} | {variable} | `{}` | {default} | {} |", row.file, row.about);
+            writeln!(table, "| {flag} | {variable} | `{file}`{further} | {default} | {about} |");
     }
     table
 }

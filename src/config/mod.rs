@@ -5,23 +5,24 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
+mod boxes;
 pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
 mod keys;
 mod mistake;
+pub(crate) mod own_door;
 mod parts;
 mod size;
 mod sources;
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits;
-use crate::mode::{BoxKind, Mode, UnknownFidelity, UnknownMode};
+use crate::mode::{Mode, UnknownFidelity, UnknownMode};
 pub use environment::Environment;
 pub use flags::Flags;
 use keys::Key;
@@ -66,7 +67,7 @@ pub fn load(
 
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
-    let upstream = read_upstream(sources);
+    let boxes = boxes::read(sources);
     let mode = read_mode(sources);
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
@@ -78,8 +79,17 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let streams = read_streams(sources);
     let retention = read_retention(sources);
     let telemetry = read_telemetry(sources);
+    if let Some((boxes, listen)) = boxes.as_deref().zip(listen.as_ref()) {
+        boxes::check_own_doors(boxes, listen, sources);
+        if let Some(open) = open {
+            boxes::check_open_door(boxes, listen, open, sources);
+        }
+    }
+    let mut boxes = boxes?.into_iter().map(|placed| placed.upstream);
+    open?;
     let config = Config {
-        upstream: upstream?,
+        upstream: boxes.next()?,
+        further: boxes.collect(),
         mode: mode?,
         data_dir: data_dir?,
         listen: listen?,
@@ -91,19 +101,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         shutdown_grace: shutdown_grace?,
         telemetry: telemetry?,
     };
-    check_open_door(&config, open?, sources);
     Some(config)
-}
-
-fn read_upstream(sources: &mut Sources<'_>) -> Option<Upstream> {
-    let url = sources.read(Key::Box, address::box_url);
-    let kind = sources
-        .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
-    let credential = sources.read_secret(Key::BoxCredential);
-    let lane = sources.read(Key::Lane, str::parse);
-    let result_path = sources.read_optional(Key::ResultPath, str::parse);
-    let (url, kind, credential) = (url?, kind?, credential?);
-    Some(Upstream { url, kind, credential, lane: lane?, result_path: result_path? })
 }
 
 fn read_mode(sources: &mut Sources<'_>) -> Option<Mode> {
@@ -261,20 +259,6 @@ fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {
         text.parse().ok().filter(|_| !digits).ok_or(unknown)
     });
     Some(Telemetry { format: format?, level: level? })
-}
-
-/// Whoever reaches this program reaches its box. A box that asks for a credential guards itself;
-/// one without is guarded by nothing but the listener's address.
-fn check_open_door(config: &Config, open: bool, sources: &mut Sources<'_>) {
-    let clients: SocketAddr = config.listen.clients;
-    if open || clients.ip().is_loopback() || config.upstream.credential.is_some() {
-        return;
-    }
-    let what = format!(
-        "`listen` is {clients}, beyond this machine, and the box has no credential: anyone who \
-         reaches it could run the agent. Give AFTERBAY_BOX_CREDENTIAL, or --open if that is meant"
-    );
-    sources.note(Origin::Whole, what);
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::credential::Credential;
+use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
 use crate::upstream::result_path::ResultPath;
@@ -17,8 +18,10 @@ use crate::upstream::tangle::Lane;
 /// Everything, on its way to the parts.
 #[derive(Debug)]
 pub struct Config {
-    /// The box.
+    /// The box at the root: the only one, or the first.
     pub upstream: Upstream,
+    /// The other boxes, in the order of the file; no name is there twice.
+    pub further: Vec<Upstream>,
     /// How turns are run.
     pub mode: Mode,
     /// The folder of the log and its keys.
@@ -41,9 +44,11 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
-/// The box.
+/// One box.
 #[derive(Debug, Clone)]
 pub struct Upstream {
+    /// Under which it is reached, and its sessions are kept.
+    pub name: BoxName,
     /// Where it is: http, no userinfo, no query; the path without a trailing slash, or `/`.
     pub url: Uri,
     /// What it is.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
-use super::file::{File, read_bounded};
+use super::file::{BoxTable, File, read_bounded};
 use super::flags::Flags;
 use super::keys::{Absent, CONFIG_VARIABLE, Key, ROWS, Row};
 use super::mistake::{Mistake, Origin};
@@ -18,6 +18,8 @@ pub(super) struct Sources<'a> {
     flags: &'a Flags,
     environment: &'a Environment,
     file: File,
+    /// The table that these are the values of, if they are not the program's.
+    table: Option<BoxTable>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) warnings: Vec<String>,
 }
@@ -34,7 +36,39 @@ impl<'a> Sources<'a> {
         let file = named.or_else(|| environment.os(CONFIG_VARIABLE).map(PathBuf::from));
         let file = file.map(|path| File::read(&path, &mut mistakes)).unwrap_or_default();
         let warnings = unknown_variables(environment);
-        Self { flags, environment, file, mistakes, warnings }
+        Self { flags, environment, file, table: None, mistakes, warnings }
+    }
+
+    /// Takes the tables of the further boxes out, in the order of the file.
+    pub(super) fn take_boxes(&mut self) -> Vec<BoxTable> {
+        self.file.take_boxes()
+    }
+
+    /// Has `read` read the values of one table: neither flag nor variable counts there.
+    pub(super) fn within<T>(
+        &mut self,
+        mut table: BoxTable,
+        read: impl FnOnce(&mut Sources<'_>) -> T,
+    ) -> T {
+        let (flags, environment) = (Flags::default(), Environment::default());
+        let file = std::mem::take(&mut table.values);
+        let (mistakes, warnings) = (Vec::new(), Vec::new());
+        let table = Some(table);
+        let mut sources =
+            Sources { flags: &flags, environment: &environment, file, table, mistakes, warnings };
+        let read = read(&mut sources);
+        self.mistakes.append(&mut sources.mistakes);
+        read
+    }
+
+    /// Where the value of `key` was given, if it was.
+    pub(super) fn place_of(&mut self, key: Key) -> Option<Origin> {
+        let row = row_of(key)?;
+        let filed = format!("{}_FILE", row.variable());
+        let filed = row.flag().is_none().then_some(filed);
+        let filed = filed.filter(|name| self.environment.os(name).is_some());
+        let given = self.given(row).map(|(origin, _)| origin);
+        given.or_else(|| filed.map(Origin::Environment))
     }
 
     /// The environment itself, for defaults that follow from it.
@@ -59,7 +93,8 @@ impl<'a> Sources<'a> {
     ) -> Option<(T, Origin)> {
         let row = row_of(key)?;
         let Some((origin, text)) = self.given(row).or_else(|| default_of(row)) else {
-            self.note(Origin::Whole, missing(row));
+            let (origin, what) = self.missing(row);
+            self.note(origin, what);
             return None;
         };
         match parse(&text) {
@@ -135,6 +170,16 @@ impl<'a> Sources<'a> {
         self.mistakes.push(Mistake { origin, what });
     }
 
+    fn missing(&self, row: &Row) -> (Origin, String) {
+        if let Some((table, key)) = self.table.as_ref().zip(row.of_a_box()) {
+            return (table.origin(key), "is missing; each box has its own".to_owned());
+        }
+        let Row { name, file, .. } = row;
+        let variable = row.variable();
+        let or = if row.key == Key::Box { ", or a table [boxes.NAME]" } else { "" };
+        (Origin::Whole, format!("`{name}` is missing; give --{name}, {variable} or `{file}`{or}"))
+    }
+
     fn given(&mut self, row: &'static Row) -> Option<(Origin, String)> {
         if let Some(text) = self.flags.text(row.key) {
             return Some((Origin::Flag(row.name), text.to_owned()));
@@ -158,10 +203,6 @@ fn default_of(row: &Row) -> Option<(Origin, String)> {
         Absent::Text(text) => Some((Origin::Default, text())),
         Absent::Told(_) | Absent::Required => None,
     }
-}
-
-fn missing(row: &Row) -> String {
-    format!("`{}` is missing; give --{}, {} or `{}`", row.name, row.name, row.variable(), row.file)
 }
 
 /// Checks the value of an Authorization header. Says nothing of it in a mistake.

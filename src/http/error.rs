@@ -33,6 +33,12 @@ pub(crate) enum Error {
     /// A web page of another origin.
     #[error("a web page of another origin needs an Authorization header")]
     OriginNotAllowed,
+    /// `/box/` and a segment that names no box.
+    #[error("no box of that name is configured")]
+    BoxUnknown,
+    /// A mode for the request that is none.
+    #[error("x-afterbay-streaming must be given once, as poll or sse")]
+    InvalidStreaming,
     /// The route has other methods.
     #[error("the route has no such method")]
     MethodNotAllowed(Allowed),
@@ -195,6 +201,8 @@ impl Error {
             Self::InvalidHost => Told::new(S::BAD_REQUEST, "INVALID_HOST"),
             Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
+            Self::BoxUnknown => Told::new(S::NOT_FOUND, "BOX_UNKNOWN"),
+            Self::InvalidStreaming => Told::new(S::BAD_REQUEST, "INVALID_STREAMING"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),

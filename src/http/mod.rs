@@ -1,10 +1,11 @@
 //! The doors: every request that a client or a box's user sends comes in here.
 //!
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
-//! are not ours must reach the box with every byte. In order, for each request: is it meant for
-//! this server and not sent by a foreign page (`guard`), what does it ask (`route`), may it
-//! (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
-//! [`passthrough`], `upgrade`. What streams show is read from the log alone (`follow`, `stream`). Every
+//! are not ours must reach the box with every byte. In order, for each request: for which box is it
+//! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
+//! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer:
+//! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`. A named page is told that it may read
+//! the answer (`cors`). What streams show is read from the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
 //!
 //! Nothing here holds a turn: a client that goes away takes nothing with it but its stream.
@@ -13,6 +14,7 @@ mod abort;
 pub mod admin;
 mod auth;
 mod body;
+pub mod boxes;
 mod cors;
 mod cursor;
 mod end_to_end;
@@ -32,6 +34,7 @@ mod route;
 mod run_stream;
 mod settings;
 mod stream;
+mod streaming;
 mod tunnel;
 mod turn_request;
 mod upgrade;
@@ -54,6 +57,7 @@ use crate::mode::Mode;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
 use body::Budget;
+use boxes::{FurtherBox, Hall};
 use error::Error;
 use passthrough::Passthrough;
 use place::Places;
@@ -65,7 +69,7 @@ use route::Route;
 pub struct Doors {
     /// Where turns are started and read.
     pub sessions: Sessions,
-    /// The way to the box for everything else.
+    /// The way to the box at the root for everything else.
     pub passthrough: Passthrough,
     /// How to behave.
     pub settings: Settings,
@@ -75,11 +79,13 @@ pub struct Doors {
     pub drain: CancellationToken,
     /// What must finish although its client is gone runs here.
     pub tasks: Tasks,
-    /// The box behind these doors.
+    /// The box at the root.
     pub box_name: BoxName,
+    /// The other boxes, each below its name.
+    pub further: Vec<FurtherBox>,
 }
 
-/// The doors with what they keep between requests: three budgets.
+/// The doors of one box, with what they keep between requests: the budgets.
 #[derive(Debug)]
 struct Door {
     doors: Doors,
@@ -89,37 +95,41 @@ struct Door {
 
 /// The routes of the public port.
 pub fn router(doors: Doors) -> Router {
-    let Settings { max_turn_body, max_bodies, .. } = doors.settings;
-    let places = Places::new(&doors.settings, doors.drain.clone());
-    let bodies = Budget::new(max_turn_body, max_bodies);
-    Router::new().fallback(serve).with_state(Arc::new(Door { doors, places, bodies }))
+    Router::new().fallback(serve).with_state(Arc::new(Hall::new(doors)))
 }
 
-async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let page = cors::named_origin(&parts.headers, &door.doors.settings.allowed);
-    let (asked, answer) = match admit(&door, &parts) {
-        Ok(route) => (label(&route), answer(&door, route, parts, body).await),
+async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Doors { settings, metrics, .. } = &hall.root().doors;
+    let page = cors::named_origin(&parts.headers, &settings.allowed);
+    let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
+    let counted = mode.as_ref().copied().unwrap_or(settings.mode);
+    let admitted = hall.door(&mut parts).and_then(|door| {
+        let route = admit(door, &parts, mode)?;
+        Ok((door, route))
+    });
+    let (asked, answer) = match admitted {
+        Ok((door, route)) => (label(&route), answer(door, route, parts, body).await),
         Err(error) => (Asked::Other, Err(error)),
     };
     let mut response = answer.unwrap_or_else(Error::into_response);
     if let Some(origin) = page {
         cors::let_read(&mut response, origin);
     }
-    door.doors.metrics.answered(asked, response.status().as_u16());
+    metrics.answered(asked, counted, response.status().as_u16());
     response
 }
 
 /// Lets a request in and says what it asks. No work is done before.
-fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
-    let Settings { mode, session_bus, allowed, result_path, .. } = &door.doors.settings;
+fn admit(door: &Door, parts: &Parts, mode: Result<Mode, Error>) -> Result<Route, Error> {
+    let Settings { session_bus, allowed, result_path, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     if cors::is_preflight(parts) && cors::named_origin(&parts.headers, allowed).is_some() {
         return Ok(Route::Preflight);
     }
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
-    let route = match mode {
+    let route = match mode? {
         // None of our routes speaks that protocol, whatever its path.
         _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),

@@ -7,7 +7,8 @@
 //! request that has come through this process before is stopped. Failures of ours carry
 //! `x-afterbay-error`.
 //!
-//! The box is the configured one; nothing in a request can name another host.
+//! The box is the configured one; nothing in a request can name another host. A `Location` in its
+//! answer is the box's, too, and is not rewritten: a path in it knows nothing of a box's prefix here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

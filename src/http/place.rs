@@ -11,8 +11,8 @@ use super::error::Error;
 use super::settings::Settings;
 use crate::session::Session;
 
-/// All places.
-#[derive(Debug)]
+/// All places. Clones share them.
+#[derive(Debug, Clone)]
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     sockets: Arc<Semaphore>,

@@ -20,7 +20,7 @@ pub enum SessionBus {
 /// What an operator may choose about the doors.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// In mode `sse` everything is passed on.
+    /// In mode `sse` everything is passed on; a request may choose the other one.
     pub mode: Mode,
     /// Who answers for the events of a session.
     pub session_bus: SessionBus,

@@ -5,8 +5,12 @@
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-const REQUESTS: (&str, &str) =
-    ("afterbay_http_requests_total", "Requests answered, by what was asked and status class.");
+use crate::mode::Mode;
+
+const REQUESTS: (&str, &str) = (
+    "afterbay_http_requests_total",
+    "Requests answered, by what was asked, the mode in which, and status class.",
+);
 const OPENED: (&str, &str) = ("afterbay_http_streams_opened_total", "Event streams opened.");
 const ENDED: (&str, &str) = ("afterbay_http_streams_ended_total", "Event streams ended, by why.");
 const SOCKETS_OPENED: (&str, &str) =
@@ -147,7 +151,7 @@ impl Metrics {
         };
         let events = labelled(EVENTS, &["kind"])?;
         Ok(Self {
-            requests: labelled(REQUESTS, &["asked", "status"])?,
+            requests: labelled(REQUESTS, &["asked", "mode", "status"])?,
             opened: plain(OPENED)?,
             ended: labelled(ENDED, &["reason"])?,
             sockets_opened: plain(SOCKETS_OPENED)?,
@@ -162,8 +166,8 @@ impl Metrics {
         })
     }
 
-    /// A request was answered with `status` (the head; a stream may go on).
-    pub fn answered(&self, asked: Asked, status: u16) {
+    /// A request in this mode was answered with `status` (the head; a stream may go on).
+    pub fn answered(&self, asked: Asked, mode: Mode, status: u16) {
         let class = match status / 100 {
             1 => "1xx",
             2 => "2xx",
@@ -171,7 +175,7 @@ impl Metrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.requests.with_label_values(&[asked.as_str(), class]).inc();
+        self.requests.with_label_values(&[asked.as_str(), mode.as_str(), class]).inc();
     }
 
     /// A stream was opened.
@@ -234,14 +238,16 @@ mod tests {
     fn what_is_counted_can_be_read_and_a_second_registration_is_refused() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).expect("names are free");
-        metrics.answered(Asked::Turn, 200);
-        metrics.answered(Asked::Turn, 204);
+        metrics.answered(Asked::Turn, Mode::Poll, 200);
+        metrics.answered(Asked::Turn, Mode::Poll, 204);
+        metrics.answered(Asked::Passed, Mode::Sse, 200);
         metrics.events_sent(3, 1);
         metrics.stream_ended(Ended::Gone);
         let text =
             prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("encodes");
         for line in [
-            "afterbay_http_requests_total{asked=\"turn\",status=\"2xx\"} 2",
+            "afterbay_http_requests_total{asked=\"turn\",mode=\"poll\",status=\"2xx\"} 2",
+            "afterbay_http_requests_total{asked=\"passed\",mode=\"sse\",status=\"2xx\"} 1",
             "afterbay_http_events_sent_total{kind=\"replayed\"} 3",
             "afterbay_http_streams_ended_total{reason=\"gone\"} 1",
         ] {

@@ -17,10 +17,10 @@ use crate::config::{
 };
 use crate::credential::HashKey;
 use crate::http::admin::{self, Admin, Latch};
+use crate::http::boxes::FurtherBox;
 use crate::http::guard::Allowed;
 use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
-use crate::ids::BoxName;
 use crate::limits;
 use crate::log::{Options, RealDisk, Store};
 use crate::metrics::{self, Metrics};
@@ -32,7 +32,7 @@ use crate::session::retention::{self, Keep};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn;
-use crate::upstream::budget::ProxyBudget;
+use crate::upstream::budget::{BoxBudget, ProxyBudget};
 use crate::upstream::client::BoxClient;
 use crate::upstream::opencode::Opencode;
 use crate::upstream::schedule::Intervals;
@@ -42,7 +42,9 @@ use crate::upstream::tangle::{self, Tangle};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) data_dir: PathBuf,
+    /// The box at the root.
     pub(super) upstream: Upstream,
+    pub(super) further: Vec<Upstream>,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
     pub(super) deadlines: Deadlines,
@@ -77,6 +79,7 @@ impl House {
         let Plan {
             data_dir,
             upstream,
+            further,
             mode,
             callers,
             deadlines,
@@ -89,10 +92,16 @@ impl House {
         } = plan;
         let metrics = Metrics::new()?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
-        let passthrough = Passthrough::new(&upstream.url)?;
-        let result_path = upstream.result_path.clone();
-        let boxes = Boxes::default()
-            .with(BoxName::default_box(), box_entry(upstream, &poll, metrics.upstream.clone())?);
+        // Polls of all boxes count together, so there is one budget that each box's is within.
+        let (all, counters) = (ProxyBudget::new(poll.rate_total), &metrics.upstream);
+        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream)?;
+        let doors_further = further.iter().map(front).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut boxes = Boxes::default();
+        for upstream in std::iter::once(upstream).chain(further) {
+            let budget = all.for_box(poll.rate);
+            boxes =
+                boxes.with(upstream.name.clone(), box_entry(upstream, budget, counters.clone())?);
+        }
         let opened = open_data(data_dir, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key } = opened;
         let sessions = Sessions::open(
@@ -125,7 +134,8 @@ impl House {
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
-            box_name: BoxName::default_box(),
+            box_name,
+            further: doors_further,
         };
         let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
         let (clients, operators) = (http::router(doors), admin::router(admin));
@@ -173,18 +183,26 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
 
+/// One box as the doors see it, with connections of its own.
+fn front(upstream: &Upstream) -> anyhow::Result<FurtherBox> {
+    let Upstream { name, url, result_path, .. } = upstream;
+    let passthrough =
+        Passthrough::new(url).with_context(|| format!("open the way to box `{name}`"))?;
+    Ok(FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() })
+}
+
+/// One box as sessions see it, with connections of its own.
 fn box_entry(
     upstream: Upstream,
-    poll: &Poll,
+    budget: BoxBudget,
     metrics: metrics::upstream::Metrics,
 ) -> anyhow::Result<BoxEntry> {
-    let Upstream { url, kind, credential, lane, result_path } = upstream;
+    let Upstream { name: _, url, kind, credential, lane, result_path } = upstream;
     let client = BoxClient::new(&url.to_string(), metrics)?;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
         BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
-    let budget = ProxyBudget::new(poll.rate_total).for_box(poll.rate);
     Ok(BoxEntry { upstream: adapter, budget, credential })
 }
 

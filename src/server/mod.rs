@@ -8,6 +8,7 @@
 mod assembly;
 mod connections;
 mod listeners;
+mod own_door;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -29,7 +30,7 @@ pub use listeners::{Listeners, raise_descriptor_limit};
 /// Serves until `stop` resolves, then stops in order.
 ///
 /// # Errors
-/// If the floors cannot be built, a door dies, or the log does not close in time.
+/// If a box is this program, the floors cannot be built, a door dies, or the log does not close in time.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -37,6 +38,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let Config {
         upstream,
+        further,
         mode,
         data_dir,
         listen: _,
@@ -51,10 +53,12 @@ pub async fn run(
     let Listeners { clients, operators } = listeners;
     let bound = clients.local_addr().context("ask for the clients' address")?;
     let admin = operators.local_addr().context("ask for the operators' address")?;
+    own_door::check(std::iter::once(&upstream).chain(&further), [bound, admin]).await?;
     let ends = Ends::default();
     let plan = Plan {
         data_dir,
         upstream,
+        further,
         mode,
         callers,
         deadlines,

@@ -1,5 +1,6 @@
 //! The configuration as a value: which source counts, what is refused, what is told.
 
+mod boxes;
 mod secrets;
 
 use std::fs;

@@ -85,6 +85,7 @@ impl Hall {
             drain: drain.clone(),
             tasks: tasks.clone(),
             box_name: BoxName::default_box(),
+            further: Vec::new(),
         };
         tasks.spawn("doors", async move { axum::serve(listener, router(doors)).await });
         Self { addr, script, drain, retention, _folder: folder }

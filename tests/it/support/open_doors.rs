@@ -44,6 +44,7 @@ impl OpenDoors {
             drain: ends.drain.clone(),
             tasks: tasks.clone(),
             box_name: BoxName::default_box(),
+            further: Vec::new(),
         };
         let connections = Tasks::new();
         let serve = serve_connections(

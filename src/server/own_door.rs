@@ -1,0 +1,53 @@
+//! A last look before serving: no box may be this program itself.
+//!
+//! The configuration has checked what it could tell from text. Here the ports are bound, names can
+//! be resolved, and the machine can be asked which addresses are its own. Only boxes on a port of
+//! ours are looked at, so that no name is resolved at most starts.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::config::Upstream;
+use crate::config::own_door::{Host, host, is_behind, port};
+use crate::limits;
+
+/// Checks `boxes` against the doors.
+///
+/// # Errors
+/// With the box's name and the door.
+pub(super) async fn check(
+    boxes: impl Iterator<Item = &Upstream>,
+    doors: [SocketAddr; 2],
+) -> anyhow::Result<()> {
+    for Upstream { name, url, .. } in boxes {
+        for door in doors.iter().filter(|door| door.port() == port(url)) {
+            let addresses = match host(url) {
+                Some(Host::Address(address)) => vec![address],
+                Some(Host::Name(name)) => resolve(name, port(url)).await,
+                None => Vec::new(),
+            };
+            let is_own = |address: &IpAddr| {
+                is_behind(*address, door.ip()) || (door.ip().is_unspecified() && is_local(*address))
+            };
+            if addresses.iter().any(is_own) {
+                anyhow::bail!("box `{name}` would be afterbay itself, which listens on {door}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A name that cannot be resolved leads nowhere, and not to us.
+async fn resolve(name: &str, port: u16) -> Vec<IpAddr> {
+    match timeout(limits::OWN_DOOR_LOOKUP_TIMEOUT, lookup_host((name, port))).await {
+        Ok(Ok(found)) => found.map(|found| found.ip()).collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// Whether the machine has this address: only then can a socket be bound to it. Nothing is sent.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
