@@ -20,6 +20,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -219,6 +220,10 @@ pub(super) fn relay(answer: http::Response<Incoming>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = parts.status;
     *response.headers_mut() = parts.headers;
+    // The words beside the status, where they are the box's own.
+    if let Some(words) = parts.extensions.get::<ReasonPhrase>() {
+        response.extensions_mut().insert(words.clone());
+    }
     let headers = response.headers_mut();
     let asks_for = headers.get(header::UPGRADE).cloned();
     end_to_end::strip_hop_by_hop(headers);
