@@ -57,6 +57,7 @@ mod it {
     mod machine;
     mod mode_of_a_request;
     mod opencode;
+    mod passing_bodies;
     mod raw;
     mod resume;
     mod retention;
