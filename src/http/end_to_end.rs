@@ -3,7 +3,8 @@
 //! Hop-by-hop headers are about one connection: the known ones and whatever `Connection` names.
 //! What is left keeps its values byte for byte, and the order of values within a name.
 
-use http::{HeaderMap, HeaderName, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 /// Headers about one connection, besides those that `Connection` names. `Trailer` is not among
 /// them: it announces a part of the message, and whoever writes the message on needs it.
@@ -43,6 +44,21 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Makes one `Cookie` of the crumbs that HTTP/2 may cut it into: HTTP/1.1 has one at the most, and
+/// servers read the first alone.
+pub(crate) fn join_cookie(parts: &mut Parts) {
+    let mut crumbs = parts.headers.get_all(header::COOKIE).iter();
+    if parts.version != Version::HTTP_2 || crumbs.by_ref().nth(1).is_none() {
+        return;
+    }
+    let crumbs = parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let whole = crumbs.collect::<Vec<_>>().join(&b"; "[..]);
+    // Valid values with such a separator between them are a valid value.
+    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+        parts.headers.insert(header::COOKIE, whole);
+    }
+}
+
 /// The headers of a turn's POST that go on to the box.
 pub(crate) fn of_turn(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
@@ -66,8 +82,6 @@ pub(crate) fn of_refusal(headers: &HeaderMap) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -111,6 +125,20 @@ mod tests {
         assert_eq!(kept, expected);
         let many: Vec<_> = kept.get_all("x-many").iter().collect();
         assert_eq!(many, ["b", "a"]);
+    }
+
+    #[test]
+    fn a_cookie_in_crumbs_is_joined_and_lines_of_http_1_1_stay() {
+        for (version, joined) in
+            [(Version::HTTP_2, &["a=1; b=2; c=3"][..]), (Version::HTTP_11, &["a=1", "b=2; c=3"])]
+        {
+            let request = http::Request::builder().version(version);
+            let request = request.header("cookie", "a=1").header("cookie", "b=2; c=3");
+            let mut parts = request.body(()).expect("a request").into_parts().0;
+            join_cookie(&mut parts);
+            let cookies: Vec<_> = parts.headers.get_all("cookie").iter().collect();
+            assert_eq!(cookies, joined, "{version:?}");
+        }
     }
 
     #[test]

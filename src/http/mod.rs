@@ -100,6 +100,7 @@ pub fn router(doors: Doors) -> Router {
 
 async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    end_to_end::join_cookie(&mut parts);
     let Doors { settings, metrics, .. } = &hall.root().doors;
     let page = cors::named_origin(&parts.headers, &settings.allowed);
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
