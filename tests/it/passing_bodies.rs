@@ -72,6 +72,17 @@ async fn trailers_that_were_announced_travel_both_ways() {
     check_trailers(&client.read_to("\r\n\r\n").await);
 }
 
+#[tokio::test]
+async fn trailers_that_were_not_announced_are_left_out_and_the_body_ends() {
+    let (raw_box, mut client) = doors().await;
+    let body = "3\r\none\r\n0\r\nx-sum: 1\r\n\r\n";
+    let mut at_box = ask(&raw_box, &mut client, format!("{UPLOAD}{body}")).await;
+    assert_eq!(at_box.read_to("\r\n\r\n").await, "3\r\none\r\n0\r\n\r\n");
+    at_box.send(format!("{STREAM}{body}")).await;
+    client.read_head().await;
+    assert_eq!(client.read_to("\r\n\r\n").await, "3\r\none\r\n0\r\n\r\n");
+}
+
 #[track_caller]
 fn check_trailers(body: &str) {
     let trailers = body.strip_prefix("3\r\none\r\n0\r\n").expect("a body before its trailers");
@@ -166,6 +177,29 @@ async fn a_body_that_breaks_off_at_the_box_breaks_off_at_the_client() {
         drop(at_box);
         // A close where more was promised, and no end of the chunks.
         assert_eq!(client.read_to_close().await, "", "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_the_middle_of_an_upload_comes_back_at_once_and_whole() {
+    for closes in [false, true] {
+        let (raw_box, mut client) = doors().await;
+        let head = "PUT /f HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbegun";
+        let mut at_box = ask(&raw_box, &mut client, head).await;
+        assert_eq!(at_box.read_exactly(5).await, "begun");
+        let page = "no".repeat(100_000);
+        at_box
+            .send(format!("HTTP/1.1 413 Too Much\r\nContent-Length: {}\r\n\r\n", page.len()))
+            .await;
+        at_box.send(&page).await;
+        let at_box = (!closes).then_some(at_box);
+        assert_eq!(client.read_head().await.first_line(), "HTTP/1.1 413 Too Much");
+        assert_eq!(client.read_exactly(page.len()).await, page);
+        if let Some(mut at_box) = at_box {
+            // Who goes on all the same is heard.
+            client.send_what_is_taken("rest").await;
+            at_box.read_to_close().await;
+        }
     }
 }
 
