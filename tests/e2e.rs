@@ -40,10 +40,12 @@ mod e2e {
     mod chaos;
     mod credentials;
     mod fifty;
+    mod flood;
     mod kills;
     mod languages;
     mod people;
     mod simbox;
     mod story;
     mod turns;
+    mod websockets;
 }

@@ -25,14 +25,14 @@ const PYTHON_PACKAGES: [&str; 2] = ["httpx==0.28.1", "httpx-sse==0.4.3"];
 const SCRIPT: &str = "[tool=bash:echo one] [gate=cut] [tool=bash:echo two] [words=5]";
 
 /// Runs a command that must succeed.
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let done = command.stdout(Stdio::null()).status();
     let done = done.unwrap_or_else(|error| panic!("run {command:?}: {error}"));
     assert!(done.success(), "{command:?}: {done}");
 }
 
 /// A folder of that name, filled by `fill` unless it is there; one process fills it.
-fn installed(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn installed(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let place = folder().join(name);
     fs::create_dir_all(&place).expect("make the install folder");
     let lock = File::create(place.join("lock")).expect("open the install lock");
@@ -93,7 +93,7 @@ fn check_lines(text: &str, seen: &[Frame]) {
 }
 
 /// Where `name` is found, as a path that a process with another environment can use.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let found = Command::new("sh").args(["-c", "command -v -- \"$0\"", name]).output();
     let found = found.expect("look for a program");
     let path = String::from_utf8(found.stdout).expect("a path");
