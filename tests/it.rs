@@ -51,6 +51,7 @@ mod it {
     mod log_verify_live;
     mod log_verify_program;
     mod machine;
+    mod native;
     mod opencode;
     mod raw;
     mod resume;

@@ -10,9 +10,10 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::route::Allowed;
-use crate::ids::{ExecutionId, InvalidId, SessionId};
+use crate::ids::{BoxName, ExecutionId, InvalidId, SessionId};
 use crate::limits;
 use crate::session::{AbortError, Denied, StartError};
 use crate::turn::verdict::Withdrawal;
@@ -48,6 +49,39 @@ pub(crate) enum Error {
     /// Two names for one execution.
     #[error("X-Execution-ID and executionId name different executions")]
     IdConflict,
+    /// Two names for one thing of the native API.
+    #[error("the request says two different things as its {0}")]
+    TwoNames(&'static str),
+    /// A path of ours that is none.
+    #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
+    RouteNotFound,
+    /// No box of that name.
+    #[error("no box of that name is configured")]
+    BoxUnknown(Resource),
+    /// No such session with us.
+    #[error("no such session is known here")]
+    SessionNotFound(Resource),
+    /// A turn without a prompt.
+    #[error("a turn needs a message or parts")]
+    MessageRequired,
+    /// Ids of another turn.
+    #[error("these ids were used for another message")]
+    IdempotencyConflict,
+    /// A cursor that is no number of ours.
+    #[error("a cursor is the number of an event")]
+    InvalidCursor,
+    /// A cursor that nobody was given.
+    #[error("the cursor is beyond the last event")]
+    CursorBeyondTail,
+    /// A part of the query that makes no sense.
+    #[error("the query's {0} is not valid here")]
+    InvalidQuery(&'static str),
+    /// A body that does not say that it is JSON.
+    #[error("the body must come as application/json")]
+    ContentType,
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    LogUnavailable,
     /// A replay of nothing.
     #[error("name an execution: ?executionId= or X-Execution-ID")]
     ExecutionIdRequired,
@@ -137,6 +171,7 @@ pub(crate) struct Refused {
 pub(crate) enum Resource {
     Execution(ExecutionId),
     Session(SessionId),
+    Box(BoxName),
 }
 
 impl Resource {
@@ -144,6 +179,7 @@ impl Resource {
         match self {
             Self::Execution(id) => ("execution", id.as_str()),
             Self::Session(id) => ("session", id.as_str()),
+            Self::Box(name) => ("box", name.as_str()),
         }
     }
 }
@@ -199,7 +235,19 @@ impl Error {
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
-            Self::IdConflict => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
+            Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
+            Self::RouteNotFound => Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            Self::BoxUnknown(resource) => Told::new(S::NOT_FOUND, "BOX_UNKNOWN").about(resource),
+            Self::SessionNotFound(resource) => {
+                Told::new(S::NOT_FOUND, "SESSION_NOT_FOUND").about(resource)
+            }
+            Self::MessageRequired => Told::new(S::BAD_REQUEST, "MESSAGE_REQUIRED"),
+            Self::IdempotencyConflict => Told::new(S::CONFLICT, "IDEMPOTENCY_CONFLICT"),
+            Self::InvalidCursor => Told::new(S::BAD_REQUEST, "INVALID_CURSOR"),
+            Self::CursorBeyondTail => Told::new(S::CONFLICT, "CURSOR_BEYOND_TAIL"),
+            Self::InvalidQuery(_) => Told::new(S::BAD_REQUEST, "INVALID_QUERY"),
+            Self::ContentType => Told::new(S::UNSUPPORTED_MEDIA_TYPE, "CONTENT_TYPE"),
+            Self::LogUnavailable => Told::later(S::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE"),
             Self::ExecutionIdRequired => Told::new(S::BAD_REQUEST, "EXECUTION_ID_REQUIRED"),
             Self::InvalidMaxLine => Told::new(S::BAD_REQUEST, "INVALID_MAX_LINE"),
             Self::InvalidJson => Told::new(S::BAD_REQUEST, "INVALID_JSON"),
@@ -327,9 +375,11 @@ fn told_of_abort(error: &AbortError) -> Told<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// What every error of ours says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
 #[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
+pub(crate) struct ErrorBody<'a> {
     success: bool,
     error: ErrorDetail<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -344,9 +394,12 @@ struct ErrorBody<'a> {
     quota_type: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct ErrorDetail<'a> {
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorDetail<'a> {
+    /// For programs: a code that stays.
     code: &'static str,
+    /// For people: may change.
     message: &'a str,
 }
 

@@ -4,7 +4,7 @@
 //! are not ours must reach the box with every byte. In order, for each request: is it meant for
 //! this server and not sent by a foreign page (`guard`), what does it ask (`route`), may it
 //! (`auth`), and then one file for each answer: `run_stream`, `events`, `abort`,
-//! [`passthrough`]. What streams show is read from the log alone (`follow`, `stream`). Every
+//! [`passthrough`], and those of the native API below `native`. What streams show is read from the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
 //!
 //! Nothing here holds a turn: a client that goes away takes nothing with it but its stream.
@@ -22,6 +22,7 @@ pub mod guard;
 mod head;
 mod last_words;
 mod leave;
+mod native;
 pub mod passthrough;
 mod query;
 mod remembered;
@@ -108,15 +109,15 @@ fn admit(door: &Door, parts: &Parts) -> Result<Route, Error> {
     guard::check_host(parts, allowed)?;
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
-    let route = match mode {
+    let route = native::route(&parts.method, path).unwrap_or_else(|| match mode {
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
         Mode::Sse | Mode::Poll => {
             let at = result_path.as_ref();
             let result = at.and_then(|at| route::result_route(&parts.method, path, at));
             let other = || route::route(&parts.method, path, &query, &parts.headers);
-            result.map_or_else(other, Ok)
+            result.map_or_else(other, Ok).map_err(Error::from)
         }
-    };
+    });
     // A page that asks what it may do is told nothing, so it may ask.
     if !matches!(route, Ok(Route::Options(_))) {
         guard::check_origin(parts, allowed)?;
@@ -146,6 +147,7 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
         Route::SessionState(id) => remembered::state(door, parts, body, &id).await,
         Route::SessionResult(id) => remembered::result(door, parts, body, &id).await,
         Route::Abort(id) => abort::post(door, parts, body, id).await,
+        Route::Native(route) => native::answer(door, route, parts, body).await,
         Route::Options(_) => Ok(no_content()),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
         Route::Pass => door.pass(parts, body).await,
@@ -158,6 +160,7 @@ const fn label(route: &Route) -> Asked {
         Route::NamedReplay | Route::Replay(_) | Route::PerhapsReplay(_) => Asked::Replay,
         Route::Session(_) => Asked::Session,
         Route::Abort(_) => Asked::Abort,
+        Route::Native(_) => Asked::Native,
         Route::Options(_) | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }

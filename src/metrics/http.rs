@@ -35,6 +35,8 @@ pub enum Asked {
     Session,
     /// To stop what runs.
     Abort,
+    /// Anything of the native API.
+    Native,
     /// Anything for the box.
     Passed,
     /// OPTIONS, a wrong method, or a request refused before it was routed.
@@ -48,6 +50,7 @@ impl Asked {
             Self::Replay => "replay",
             Self::Session => "session",
             Self::Abort => "abort",
+            Self::Native => "native",
             Self::Passed => "passed",
             Self::Other => "other",
         }
