@@ -488,6 +488,30 @@ pub const MAX_JSON_DEPTH: usize = 100;
 /// eight; a longer one costs no more look-ups than this.
 pub const MAX_REPLAY_SEGMENTS: usize = 16;
 
+/// Events of one long poll, unless the client names another number. A screen of them.
+pub const POLL_EVENTS: u64 = 100;
+
+/// The most events that a client may ask for with one long poll: with ordinary ones about as much
+/// as [`MAX_POLL_BYTES`].
+pub const MAX_POLL_EVENTS: u64 = 1000;
+
+/// Bytes of data in the answer to one long poll, unless a single event is larger: it is built in
+/// memory.
+pub const MAX_POLL_BYTES: usize = 1 << 20;
+
+/// The longest wait that a client may ask of a long poll, in seconds: below the 60 s after which
+/// common hops cut a silent request.
+pub const MAX_POLL_WAIT_SECONDS: u64 = 50;
+
+/// Sessions on one page of the listing, unless the client names another number.
+pub const PAGE_SESSIONS: u64 = 50;
+
+/// The most sessions that a client may ask for on one page: 200 bytes each.
+pub const MAX_PAGE_SESSIONS: u64 = 500;
+
+/// Turns of a session that are told, the newest ones: 300 bytes each.
+pub const MAX_SHOWN_TURNS: usize = 1000;
+
 /// What an overloaded or draining afterbay asks clients to wait.
 pub const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 

@@ -56,6 +56,7 @@ mod it {
     mod log_verify_program;
     mod machine;
     mod mode_of_a_request;
+    mod native;
     mod opencode;
     mod passing_bodies;
     mod passing_http2;

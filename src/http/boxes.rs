@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use super::body::Budget;
-use super::error::Error;
+use super::error::{Error, Resource};
 use super::passthrough::Passthrough;
 use super::place::Places;
 use super::query::decode_segment;
@@ -75,14 +75,14 @@ impl Hall {
             return Ok(&self.root);
         };
         let name = decode_segment(segment).and_then(|text| BoxName::parse(&text).ok());
-        if let Some(door) = name.and_then(|name| self.named.get(&name)) {
+        if let Some(door) = name.as_ref().and_then(|name| self.named.get(name)) {
             parts.uri = without_prefix(&parts.uri, PREFIX.len() + segment.len())?;
             return Ok(door);
         }
         let allowed = &self.root.doors.settings.allowed;
         guard::check_host(parts, allowed)?;
         guard::check_origin(parts, allowed)?;
-        Err(Error::BoxUnknown)
+        Err(Error::BoxUnknown(name.map(Resource::Box)))
     }
 }
 

@@ -10,9 +10,10 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::route::Allowed;
-use crate::ids::{ExecutionId, InvalidId, SessionId};
+use crate::ids::{BoxName, ExecutionId, InvalidId, SessionId};
 use crate::limits;
 use crate::session::{AbortError, Denied, StartError};
 use crate::turn::verdict::Withdrawal;
@@ -33,9 +34,6 @@ pub(crate) enum Error {
     /// A web page of another origin.
     #[error("a web page of another origin needs an Authorization header")]
     OriginNotAllowed,
-    /// `/box/` and a segment that names no box.
-    #[error("no box of that name is configured")]
-    BoxUnknown,
     /// A mode for the request that is none.
     #[error("x-afterbay-streaming must be given once, as poll or sse")]
     InvalidStreaming,
@@ -51,6 +49,39 @@ pub(crate) enum Error {
     /// Two names for one execution.
     #[error("X-Execution-ID and executionId name different executions")]
     IdConflict,
+    /// Two names for one thing of the native API.
+    #[error("the request says two different things as its {0}")]
+    TwoNames(&'static str),
+    /// A path of ours that is none.
+    #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
+    RouteNotFound,
+    /// No box of that name.
+    #[error("no box of that name is configured")]
+    BoxUnknown(Option<Resource>),
+    /// No such session with us.
+    #[error("no such session is known here")]
+    SessionNotFound(Resource),
+    /// A turn without a prompt.
+    #[error("a turn needs a message or parts")]
+    MessageRequired,
+    /// Ids of another turn.
+    #[error("these ids were used for another message")]
+    IdempotencyConflict,
+    /// A cursor that is no number of ours.
+    #[error("a cursor is the number of an event")]
+    InvalidCursor,
+    /// A cursor that nobody was given.
+    #[error("the cursor is beyond the last event")]
+    CursorBeyondTail,
+    /// A part of the query that makes no sense.
+    #[error("the query's {0} is not valid here")]
+    InvalidQuery(&'static str),
+    /// A body that does not say that it is JSON.
+    #[error("the body must come as application/json")]
+    ContentType,
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    LogUnavailable,
     /// A replay of nothing.
     #[error("name an execution: ?executionId= or X-Execution-ID")]
     ExecutionIdRequired,
@@ -143,6 +174,7 @@ pub(crate) struct Refused {
 pub(crate) enum Resource {
     Execution(ExecutionId),
     Session(SessionId),
+    Box(BoxName),
 }
 
 impl Resource {
@@ -150,6 +182,7 @@ impl Resource {
         match self {
             Self::Execution(id) => ("execution", id.as_str()),
             Self::Session(id) => ("session", id.as_str()),
+            Self::Box(name) => ("box", name.as_str()),
         }
     }
 }
@@ -201,12 +234,29 @@ impl Error {
             Self::InvalidHost => Told::new(S::BAD_REQUEST, "INVALID_HOST"),
             Self::HostNotAllowed => Told::new(S::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED"),
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
-            Self::BoxUnknown => Told::new(S::NOT_FOUND, "BOX_UNKNOWN"),
             Self::InvalidStreaming => Told::new(S::BAD_REQUEST, "INVALID_STREAMING"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
-            Self::IdConflict => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
+            Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
+            Self::RouteNotFound => Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            Self::BoxUnknown(resource) => {
+                let told = Told::new(S::NOT_FOUND, "BOX_UNKNOWN");
+                match resource {
+                    Some(resource) => told.about(resource),
+                    None => told,
+                }
+            }
+            Self::SessionNotFound(resource) => {
+                Told::new(S::NOT_FOUND, "SESSION_NOT_FOUND").about(resource)
+            }
+            Self::MessageRequired => Told::new(S::BAD_REQUEST, "MESSAGE_REQUIRED"),
+            Self::IdempotencyConflict => Told::new(S::CONFLICT, "IDEMPOTENCY_CONFLICT"),
+            Self::InvalidCursor => Told::new(S::BAD_REQUEST, "INVALID_CURSOR"),
+            Self::CursorBeyondTail => Told::new(S::CONFLICT, "CURSOR_BEYOND_TAIL"),
+            Self::InvalidQuery(_) => Told::new(S::BAD_REQUEST, "INVALID_QUERY"),
+            Self::ContentType => Told::new(S::UNSUPPORTED_MEDIA_TYPE, "CONTENT_TYPE"),
+            Self::LogUnavailable => Told::later(S::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE"),
             Self::ExecutionIdRequired => Told::new(S::BAD_REQUEST, "EXECUTION_ID_REQUIRED"),
             Self::InvalidMaxLine => Told::new(S::BAD_REQUEST, "INVALID_MAX_LINE"),
             Self::InvalidJson => Told::new(S::BAD_REQUEST, "INVALID_JSON"),
@@ -338,9 +388,11 @@ fn told_of_abort(error: &AbortError) -> Told<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// What every error of ours says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
 #[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
+pub(crate) struct ErrorBody<'a> {
     success: bool,
     error: ErrorDetail<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -355,9 +407,12 @@ struct ErrorBody<'a> {
     quota_type: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct ErrorDetail<'a> {
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorDetail<'a> {
+    /// For programs: a code that stays.
     code: &'static str,
+    /// For people: may change.
     message: &'a str,
 }
 

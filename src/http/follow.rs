@@ -199,7 +199,7 @@ fn retry_millis() -> u64 {
 }
 
 /// The box's own answer to a turn that it refused.
-fn refused(refusal: Refusal) -> Response {
+pub(crate) fn refused(refusal: Refusal) -> Response {
     let Refusal { status, headers, body } = refusal;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

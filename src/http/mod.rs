@@ -4,8 +4,9 @@
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it
 //! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
 //! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer:
-//! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`. A named page is told that it may read
-//! the answer (`cors`). What streams show is read from the log alone (`follow`, `stream`). Every
+//! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
+//! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
+//! the log alone (`follow`, `stream`). Every
 //! error becomes an answer in `error`. [`admin`] is a door of its own, on its own port.
 //!
 //! Nothing here holds a turn: a client that goes away takes nothing with it but its stream.
@@ -26,6 +27,7 @@ pub mod guard;
 mod head;
 mod last_words;
 mod leave;
+mod native;
 pub mod passthrough;
 mod place;
 mod query;
@@ -130,17 +132,18 @@ fn admit(door: &Door, parts: &Parts, mode: Result<Mode, Error>) -> Result<Route,
     }
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
-    let route = match mode? {
-        // None of our routes speaks that protocol, whatever its path.
+    let mode = mode?;
+    let route = native::route(&parts.method, path).unwrap_or_else(|| match mode {
+        // None of our other routes speaks that protocol, whatever its path.
         _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
         Mode::Sse | Mode::Poll => {
             let at = result_path.as_ref();
             let result = at.and_then(|at| route::result_route(&parts.method, path, at));
             let other = || route::route(&parts.method, path, &query, &parts.headers);
-            result.map_or_else(other, Ok)
+            result.map_or_else(other, Ok).map_err(Error::from)
         }
-    };
+    });
     // A page that asks what it may do is told nothing, so it may ask.
     if !matches!(route, Ok(Route::Options(_))) {
         guard::check_origin(parts, allowed)?;
@@ -170,6 +173,7 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
         Route::SessionState(id) => remembered::state(door, parts, body, &id).await,
         Route::SessionResult(id) => remembered::result(door, parts, body, &id).await,
         Route::Abort(id) => abort::post(door, parts, body, id).await,
+        Route::Native(route) => native::answer(door, route, parts, body).await,
         Route::Options(_) => Ok(no_content()),
         Route::Preflight => Ok(cors::preflight(&parts)),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
@@ -184,6 +188,7 @@ const fn label(route: &Route) -> Asked {
         Route::NamedReplay | Route::Replay(_) | Route::PerhapsReplay(_) => Asked::Replay,
         Route::Session(_) => Asked::Session,
         Route::Abort(_) => Asked::Abort,
+        Route::Native(_) => Asked::Native,
         Route::WebSocket => Asked::WebSocket,
         Route::Options(_) | Route::Preflight | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,

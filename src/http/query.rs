@@ -5,6 +5,7 @@
 //! nothing here touches them.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::error::Error;
 use crate::sse::frame::DataLines;
@@ -37,6 +38,23 @@ impl Query<'_> {
             Some(Ok(limit)) => Ok(DataLines::AtMost(limit)),
             Some(Err(_)) => Err(Error::InvalidMaxLine),
         }
+    }
+}
+
+impl Query<'_> {
+    /// A number of ours: decimal digits, within these bounds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`].
+    pub(crate) fn number(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| is_plain && bounds.contains(number));
+        number.map(Some).ok_or(Error::InvalidQuery(name))
     }
 }
 
@@ -88,6 +106,18 @@ mod tests {
         assert!(matches!(of("max_line=65536"), Ok(DataLines::AtMost(n)) if n.get() == 65536));
         for query in ["max_line=0", "max_line=-1", "max_line=x", "max_line=99999999999999999999"] {
             assert!(matches!(of(query), Err(Error::InvalidMaxLine)), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_digits_within_its_bounds() {
+        let of = |query| Query::parse(Some(query)).number("limit", 1..=100);
+        assert!(matches!(of(""), Ok(None)));
+        assert!(matches!(of("limit=007"), Ok(Some(7))));
+        for value in ["0", "101", "-1", "%2B5", "1.5", "x", "99999999999999999999"] {
+            let query = format!("limit={value}");
+            let refused = Query::parse(Some(&query)).number("limit", 1..=100);
+            assert!(matches!(refused, Err(Error::InvalidQuery("limit"))), "{value}");
         }
     }
 

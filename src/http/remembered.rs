@@ -15,7 +15,7 @@ use super::Door;
 use super::auth;
 use super::error::{Error, json};
 use super::query::Query;
-use crate::event::Event;
+use crate::event::{Event, Seq};
 use crate::ids::{ExecutionId, SessionId};
 use crate::log::{Logged, Step};
 use crate::mode::Outcome;
@@ -96,7 +96,7 @@ async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> O
     let ended = session.ended(execution.as_ref()).await?;
     let body = match asked {
         Asked::State => json(&told_state(&session, &ended)),
-        Asked::Result => Body::from(told_result(&session, &ended).await?),
+        Asked::Result => Body::from(told_result(&session, ended.last).await?),
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -106,10 +106,10 @@ async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> O
     Some(response)
 }
 
-/// The data of the turn's `result`: the shape is the same.
-async fn told_result(session: &Session, ended: &Ended) -> Option<Bytes> {
+/// The data of the `result` of a turn that ended with the event `last`.
+pub(crate) async fn told_result(session: &Session, last: Seq) -> Option<Bytes> {
     // The close-out ends with it, or with it and `done`: nothing before is read.
-    let mut cursor = session.cursor(ended.last.previous().previous());
+    let mut cursor = session.cursor(last.previous().previous());
     let mut found = None;
     // The turn is over, so its last event is there and this ends.
     loop {
@@ -119,7 +119,7 @@ async fn told_result(session: &Session, ended: &Ended) -> Option<Bytes> {
             if name == *"result" {
                 found = Some(data.as_bytes().clone());
             }
-            if seq >= ended.last {
+            if seq >= last {
                 return found;
             }
         }

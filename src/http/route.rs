@@ -6,6 +6,7 @@
 
 use http::{HeaderMap, Method, header};
 
+use super::native;
 use super::query::{Query, decode_segment};
 use crate::ids::{ExecutionId, Id, IdKind, InvalidId, SessionId};
 use crate::limits;
@@ -34,6 +35,8 @@ pub(crate) enum Route {
     SessionResult(SessionId),
     /// To stop what runs on this session; if nothing does, it is the box's request.
     Abort(SessionId),
+    /// Something of the native API.
+    Native(native::Route),
     /// What methods a route of ours has.
     Options(Allowed),
     /// The page of a named origin asks what it may send.
@@ -51,8 +54,8 @@ pub(crate) enum Route {
 pub(crate) struct Allowed(pub(crate) &'static str);
 
 const TURN_METHODS: Allowed = Allowed("GET, HEAD, POST, OPTIONS");
-const READ_METHODS: Allowed = Allowed("GET, HEAD, OPTIONS");
-const ACT_METHODS: Allowed = Allowed("POST, OPTIONS");
+pub(super) const READ_METHODS: Allowed = Allowed("GET, HEAD, OPTIONS");
+pub(super) const ACT_METHODS: Allowed = Allowed("POST, OPTIONS");
 
 /// Decides what is asked.
 ///
@@ -99,11 +102,16 @@ pub(crate) fn result_route(method: &Method, path: &str, at: &ResultPath) -> Opti
 
 /// Whether `Accept` names an event stream.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/event-stream")
+}
+
+/// Whether `Accept` names this kind itself.
+pub(crate) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
     ranges.any(|range| {
         let kind = range.split(';').next().unwrap_or("").trim();
-        kind.eq_ignore_ascii_case("text/event-stream")
+        kind.eq_ignore_ascii_case(wanted)
     })
 }
 
@@ -117,7 +125,7 @@ fn turn_route(method: &Method) -> Route {
     }
 }
 
-fn other_method(method: &Method, allowed: Allowed) -> Route {
+pub(super) fn other_method(method: &Method, allowed: Allowed) -> Route {
     if method == Method::OPTIONS { Route::Options(allowed) } else { Route::WrongMethod(allowed) }
 }
 
@@ -126,7 +134,7 @@ fn without_path(method: &Method) -> Route {
     other_method(method, Allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
 }
 
-fn parse_segment<K: IdKind>(segment: &str) -> Result<Id<K>, InvalidId> {
+pub(super) fn parse_segment<K: IdKind>(segment: &str) -> Result<Id<K>, InvalidId> {
     let decoded = decode_segment(segment).ok_or(InvalidId { kind: K::NAME })?;
     Id::parse(&decoded)
 }

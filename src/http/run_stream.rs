@@ -55,7 +55,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
 }
 
 /// Starts the turn, or attaches to it, on a task of its own.
-async fn start(
+pub(crate) async fn start(
     door: &Door,
     asked: Asked,
     headers: http::HeaderMap,

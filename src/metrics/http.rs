@@ -43,6 +43,8 @@ pub enum Asked {
     Session,
     /// To stop what runs.
     Abort,
+    /// Anything of the native API.
+    Native,
     /// A WebSocket.
     WebSocket,
     /// Anything else for the box.
@@ -59,6 +61,7 @@ impl Asked {
             Self::Session => "session",
             Self::Abort => "abort",
             Self::WebSocket => "websocket",
+            Self::Native => "native",
             Self::Passed => "passed",
             Self::Other => "other",
         }

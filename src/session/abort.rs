@@ -8,9 +8,9 @@ use crate::mode::Phase;
 use crate::turn::control::TurnRecord;
 use crate::turn::handle::Stop;
 
-use super::Session;
 use super::readers::Denied;
 use super::registry::Sessions;
+use super::{Session, TurnRef};
 
 /// What an abort came to.
 #[derive(Debug)]
@@ -42,11 +42,35 @@ impl Sessions {
         session: &Session,
         who: Option<&Credential>,
     ) -> Result<Abort, AbortError> {
+        self.stop(session, who, |_| true).await
+    }
+
+    /// The same for this turn: one that follows it goes on.
+    ///
+    /// # Errors
+    /// [`AbortError`].
+    pub async fn abort_turn(
+        &self,
+        turn: &TurnRef,
+        who: Option<&Credential>,
+    ) -> Result<Abort, AbortError> {
+        self.stop(&turn.session, who, |execution| *execution == turn.execution).await
+    }
+
+    /// Stops what runs, if it is what is meant.
+    async fn stop(
+        &self,
+        session: &Session,
+        who: Option<&Credential>,
+        is_meant: impl Fn(&ExecutionId) -> bool,
+    ) -> Result<Abort, AbortError> {
         self.may_read(session, who).await?;
         session.settled().await;
         let (handle, execution, id) = {
             let state = session.state();
-            let Some(running) = state.running.turn() else {
+            let running = state.running.turn();
+            let running = running.filter(|turn| is_meant(&turn.accepted.execution));
+            let Some(running) = running else {
                 return Ok(Abort::NothingRuns);
             };
             (running.handle.clone(), running.accepted.execution.clone(), state.box_session.clone())

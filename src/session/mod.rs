@@ -2,13 +2,15 @@
 //!
 //! `registry` holds them all and finds them by any of their names; `start` starts turns, attaches
 //! to them, and takes them up after a restart; `abort` stops them. `names` keeps the aliases,
-//! `readers` the rights, `run` keeps a session in step with its running turn, `running` says
+//! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are, `run` keeps a session in step with its running turn, `running` says
 //! whether there is one, [`recovered`] rebuilds all of it from the log's control records. A
 //! session's events are in the log and nowhere else.
 
 mod abort;
 pub mod boxes;
+pub mod listing;
 mod names;
+pub mod overview;
 mod readers;
 pub mod readers_key;
 pub mod recovered;
@@ -272,6 +274,15 @@ impl TurnRef {
     pub async fn settled(&self) {
         if let Some(handle) = &self.handle {
             handle.settled().await;
+        }
+    }
+
+    /// Resolves when the turn is in the log, or was given up before; at once for a turn that is
+    /// over.
+    // Cancel-safe: it only waits.
+    pub async fn logged(&self) {
+        if let Some(handle) = &self.handle {
+            handle.logged().await;
         }
     }
 

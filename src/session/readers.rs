@@ -70,7 +70,7 @@ impl Sessions {
         session: &Session,
         who: Option<&Credential>,
     ) -> Result<(), Denied> {
-        let known = self.known(session, who);
+        let known = known(session, who.map(|who| self.hash(who)));
         let Some(who) = who else {
             return match known {
                 Known::Yes => Ok(()),
@@ -89,27 +89,10 @@ impl Sessions {
         Ok(())
     }
 
-    fn known(&self, session: &Session, who: Option<&Credential>) -> Known {
-        let state = session.state();
-        let starter = state.running.turn().map(|turn| turn.accepted.starter);
-        let owner = match (state.owner, starter) {
-            (Owner::Undecided, Some(Some(hash))) => Owner::Holder(hash),
-            (Owner::Undecided, Some(None)) => Owner::Everyone,
-            (owner, _) => owner,
-        };
-        let (holder, Some(who)) = (owner, who) else {
-            return match owner {
-                Owner::Everyone => Known::Yes,
-                Owner::Undecided | Owner::Holder(_) => {
-                    Known::No(Denied { status: StatusCode::UNAUTHORIZED })
-                }
-            };
-        };
-        let hash = self.hash(who);
-        let known = holder == Owner::Everyone
-            || holder == Owner::Holder(hash)
-            || state.readers.contains(&hash);
-        if known { Known::Yes } else { Known::Ask }
+    /// Whether whoever has this credential, or none, may read the session, as far as that is known
+    /// without asking the box.
+    pub(super) fn is_known_reader(&self, session: &Session, who: Option<CredentialHash>) -> bool {
+        matches!(known(session, who), Known::Yes)
     }
 
     /// Shows the credential to the box; a good one becomes a reader, durably.
@@ -187,6 +170,27 @@ impl Sessions {
             }
         });
     }
+}
+
+fn known(session: &Session, who: Option<CredentialHash>) -> Known {
+    let state = session.state();
+    let starter = state.running.turn().map(|turn| turn.accepted.starter);
+    let owner = match (state.owner, starter) {
+        (Owner::Undecided, Some(Some(hash))) => Owner::Holder(hash),
+        (Owner::Undecided, Some(None)) => Owner::Everyone,
+        (owner, _) => owner,
+    };
+    let (holder, Some(hash)) = (owner, who) else {
+        return match owner {
+            Owner::Everyone => Known::Yes,
+            Owner::Undecided | Owner::Holder(_) => {
+                Known::No(Denied { status: StatusCode::UNAUTHORIZED })
+            }
+        };
+    };
+    let known =
+        holder == Owner::Everyone || holder == Owner::Holder(hash) || state.readers.contains(&hash);
+    if known { Known::Yes } else { Known::Ask }
 }
 
 /// The box's word about a credential, and what follows from it after `vouching`.

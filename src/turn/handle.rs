@@ -44,6 +44,8 @@ pub struct Status {
     pub needs_body: bool,
     /// Whether its close-out is being written: clients may see `done` at any moment.
     pub closing: bool,
+    /// Whether it is in the log.
+    pub logged: bool,
     /// How the dispatch was answered, once it was.
     pub answered: Option<Answered>,
 }
@@ -84,6 +86,7 @@ pub fn pair(orders: Orders) -> (Handle, Inside) {
         needs_credential: false,
         needs_body: false,
         closing: false,
+        logged: false,
         answered: None,
     };
     let (tell, status) = watch::channel(status);
@@ -141,6 +144,14 @@ impl Handle {
     async fn ended(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}
+    }
+
+    /// Resolves when the turn is in the log, or never will be.
+    // Cancel-safe: it only waits.
+    pub async fn logged(&self) {
+        let mut status = self.status.clone();
+        // An error means that nobody drives the turn any more.
+        let _ = status.wait_for(|status| status.logged || status.answered.is_some()).await;
     }
 
     /// Resolves when the dispatch is answered.

@@ -23,7 +23,7 @@ use super::support::rig::{Rig, within};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// When a turn that has just ended is too old, with the slack.
-const TOO_OLD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+pub(super) const TOO_OLD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// What a reader sees.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,9 +20,14 @@ impl Driver {
     /// # Errors
     /// The log did not take it: the turn never was.
     pub async fn accept(&mut self) -> Result<(), Answered> {
-        let Some(accept) = self.parts.accept.take() else {
-            return Ok(());
-        };
+        if let Some(accept) = self.parts.accept.take() {
+            self.write_accepted(accept).await?;
+        }
+        self.parts.inside.tell(|status| status.logged = true);
+        Ok(())
+    }
+
+    async fn write_accepted(&self, accept: control::Accepted) -> Result<(), Answered> {
         let batch = Batch::default().control(TurnRecord::Accepted(accept).encode());
         match self.parts.log.append(batch).await {
             Ok(_) => Ok(()),
