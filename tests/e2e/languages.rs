@@ -25,14 +25,14 @@ const PYTHON_PACKAGES: [&str; 2] = ["httpx==0.28.1", "httpx-sse==0.4.3"];
 const SCRIPT: &str = "[tool=bash:echo one] [gate=cut] [tool=bash:echo two] [words=5]";
 
 /// Runs a command that must succeed.
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let done = command.stdout(Stdio::null()).status();
     let done = done.unwrap_or_else(|error| panic!("run {command:?}: {error}"));
     assert!(done.success(), "{command:?}: {done}");
 }
 
 /// A folder of that name, filled by `fill` unless it is there; one process fills it.
-fn installed(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+pub(super) fn installed(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let place = folder().join(name);
     fs::create_dir_all(&place).expect("make the install folder");
     let lock = File::create(place.join("lock")).expect("open the install lock");
