@@ -38,6 +38,7 @@ mod e2e {
     mod adapter_promises;
     mod boxes_that_fail;
     mod chaos;
+    mod contract;
     mod credentials;
     mod fifty;
     mod flood;

@@ -3,6 +3,7 @@
 
 mod contract;
 mod listing;
+mod naming;
 mod polling;
 mod reading;
 mod refusing;

@@ -11,21 +11,40 @@ use utoipa::ToSchema;
 
 use super::super::error::json;
 use crate::event::Seq;
-use crate::ids::{BoxName, SessionId};
+use crate::ids::{BoxName, Id, IdKind, SessionId};
 use crate::mode::{self, Phase};
 use crate::session::overview::{Overview, TurnOverview};
+
+/// The name of a box, a session, a turn, or an execution.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(
+    value_type = String,
+    max_length = 256,
+    pattern = "^(?!\\.{1,2}$)[A-Za-z0-9._:@=+~-]+$",
+)]
+pub(super) struct Name(String);
+
+impl Name {
+    pub(super) fn of<K>(id: &Id<K>) -> Self
+    where
+        K: IdKind,
+    {
+        Self(id.as_str().to_owned())
+    }
+}
 
 /// A turn that was accepted, now or before under the same ids.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Accepted {
     /// Names the turn on its box.
-    pub(super) execution_id: String,
+    pub(super) execution_id: Name,
     /// The session: the box's id if it is known by now, else the one in the path.
-    pub(super) session_id: String,
+    pub(super) session_id: Name,
     /// The turn's own id, by which a repeat is known: from the body or `Idempotency-Key`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) turn_id: Option<String>,
+    pub(super) turn_id: Option<Name>,
     /// The events of this turn follow it.
     pub(super) cursor: u64,
     /// Where it is.
@@ -37,10 +56,10 @@ pub(super) struct Accepted {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Turn {
     /// Names the turn on its box.
-    pub(super) execution_id: String,
+    pub(super) execution_id: Name,
     /// The turn's own id, if it was given one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) turn_id: Option<String>,
+    pub(super) turn_id: Option<Name>,
     /// Where it is.
     pub(super) state: TurnState,
     /// How it ended, once it did.
@@ -64,9 +83,9 @@ pub(super) struct Turn {
 pub(super) struct TurnDetail {
     /// The box that it runs on.
     #[serde(rename = "box")]
-    pub(super) box_name: String,
+    pub(super) box_name: Name,
     /// Its session.
-    pub(super) session_id: String,
+    pub(super) session_id: Name,
     #[serde(flatten)]
     pub(super) turn: Turn,
     /// The data of its `result`, once it is over and as long as its events are kept.
@@ -81,9 +100,9 @@ pub(super) struct TurnDetail {
 pub(super) struct Session {
     /// The box that it is on.
     #[serde(rename = "box")]
-    pub(super) box_name: String,
+    pub(super) box_name: Name,
     /// The session: the box's id if there is one, else the client's.
-    pub(super) session_id: String,
+    pub(super) session_id: Name,
     /// Whether a turn runs.
     pub(super) state: SessionState,
     /// How many turns are known.
@@ -134,6 +153,18 @@ pub(super) struct Event {
     /// Its data, as it stands in the log.
     #[schema(value_type = Object)]
     pub(super) data: Box<RawValue>,
+}
+
+/// An event of a stream, by its fields.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what `stream` writes")]
+pub(super) struct StreamEvent {
+    /// Its number in the session.
+    id: Option<String>,
+    /// Its name.
+    event: Option<String>,
+    /// Its data: a JSON object as text.
+    data: Option<String>,
 }
 
 /// The numbers of events that are gone.
@@ -206,8 +237,8 @@ impl From<TurnOverview> for Turn {
         let TurnOverview { execution, turn, phase, outcome, code, first, last, is_expired, .. } =
             turn;
         Self {
-            execution_id: execution.to_string(),
-            turn_id: turn.map(|id| id.to_string()),
+            execution_id: Name::of(&execution),
+            turn_id: turn.as_ref().map(Name::of),
             state: phase.into(),
             outcome: outcome.map(Outcome::from),
             code,
@@ -223,8 +254,8 @@ impl From<Overview> for Session {
     fn from(session: Overview) -> Self {
         let Overview { box_name, id, is_busy, turns, last } = session;
         Self {
-            box_name: box_name.to_string(),
-            session_id: id.to_string(),
+            box_name: Name::of(&box_name),
+            session_id: Name::of(&id),
             state: if is_busy { SessionState::Busy } else { SessionState::Idle },
             turn_count: turns as u64,
             last_event_id: last.get(),
@@ -240,7 +271,7 @@ impl TurnDetail {
         turn: TurnOverview,
         result: Option<Box<RawValue>>,
     ) -> Self {
-        let (box_name, session_id) = (box_name.to_string(), session.to_string());
+        let (box_name, session_id) = (Name::of(box_name), Name::of(session));
         Self { box_name, session_id, turn: turn.into(), result }
     }
 }

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::super::Door;
 use super::super::error::{Error, ErrorBody, Refused, Resource};
-use super::answers::{TurnDetail, answer};
+use super::answers::{Name, TurnDetail, answer};
 use super::document::Refusals;
 use super::{readable_turn, turn};
 use crate::ids::{BoxName, ExecutionId};
@@ -22,8 +22,8 @@ use crate::session::{Abort, AbortError};
     path = "/afterbay/v1/boxes/{box}/turns/{execution}/cancel",
     operation_id = "cancelTurn",
     params(
-        ("box" = String, Path, description = "The box, by its configured name."),
-        ("execution" = String, Path, description = "The turn, by its execution id."),
+        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("execution" = Name, Path, description = "The turn, by its execution id."),
     ),
     responses(
         (status = 202, description = "The box was asked to stop it.", body = TurnDetail),

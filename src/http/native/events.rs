@@ -13,7 +13,7 @@ use super::super::follow::{self, Ask, UntilIdle};
 use super::super::head::Head;
 use super::super::query::Query;
 use super::super::{Door, route};
-use super::answers::Events;
+use super::answers::{Events, Name, StreamEvent};
 use super::document::Refusals;
 use super::{poll, readable_session};
 use crate::event::Seq;
@@ -34,9 +34,9 @@ use crate::sse::last_event_id::LastEventId;
     path = "/afterbay/v1/boxes/{box}/sessions/{session}/events",
     operation_id = "readEvents",
     params(
-        ("box" = String, Path, description = "The box, by its configured name."),
-        ("session" = String, Path, description = "The session, by any of its names."),
-        ("after" = Option<u64>, Query,
+        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("session" = Name, Path, description = "The session, by any of its names."),
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 9_223_372_036_854_775_807_i64,
             description = "The cursor: what follows this event. Also `Last-Event-ID`, \
             `lastEventId`, `last_event_id`, `starting_after`."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000,
@@ -45,13 +45,13 @@ use crate::sse::last_event_id::LastEventId;
             description = "JSON: how many seconds to wait for an event, 0 unless said."),
         ("until" = Option<String>, Query,
             description = "Stream: `idle` ends it when no turn runs."),
-        ("max_line" = Option<u64>, Query, minimum = 1,
+        ("max_line" = Option<u64>, Query, minimum = 1, maximum = 9_223_372_036_854_775_807_i64,
             description = "Stream: breaks longer lines of data."),
     ),
     responses(
         (status = 200, description = "The events.", content(
             (Events = "application/json"),
-            (String = "text/event-stream"),
+            (StreamEvent = "text/event-stream"),
         )),
         (status = 204, description = "With `until=idle`: nothing follows."),
         (status = 409, description = "The cursor is beyond the last event.", body = ErrorBody),
@@ -73,18 +73,17 @@ pub(super) async fn get(
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_request(&parts.headers, &query);
     let after = after(cursor, &session)?;
+    // Checked for both: what is wrong is told, whether it would be used or not.
+    let page = poll::Page::asked(&query, after)?;
+    let ask = Ask { cursor, lines: query.data_lines()? };
     if cursor.is_given() {
         door.doors.metrics.reconnected();
     }
     if wants_json {
-        let mut page = poll::Page::asked(&query, after)?;
-        if parts.method == Method::HEAD {
-            page = page.at_once();
-        }
+        let page = if parts.method == Method::HEAD { page.at_once() } else { page };
         let _place = door.places.take_at(&session)?;
         return poll::answer(door, &session, page).await;
     }
-    let ask = Ask { cursor, lines: query.data_lines()? };
     let is_until_idle = query.get("until") == Some("idle");
     let until_idle = if is_until_idle { UntilIdle::Yes } else { UntilIdle::No };
     match door.places.take_at(&session) {

@@ -26,12 +26,13 @@ use crate::session::listing::{Listed, Wanted};
     path = "/afterbay/v1/sessions",
     operation_id = "listSessions",
     params(
-        ("box" = Option<String>, Query, description = "Those on this box."),
+        ("box" = Option<String>, Query, max_length = 256,
+            pattern = "^(?!\\.{1,2}$)[A-Za-z0-9._:@=+~-]*$", description = "Those on this box."),
         ("state" = Option<super::answers::SessionState>, Query,
             description = "Those in which a turn runs, or in which none does."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 500,
             description = "The most sessions, 50 unless said."),
-        ("page" = Option<String>, Query, description = "The `nextPage` of the page before."),
+        ("page" = Option<String>, Query, pattern = "^([0-9a-f]{32})?$", description = "The `nextPage` of the page before."),
     ),
     responses(
         (status = 200, description = "A page of sessions.", body = Sessions),

@@ -6,7 +6,7 @@
 //! names the same was checked before.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::ids::{SessionId, TurnId};
@@ -15,10 +15,15 @@ use crate::ids::{SessionId, TurnId};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Names<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     session_id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     turn_id: Option<&'a RawValue>,
+}
+
+/// A value that stands there, `null` too: by itself that counts as absent.
+fn said<'a, 'de: 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// `body` with both names; unchanged if it is no object.

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::super::Door;
 use super::super::error::Error;
-use super::answers::{SessionDetail, Turn, answer};
+use super::answers::{Name, SessionDetail, Turn, answer};
 use super::document::Refusals;
 use super::readable_session;
 use crate::ids::{BoxName, SessionId};
@@ -21,8 +21,8 @@ use crate::limits;
     path = "/afterbay/v1/boxes/{box}/sessions/{session}",
     operation_id = "readSession",
     params(
-        ("box" = String, Path, description = "The box, by its configured name."),
-        ("session" = String, Path, description = "The session, by any of its names."),
+        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("session" = Name, Path, description = "The session, by any of its names."),
     ),
     responses(
         (status = 200, description = "The session.", body = SessionDetail),

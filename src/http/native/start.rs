@@ -15,7 +15,7 @@ use super::super::error::{Error, ErrorBody};
 use super::super::query::Query;
 use super::super::turn_request::{self, Asked};
 use super::super::{Door, auth, follow, run_stream};
-use super::answers::{Accepted, answer};
+use super::answers::{Accepted, Name, answer};
 use super::document::Refusals;
 use super::known_box;
 use super::named::named;
@@ -37,11 +37,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
     path = "/afterbay/v1/boxes/{box}/sessions/{session}/turns",
     operation_id = "startTurn",
     params(
-        ("box" = String, Path, description = "The box, by its configured name."),
-        ("session" = String, Path, description = "The session: a name of your own begins one."),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("session" = Name, Path, description = "The session: a name of your own begins one."),
+        ("Idempotency-Key" = Option<Name>, Header,
             description = "Names this request: a repeat of it starts nothing. The same as `turnId`."),
-        ("X-Execution-ID" = Option<String>, Header, description = "Names the turn on its box."),
     ),
     request_body(content = Prompt, description = "The prompt, and whatever else the box takes."),
     responses(
@@ -82,10 +81,10 @@ pub(super) async fn post(
     turn.logged().await;
     // Dropping the wait loses nothing: the turn goes on.
     match timeout(door.doors.settings.head_wait, turn.answered()).await {
-        Ok(Answered::Running) | Err(_) => {}
+        // Stopped on purpose: it is in the log and goes on after the restart.
+        Ok(Answered::Running | Answered::Stopped) | Err(_) => {}
         Ok(Answered::Refused(refusal)) => return Ok(follow::refused(refusal)),
         Ok(Answered::Withdrawn(why)) => return Err(Error::Withdrawn(why)),
-        Ok(Answered::Stopped) => return Err(Error::Draining),
     }
     let Some(told) = turn.overview().await else { return Err(Error::Internal) };
     Ok(accepted(&box_name, &turn.session, told))
@@ -97,16 +96,20 @@ pub(super) async fn post(
 #[expect(dead_code, reason = "it describes what `turn_request` reads")]
 pub(super) struct Prompt {
     /// The prompt; or `parts`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1)]
     message: Option<String>,
     /// The prompt in parts, as the box takes them.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, min_items = 1)]
     parts: Option<Vec<serde_json::Value>>,
     /// Names the turn: a repeat with the same one starts nothing.
-    #[schema(rename = "turnId")]
+    #[schema(rename = "turnId", max_length = 256, pattern = "^(?!\\.{1,2}$)[A-Za-z0-9._:@=+~-]*$")]
     turn_id: Option<String>,
     /// Names the turn on its box.
-    #[schema(rename = "executionId")]
+    #[schema(
+        rename = "executionId",
+        max_length = 256,
+        pattern = "^(?!\\.{1,2}$)[A-Za-z0-9._:@=+~-]*$"
+    )]
     execution_id: Option<String>,
 }
 
@@ -170,9 +173,9 @@ fn accepted(box_name: &BoxName, session: &Session, turn: TurnOverview) -> Respon
     let TurnOverview { execution, turn, phase, first, .. } = turn;
     let is_over = phase == Phase::Finished;
     let told = Accepted {
-        execution_id: execution.to_string(),
-        session_id: session.id().to_string(),
-        turn_id: turn.map(|id| id.to_string()),
+        execution_id: Name::of(&execution),
+        session_id: Name::of(&session.id()),
+        turn_id: turn.as_ref().map(Name::of),
         cursor: first.previous().get(),
         state: phase.into(),
     };

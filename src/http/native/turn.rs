@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::super::Door;
 use super::super::error::{Error, Resource};
 use super::super::remembered;
-use super::answers::{TurnDetail, answer, raw};
+use super::answers::{Name, TurnDetail, answer, raw};
 use super::document::Refusals;
 use super::readable_turn;
 use crate::ids::{BoxName, ExecutionId};
@@ -23,8 +23,8 @@ use crate::session::overview::TurnOverview;
     path = "/afterbay/v1/boxes/{box}/turns/{execution}",
     operation_id = "readTurn",
     params(
-        ("box" = String, Path, description = "The box, by its configured name."),
-        ("execution" = String, Path, description = "The turn, by its execution id."),
+        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("execution" = Name, Path, description = "The turn, by its execution id."),
     ),
     responses(
         (status = 200, description = "The turn.", body = TurnDetail),

@@ -11,7 +11,7 @@
 // The cast.
 mod link;
 mod measure;
-mod set;
+pub(super) mod set;
 mod shown;
 
 // The scenarios.

@@ -1,5 +1,6 @@
 //! The document against the routes, and answers against the document.
 
+use afterbay::limits;
 use serde_json::{Value, json};
 
 use super::super::raw::Answer;
@@ -81,6 +82,22 @@ async fn the_document_is_openapi_and_names_each_route_with_its_methods() {
     // Whoever asks may read it: it says nothing of anybody.
     let open = super::ask_as(&play, "", "GET /afterbay/v1/openapi.json", "", "").await;
     assert_eq!(open.head.status(), 200);
+}
+
+#[tokio::test]
+async fn the_document_tells_the_bounds_that_are_kept() {
+    let document = document(&Play::new().await).await;
+    for (path, name, least, most) in [
+        (super::EVENTS, "limit", 1, limits::MAX_POLL_EVENTS),
+        (super::EVENTS, "wait", 0, limits::MAX_POLL_WAIT_SECONDS),
+        ("/afterbay/v1/sessions", "limit", 1, limits::MAX_PAGE_SESSIONS),
+    ] {
+        let operation = operation(&document, "GET", path).expect("an operation");
+        let mut parameters = operation["parameters"].as_array().expect("parameters").iter();
+        let found = parameters.find(|parameter| parameter["name"] == name).expect("a parameter");
+        let bounds = (&found["schema"]["minimum"], &found["schema"]["maximum"]);
+        assert_eq!(bounds, (&json!(least), &json!(most)), "{path} {name}");
+    }
 }
 
 #[tokio::test]

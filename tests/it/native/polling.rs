@@ -139,6 +139,8 @@ async fn an_answer_has_its_bounds() {
     for query in ["limit=0", "limit=1001", "limit=x", "limit=-1", "wait=51", "wait=-1", "wait=0.5"]
     {
         check_error(&poll(&play, query).await, 400, "INVALID_QUERY");
+        let stream = ask(&play, &format!("GET {EVENTS}?until=idle&{query}"), "", "").await;
+        check_error(&stream, 400, "INVALID_QUERY");
     }
     assert_eq!(json(&poll(&play, "limit=1000&after=9").await)["next"], 9);
 }
