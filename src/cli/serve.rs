@@ -31,6 +31,8 @@ Example:
 Each flag has a variable: --data-dir is AFTERBAY_DATA_DIR. A flag wins over its variable, the
 variable over the file, the file over the default. Durations look like 500ms, 60s, 5m, 24h.
 
+Further boxes are tables [boxes.NAME] of the file, each below /box/NAME/.
+
 Secrets are never flags: AFTERBAY_BOX_CREDENTIAL (the value of an Authorization header), or
 AFTERBAY_BOX_CREDENTIAL_FILE, or `credential_file` under [box] in the file.
 

@@ -61,14 +61,18 @@ impl<'a> Sources<'a> {
         read
     }
 
-    /// Where the value of `key` was given, if it was.
-    pub(super) fn place_of(&mut self, key: Key) -> Option<Origin> {
+    /// Where a value of `key` was given, if it was, be it right or wrong.
+    pub(super) fn place_of(&self, key: Key) -> Option<Origin> {
         let row = row_of(key)?;
-        let filed = format!("{}_FILE", row.variable());
-        let filed = row.flag().is_none().then_some(filed);
-        let filed = filed.filter(|name| self.environment.os(name).is_some());
-        let given = self.given(row).map(|(origin, _)| origin);
-        given.or_else(|| filed.map(Origin::Environment))
+        if self.flags.text(key).is_some() {
+            return Some(Origin::Flag(row.name));
+        }
+        let plain = row.variable();
+        let filed = row.flag().is_none().then(|| format!("{plain}_FILE"));
+        let mut variables = std::iter::once(plain).chain(filed);
+        let given = variables.find(|name| self.environment.os(name).is_some());
+        let in_file = || self.file.text(key).map(|(origin, _)| origin);
+        given.map(Origin::Environment).or_else(in_file)
     }
 
     /// The environment itself, for defaults that follow from it.

@@ -79,6 +79,14 @@ impl Passthrough {
         Ok(Self { client: client(), authority, host, prefix, name })
     }
 
+    /// The same way under the name that `other` has in `Via`, so that each knows what has come
+    /// through the other.
+    #[must_use]
+    pub(crate) fn known_as(mut self, other: &Self) -> Self {
+        self.name.clone_from(&other.name);
+        self
+    }
+
     /// Sends the request on and gives the box's answer as soon as its head is there.
     ///
     /// # Errors

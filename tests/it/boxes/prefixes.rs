@@ -84,3 +84,18 @@ async fn a_name_that_no_box_has_is_answered_here() {
     let metrics = stage.metrics().await;
     assert!(!metrics.contains("nobody") && !metrics.contains("zeta"), "{metrics}");
 }
+
+#[tokio::test]
+async fn a_request_that_has_been_at_one_box_is_stopped_on_its_way_to_another() {
+    let (root, other, stage) = two().await;
+    let _client = stage.send("GET /x", "", "").await;
+    let mut at_box = root.accept().await;
+    let head = at_box.read_head().await;
+    let via = format!("Via: {}\r\n", head.one("via").expect("a via"));
+    for target in ["GET /x", "GET /box/zeta/x", "GET /box/a:1/x"] {
+        let stopped = stage.ask(target, &via, "").await;
+        assert_eq!(stopped.head.status(), 508, "{target}");
+        assert_eq!(stopped.head.one("x-afterbay-error"), Some("LOOP_DETECTED"));
+    }
+    assert!(root.is_untouched().await && other.is_untouched().await);
+}
