@@ -226,3 +226,17 @@ async fn an_abort_between_the_close_out_and_its_filing_finds_that_nothing_runs()
     let (abort, ()) = tokio::join!(abort, async { rig.disk.release() });
     assert!(matches!(abort, Ok(Abort::NothingRuns)), "{abort:?}");
 }
+
+#[tokio::test]
+async fn a_turn_counts_as_logged_once_its_acceptance_is_synced() {
+    let rig = Rig::new();
+    rig.disk.hold(&[Operation::Sync]);
+    let started = rig.post("e-1").await.expect("started");
+    until("the log syncs", || rig.disk.holds()).await;
+    let mut logged = Box::pin(started.turn.logged());
+    assert!((&mut logged).now_or_never().is_none(), "told before the sync");
+    rig.disk.release();
+    within("it is in the log", logged).await;
+    rig.puppet.ends("e-1", Ending::Completed);
+    rig.finished("e-1").await;
+}
