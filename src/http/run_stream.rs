@@ -17,6 +17,7 @@ use super::follow::{self, Ask, By};
 use super::query::Query;
 use super::turn_request::{self, Asked};
 use crate::credential::Credential;
+use crate::ids::BoxName;
 use crate::session::{StartError, Started, TurnRequest};
 use crate::upstream;
 
@@ -49,14 +50,16 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     }
     let place = door.places.take()?;
     let headers = end_to_end::of_turn(&parts.headers);
-    let Started { new, turn } = start(door, asked, headers, held, who).await?;
+    let Started { new, turn } =
+        start(door, door.doors.box_name.clone(), asked, headers, held, who).await?;
     let by = if new { By::Start } else { By::Post };
     follow::turn(door, turn, ask, by, place).await
 }
 
-/// Starts the turn, or attaches to it, on a task of its own.
+/// Starts the turn on the box of that name, or attaches to it, on a task of its own.
 pub(crate) async fn start(
     door: &Door,
+    box_name: BoxName,
     asked: Asked,
     headers: http::HeaderMap,
     held: Held,
@@ -65,7 +68,7 @@ pub(crate) async fn start(
     let Asked { session, execution, turn, cursor: _, is_empty: _ } = asked;
     let resource = session.clone().map(Resource::Session);
     let resource = resource.or_else(|| execution.clone().map(Resource::Execution));
-    let (sessions, box_name) = (door.doors.sessions.clone(), door.doors.box_name.clone());
+    let sessions = door.doors.sessions.clone();
     let started = door.doors.tasks.spawn("start turn", async move {
         let body = upstream::Body { headers, bytes: held.bytes.clone() };
         let request = TurnRequest { session, execution, turn, who, body };

@@ -74,7 +74,8 @@ pub(super) async fn post(
     held.bytes = named(&sent, &session, asked.turn.as_ref());
     let (turn_id, headers) =
         (asked.turn.clone(), super::super::end_to_end::of_turn(&parts.headers));
-    let Started { new, turn } = run_stream::start(door, asked, headers, held, who).await?;
+    let Started { new, turn } =
+        run_stream::start(door, box_name.clone(), asked, headers, held, who).await?;
     if !new {
         check_same(&turn, &session, turn_id.as_ref(), &sent).await?;
     }

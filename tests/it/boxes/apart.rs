@@ -64,6 +64,25 @@ async fn the_same_ids_on_two_boxes_are_two_turns_in_two_logs_also_after_a_crash(
 }
 
 #[tokio::test]
+async fn the_native_api_starts_a_turn_on_the_box_that_it_names() {
+    let (one, two, stage) = two(&[]).await;
+    for (name, text) in [("two", "of two"), ("one", "of one")] {
+        let sessions = format!("/afterbay/v1/boxes/{name}/sessions/ses");
+        let json = "Content-Type: application/json\r\n";
+        let body = r#"{"message":"hi","turnId":"t"}"#;
+        let started = stage.ask(&format!("POST {sessions}/turns"), json, body).await;
+        assert_eq!(started.head.status(), 202, "{}", started.body);
+        let events = stage.ask(&format!("GET {sessions}/events?until=idle"), "", "").await;
+        assert_eq!(events.last_data("result")["finalText"], text);
+    }
+    assert_eq!((one.seen(Route::Run).len(), two.seen(Route::Run).len()), (1, 1));
+    let listed = stage.ask("GET /afterbay/v1/sessions?box=two", "", "").await;
+    assert_eq!(listed.json("/sessions/0/box").as_str(), "two", "{}", listed.body);
+    let unknown = stage.ask("GET /afterbay/v1/boxes/three/sessions/ses", "", "").await;
+    assert_eq!(unknown.head.one("x-afterbay-error"), Some("BOX_UNKNOWN"));
+}
+
+#[tokio::test]
 async fn what_one_box_knows_is_unknown_at_the_other() {
     let (one, two, stage) = two(&[]).await;
     let owner = "Authorization: Bearer owner\r\n";
