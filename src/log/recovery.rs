@@ -69,6 +69,9 @@ pub(super) fn recover(
         let failed = |source| OpenError::Io { doing: "remove an unfinished file", source };
         disk.remove(&name).map_err(failed)?;
     }
+    // A name from before that is not durable must not be changed once more: with the first change lost
+    // and the second kept, one file would have two names, and be used twice.
+    disk.sync_dir().map_err(creating)?;
     for (at, segment) in segments.iter().enumerate() {
         // On a full disk there may be nothing else to go on in.
         if recovery.is_silent(at, segment) && blanks.retire(segment) {
