@@ -30,6 +30,17 @@ const NOT_FOR_THE_TURN: [HeaderName; 7] = [
     HeaderName::from_static("last-event-id"),
 ];
 
+/// The member of a list that is `wanted`, as the message spells it, whatever its case.
+pub(crate) fn member<'a>(
+    headers: &'a HeaderMap,
+    name: HeaderName,
+    wanted: &str,
+) -> Option<&'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let mut members = values.flat_map(|value| value.split(',')).map(str::trim);
+    members.find(|member| member.eq_ignore_ascii_case(wanted))
+}
+
 /// Removes what is about one connection only.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Version, header};
 
+use super::end_to_end;
 use super::error::Error;
 
 /// What is let in beyond the rules.
@@ -76,9 +77,7 @@ pub(crate) fn check_origin(parts: &Parts, allowed: &Allowed) -> Result<(), Error
 
 /// Whether the request asks to become a WebSocket.
 pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
-    let mut protocols = values.flat_map(|value| value.split(','));
-    protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+    end_to_end::member(headers, header::UPGRADE, "websocket").is_some()
 }
 
 fn check_authority(authority: &str, allowed: &Allowed) -> Result<(), Error> {

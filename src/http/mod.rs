@@ -108,7 +108,7 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
     let counted = mode.as_ref().copied().unwrap_or(settings.mode);
     let admitted = hall.door(&mut parts).and_then(|door| {
-        let route = admit(door, &parts, mode)?;
+        let route = admit(door, &parts, mode, page.is_some())?;
         Ok((door, route))
     });
     let (asked, answer) = match admitted {
@@ -123,11 +123,17 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     response
 }
 
-/// Lets a request in and says what it asks. No work is done before.
-fn admit(door: &Door, parts: &Parts, mode: Result<Mode, Error>) -> Result<Route, Error> {
+/// Lets a request in and says what it asks; `is_named` if a page of a named origin sends it. No work is
+/// done before.
+fn admit(
+    door: &Door,
+    parts: &Parts,
+    mode: Result<Mode, Error>,
+    is_named: bool,
+) -> Result<Route, Error> {
     let Settings { session_bus, allowed, result_path, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
-    if cors::is_preflight(parts) && cors::named_origin(&parts.headers, allowed).is_some() {
+    if is_named && cors::is_preflight(parts) {
         return Ok(Route::Preflight);
     }
     let path = parts.uri.path();

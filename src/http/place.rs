@@ -1,5 +1,5 @@
-//! Places for open streams and WebSockets: bounded in all, so that the program stays within its descriptors and its
-//! memory, and for each session, so that one client that opens streams and never closes them takes
+//! Places for open streams and WebSockets: bounded in all, so that the program stays within its
+//! descriptors and its memory, and for each session, so that one client that opens streams and never closes them takes
 //! none from others. Who starts a turn reads it in any case.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::settings::Settings;
-use crate::session::Session;
+use crate::session::{Session, StreamPlace};
 
 /// All places. Clones share them.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Place {
     _all: OwnedSemaphorePermit,
-    _session: Option<OwnedSemaphorePermit>,
+    _session: Option<StreamPlace>,
 }
 
 impl Places {

@@ -11,11 +11,13 @@
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 
+use super::end_to_end::member;
 use super::error::Error;
+use super::guard;
 use super::leave::Leave;
 use super::{Door, passthrough, tunnel};
 
@@ -24,7 +26,7 @@ pub(super) fn is_asked(parts: &Parts) -> bool {
     parts.method == Method::GET
         && parts.version == Version::HTTP_11
         && member(&parts.headers, header::CONNECTION, "upgrade").is_some()
-        && protocol(&parts.headers).is_some()
+        && guard::is_websocket(&parts.headers)
 }
 
 /// Sends the handshake to the box, and carries the connection if the box agrees.
@@ -88,13 +90,6 @@ fn switch(headers: &mut HeaderMap, protocol: HeaderValue) {
 fn protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let found = member(headers, header::UPGRADE, "websocket")?;
     HeaderValue::from_str(found).ok()
-}
-
-/// The member of a list that is `wanted`, whatever its case.
-fn member<'a>(headers: &'a HeaderMap, name: HeaderName, wanted: &str) -> Option<&'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    let mut members = values.flat_map(|value| value.split(',')).map(str::trim);
-    members.find(|member| member.eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub(super) fn recover(
             recovery.set_state(at, State::Retired);
         }
     }
-    // What was found may still go back to the name that it had before.
+    // What was given back just now may still go back to the name that it had before.
     blanks.settle().map_err(|failure| creating(failure.into_io()))?;
     let newest = segments.last().map_or(0, |segment| segment.id.epoch);
     let active = recovery.copy(&**disk, newest, segment_bytes, &mut blanks)?;

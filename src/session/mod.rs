@@ -2,8 +2,8 @@
 //!
 //! `registry` holds them all and finds them by any of their names; `start` starts turns, attaches
 //! to them, and takes them up after a restart; `abort` stops them. `names` keeps the aliases,
-//! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are, `run` keeps a session in step with its running turn, `running` says
-//! whether there is one, [`recovered`] rebuilds all of it from the log's control records. A
+//! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are,
+//! `run` keeps a session in step with its running turn, `running` says whether there is one, [`recovered`] rebuilds all of it from the log's control records. A
 //! session's events are in the log and nowhere else.
 
 mod abort;
@@ -23,12 +23,9 @@ mod start;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::credential::CredentialHash;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
-use crate::limits;
 use crate::log::{Cursor, Log, Tail};
 use crate::mode::{Outcome, Phase};
 use crate::turn::control::{Accepted, FinishedTurn};
@@ -47,9 +44,13 @@ pub struct Session {
     box_name: BoxName,
     log: Log,
     state: Mutex<State>,
-    /// Places for streams that read it.
-    streams: Arc<Semaphore>,
+    /// Each stream that reads it holds a clone.
+    streams: Arc<()>,
 }
+
+/// A place for a stream that reads a session, free again when this is dropped.
+#[derive(Debug)]
+pub struct StreamPlace(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 /// What changes in a session. Guarded by one short lock, never held over an await.
 #[derive(Debug, Default)]
@@ -142,15 +143,14 @@ pub struct TurnRef {
 impl Session {
     /// A place for a stream that reads it; `None` if so many are open.
     #[must_use]
-    pub fn stream_place(&self, most: usize) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.streams).try_acquire_owned().ok()?;
-        let open = limits::MAX_SESSION_STREAMS - self.streams.available_permits();
-        (open <= most).then_some(place)
+    pub fn stream_place(&self, most: usize) -> Option<StreamPlace> {
+        let place = StreamPlace(Arc::clone(&self.streams));
+        // The session's own is none of them.
+        (Arc::strong_count(&self.streams) <= most + 1).then_some(place)
     }
 
     fn new(key: SessionKey, box_name: BoxName, log: Log, state: State) -> Self {
-        let streams = Arc::new(Semaphore::new(limits::MAX_SESSION_STREAMS));
-        Self { key, box_name, log, state: Mutex::new(state), streams }
+        Self { key, box_name, log, state: Mutex::new(state), streams: Arc::default() }
     }
 
     /// A panic under the lock cannot leave the plain fields half-written in a way that matters:

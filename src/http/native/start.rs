@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::super::error::{Error, ErrorBody};
 use super::super::query::Query;
 use super::super::turn_request::{self, Asked};
-use super::super::{Door, auth, follow, run_stream};
+use super::super::{Door, auth, end_to_end, follow, run_stream};
 use super::answers::{Accepted, Name, answer};
 use super::document::Refusals;
 use super::known_box;
@@ -72,8 +72,7 @@ pub(super) async fn post(
     complete(&mut asked, &parts.headers, &session)?;
     let sent = held.bytes.clone();
     held.bytes = named(&sent, &session, asked.turn.as_ref());
-    let (turn_id, headers) =
-        (asked.turn.clone(), super::super::end_to_end::of_turn(&parts.headers));
+    let (turn_id, headers) = (asked.turn.clone(), end_to_end::of_turn(&parts.headers));
     let Started { new, turn } =
         run_stream::start(door, box_name.clone(), asked, headers, held, who).await?;
     if !new {
