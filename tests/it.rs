@@ -44,6 +44,7 @@ mod it {
     mod log_format;
     mod log_full;
     mod log_index;
+    mod log_names;
     mod log_panics;
     mod log_reading;
     mod log_replay_to_live;
