@@ -360,6 +360,7 @@ fn told_of_withdrawn(why: Withdrawal) -> Told<'static> {
         Withdrawal::BoxUnreachable | Withdrawal::BoxError | Withdrawal::Refused => {
             Told::new(StatusCode::BAD_GATEWAY, why.code())
         }
+        Withdrawal::SessionLost => Told::new(StatusCode::GONE, why.code()),
         Withdrawal::Cancelled => Told::new(StatusCode::CONFLICT, why.code()),
         Withdrawal::NeverSent | Withdrawal::LogUnavailable => {
             Told::later(StatusCode::SERVICE_UNAVAILABLE, why.code())

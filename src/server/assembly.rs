@@ -156,18 +156,20 @@ struct Opened {
     hash_key: HashKey,
 }
 
-/// Opens the log, and under its lock the key; off the runtime's threads, since it reads all of it.
+/// Opens the key and the log, both under its lock; off the runtime's threads, since it reads all of it.
 async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow::Result<Opened> {
     let open = move || {
         let folder = data_dir.join("log");
         let disk = RealDisk::open(&folder)
             .with_context(|| format!("open the data folder {}", data_dir.display()))?;
+        // Before the log, which takes what room there is ahead of need.
+        let key = readers_key::load_or_create(&data_dir)?;
         let mut recovered = Recovered::default();
         let options = Options::new(turn::control::role);
         let store =
             Store::open(Arc::new(disk), options, metrics, &mut |found| recovered.fold(found))
                 .with_context(|| format!("open the log in {}", folder.display()))?;
-        let hash_key = match readers_key::load_or_create(&data_dir)? {
+        let hash_key = match key {
             Key::Loaded(key) => key,
             Key::Created(key) => {
                 if !recovered.is_empty() {

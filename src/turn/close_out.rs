@@ -143,6 +143,7 @@ pub fn withdrawn_frames(names: &Names, why: Withdrawal, message: &str) -> Vec<Ev
     let outcome = match why {
         Withdrawal::Cancelled => Outcome::Cancelled,
         Withdrawal::Refused
+        | Withdrawal::SessionLost
         | Withdrawal::BoxUnreachable
         | Withdrawal::BoxError
         | Withdrawal::NeverSent

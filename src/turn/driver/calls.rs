@@ -30,6 +30,7 @@ impl Driver {
                 self.refusal = Some(refusal);
                 Done::Input(Input::Refused)
             }
+            Prepare::Forgotten => Done::Input(Input::Forgotten),
             Prepare::Later(refusal, wait) => {
                 self.refusal = Some(refusal);
                 failed(Failure::Later(wait))

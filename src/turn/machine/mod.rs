@@ -160,6 +160,7 @@ impl Machine {
             Input::Unnamed => self.unnamed(now),
             Input::Absent(boot) => self.absent(now, boot),
             Input::Gone => self.gone(now),
+            Input::Forgotten => self.close(Action::Withdraw(Withdrawal::SessionLost)),
             Input::Refused => self.close(Action::Withdraw(Withdrawal::Refused)),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Polled(seen) => self.polled(now, seen),
