@@ -166,11 +166,11 @@ fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
 
 fn read_callers(sources: &mut Sources<'_>) -> Option<Callers> {
     let hosts = sources.read(Key::Hosts, |text| address::list(text, address::host));
-    let public_url = sources.read_optional(Key::PublicUrl, address::plain_url);
+    let public_url = sources.read_optional(Key::PublicUrl, address::endpoint);
     let readers = sources.read(Key::Readers, str::parse);
     let origins = sources.read(Key::Origins, |text| address::list(text, address::origin));
     let (mut hosts, public_url) = (hosts?, public_url?);
-    hosts.extend(public_url.as_ref().and_then(http::Uri::host).map(str::to_ascii_lowercase));
+    hosts.extend(public_url.as_ref().map(|url| url.host_text().to_ascii_lowercase()));
     hosts.sort_unstable();
     hosts.dedup();
     Some(Callers { hosts, public_url, readers: readers?, origins: origins? })

@@ -6,12 +6,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
-
 use crate::credential::Credential;
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
+use crate::upstream::endpoint::Endpoint;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::tangle::Lane;
 
@@ -49,8 +48,8 @@ pub struct Config {
 pub struct Upstream {
     /// Under which it is reached, and its sessions are kept.
     pub name: BoxName,
-    /// Where it is: http, no userinfo, no query; the path without a trailing slash, or `/`.
-    pub url: Uri,
+    /// Where it is, and stays.
+    pub endpoint: Endpoint,
     /// What it is.
     pub kind: BoxKind,
     /// What turns are polled with when their own credential is gone.
@@ -85,7 +84,7 @@ pub struct Callers {
     /// Dotted host names in lower case that a `Host` may carry; `public_url`'s is among them.
     pub hosts: Vec<String>,
     /// Where clients reach the program, if that is not the bound address.
-    pub public_url: Option<Uri>,
+    pub public_url: Option<Endpoint>,
     /// Whom the box may vouch for.
     pub readers: Vouching,
     /// Origins of web pages, in lower case, as a browser sends them.

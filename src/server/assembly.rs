@@ -94,8 +94,8 @@ impl House {
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let (all, counters) = (ProxyBudget::new(poll.rate_total), &metrics.upstream);
-        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream)?;
-        let doors_further = further.iter().map(front).collect::<anyhow::Result<Vec<_>>>()?;
+        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream);
+        let doors_further = further.iter().map(front).collect();
         let mut boxes = Boxes::default();
         for upstream in std::iter::once(upstream).chain(further) {
             let budget = all.for_box(poll.rate);
@@ -184,11 +184,10 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
 }
 
 /// One box as the doors see it, with connections of its own.
-fn front(upstream: &Upstream) -> anyhow::Result<FurtherBox> {
-    let Upstream { name, url, result_path, .. } = upstream;
-    let passthrough =
-        Passthrough::new(url).with_context(|| format!("open the way to box `{name}`"))?;
-    Ok(FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() })
+fn front(upstream: &Upstream) -> FurtherBox {
+    let Upstream { name, endpoint, result_path, .. } = upstream;
+    let passthrough = Passthrough::new(endpoint.clone().fixed());
+    FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() }
 }
 
 /// One box as sessions see it, with connections of its own.
@@ -197,8 +196,8 @@ fn box_entry(
     budget: BoxBudget,
     metrics: metrics::upstream::Metrics,
 ) -> anyhow::Result<BoxEntry> {
-    let Upstream { name: _, url, kind, credential, lane, result_path } = upstream;
-    let client = BoxClient::new(&url.to_string(), metrics)?;
+    let Upstream { name: _, endpoint, kind, credential, lane, result_path } = upstream;
+    let client = BoxClient::new(endpoint.fixed(), metrics)?;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
         BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),

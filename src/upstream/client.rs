@@ -15,68 +15,39 @@ use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::Url;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Error;
+use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::stream::{Chunks, Opened};
 use crate::credential::Credential;
 use crate::limits;
 use crate::metrics::upstream::{Call, Metrics};
 
-/// The way to one box. Clones share the connections.
+/// The way to one box, wherever it is at each call. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct BoxClient {
-    base: String,
+    endpoint: watch::Receiver<Endpoint>,
     pooled: reqwest::Client,
     fresh: reqwest::Client,
     metrics: Metrics,
 }
 
-/// A base URL that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadBase {
-    /// Not a URL.
-    #[error("the box's base is not a URL")]
-    NotAUrl,
-    /// Another scheme than those that are built.
-    #[error("the box's base must be an http URL")]
-    Scheme,
-    /// A user or a password: credentials come from requests or from config, never from a URL.
-    #[error("the box's base must not hold a user or a password")]
-    UserInfo,
-    /// A query or a fragment.
-    #[error("the box's base must end with its path")]
-    Query,
-    /// The HTTP client could not be made.
-    #[error("set up the HTTP client")]
-    Client,
-}
+/// The HTTP client could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("set up the HTTP client")]
+pub struct NoClient;
 
 impl BoxClient {
-    /// A client for the box at `base`, an absolute URL whose path is kept as a prefix; one
-    /// trailing slash is dropped.
+    /// A client for the box at `endpoint`, which each call reads anew.
     ///
     /// # Errors
-    /// [`BadBase`] if `base` is not of that form.
-    pub fn new(base: &str, metrics: Metrics) -> Result<Self, BadBase> {
-        let url = Url::parse(base).map_err(|_| BadBase::NotAUrl)?;
-        if url.scheme() != "http" {
-            return Err(BadBase::Scheme);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(BadBase::UserInfo);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(BadBase::Query);
-        }
-        let base = url.as_str();
-        Ok(Self {
-            base: base.strip_suffix('/').unwrap_or(base).to_owned(),
-            pooled: http_client(usize::MAX)?,
-            fresh: http_client(0)?,
-            metrics,
-        })
+    /// [`NoClient`] if the HTTP client cannot be made.
+    pub fn new(endpoint: watch::Receiver<Endpoint>, metrics: Metrics) -> Result<Self, NoClient> {
+        let (pooled, fresh) = (http_client(usize::MAX)?, http_client(0)?);
+        Ok(Self { endpoint, pooled, fresh, metrics })
     }
 
     /// Reads `target` (a path below the base, with its query).
@@ -163,7 +134,7 @@ impl BoxClient {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<reqwest::Request, Error> {
-        let url = Url::parse(&format!("{}{target}", self.base))
+        let url = Url::parse(&format!("{}{target}", *self.endpoint.borrow()))
             .map_err(|_| Error::Connect("no URL can be made for this call".into()))?;
         headers.remove(AUTHORIZATION);
         if let Some(who) = who {
@@ -223,7 +194,7 @@ const fn time_for(call: Call) -> Option<Duration> {
     }
 }
 
-fn http_client(idle_connections: usize) -> Result<reqwest::Client, BadBase> {
+fn http_client(idle_connections: usize) -> Result<reqwest::Client, NoClient> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -236,7 +207,7 @@ fn http_client(idle_connections: usize) -> Result<reqwest::Client, BadBase> {
         .pool_idle_timeout(limits::BOX_IDLE_CONNECTION)
         .pool_max_idle_per_host(idle_connections)
         .build()
-        .map_err(|_| BadBase::Client)
+        .map_err(|_| NoClient)
 }
 
 /// A call that gave no answer.
@@ -321,18 +292,11 @@ fn root_cause(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
 
-    fn client_for(base: &str) -> Result<BoxClient, BadBase> {
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-        BoxClient::new(base, metrics)
-    }
-
-    fn base_of(base: &str) -> Result<String, BadBase> {
-        client_for(base).map(|client| client.base)
-    }
-
     #[test]
     fn only_the_callers_credential_is_sent_and_it_is_marked_as_a_secret() {
-        let client = client_for("http://box").expect("a good base");
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
+        let endpoint = "http://box".parse::<Endpoint>().expect("an endpoint").fixed();
+        let client = BoxClient::new(endpoint, metrics).expect("a client");
         let stale = || HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("stale"))]);
         let sent = |who: Option<&Credential>| {
             let request = client.request(Method::POST, who, "/x", stale(), Bytes::new());
@@ -344,30 +308,5 @@ mod tests {
         let broken = Credential::new("Bearer \n");
         let refused = client.request(Method::GET, Some(&broken), "/x", stale(), Bytes::new());
         assert!(matches!(refused, Err(Error::Unauthorized(_))));
-    }
-
-    #[test]
-    fn a_base_keeps_its_path_and_loses_one_trailing_slash() {
-        for (base, kept) in [
-            ("http://127.0.0.1:4096", "http://127.0.0.1:4096"),
-            ("http://127.0.0.1:4096/", "http://127.0.0.1:4096"),
-            ("http://box/v1/runtime/", "http://box/v1/runtime"),
-            ("http://box/v1//", "http://box/v1/"),
-        ] {
-            assert_eq!(base_of(base).as_deref(), Ok(kept));
-        }
-    }
-
-    #[test]
-    fn a_base_that_is_more_than_a_place_is_refused() {
-        for (base, why) in [
-            ("127.0.0.1:4096", BadBase::NotAUrl),
-            ("https://box", BadBase::Scheme),
-            ("http://user:secret@box", BadBase::UserInfo),
-            ("http://box/?token=x", BadBase::Query),
-            ("http://box/#x", BadBase::Query),
-        ] {
-            assert_eq!(base_of(base), Err(why), "{base}");
-        }
     }
 }

@@ -39,6 +39,7 @@
 pub mod budget;
 pub mod client;
 pub mod cursor;
+pub mod endpoint;
 pub mod error;
 pub mod opencode;
 mod prompt_headers;

@@ -24,6 +24,7 @@ use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
     Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
@@ -79,7 +80,7 @@ impl Hall {
         let retention = Retention::new(sessions.clone(), metrics.retention.clone());
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
+            passthrough: Passthrough::new(base.parse::<Endpoint>().expect("a URL").fixed()),
             settings,
             metrics: metrics.http.clone(),
             drain: drain.clone(),

@@ -9,6 +9,7 @@ use afterbay::ids::BoxName;
 use afterbay::metrics::Metrics;
 use afterbay::server::{self, Ends, serve_connections};
 use afterbay::tasks::Tasks;
+use afterbay::upstream::endpoint::Endpoint;
 use tokio::net::TcpListener;
 
 use super::sessions;
@@ -38,7 +39,7 @@ impl OpenDoors {
         let metrics = Metrics::new().expect("names are free");
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
+            passthrough: Passthrough::new(base.parse::<Endpoint>().expect("a URL").fixed()),
             settings,
             metrics: metrics.http.clone(),
             drain: ends.drain.clone(),

@@ -17,6 +17,7 @@ use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::opencode::Opencode;
 use afterbay::upstream::schedule::Intervals;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,8 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
             recovered.fold(found)
         })
         .expect("an empty log");
-    let client = BoxClient::new(base, metrics.upstream.clone()).expect("a base");
+    let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
+    let client = BoxClient::new(endpoint, metrics.upstream.clone()).expect("a client");
     let entry = BoxEntry {
         upstream: Arc::new(Opencode::new(client)),
         budget: ProxyBudget::new(limits::POLLS_PER_SECOND)
