@@ -13,15 +13,6 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Reads a box's URL: http alone.
-pub(super) fn box_endpoint(text: &str) -> Result<Endpoint, String> {
-    let endpoint = endpoint(text)?;
-    if endpoint.is_tls() {
-        return Err("https boxes are not built yet; use an http:// address".to_owned());
-    }
-    Ok(endpoint)
-}
-
 /// Reads an http or https URL without userinfo, query or fragment; one trailing slash is dropped.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|invalid: Invalid| invalid.to_string())

@@ -64,7 +64,7 @@ fn read_table(sources: &mut Sources<'_>, table: BoxTable, has_default: bool) -> 
 }
 
 fn read_one(sources: &mut Sources<'_>, name: Option<BoxName>) -> Option<Placed> {
-    let endpoint = sources.read_with_origin(Key::Box, address::box_endpoint);
+    let endpoint = sources.read_with_origin(Key::Box, address::endpoint);
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);

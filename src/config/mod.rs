@@ -16,6 +16,7 @@ pub(crate) mod own_door;
 mod parts;
 mod size;
 mod sources;
+mod tls;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ pub fn load(
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let boxes = boxes::read(sources);
+    let authorities = sources.read_optional(Key::CaFile, tls::authorities);
     let mode = read_mode(sources);
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
@@ -90,6 +92,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let config = Config {
         upstream: boxes.next()?,
         further: boxes.collect(),
+        authorities: authorities?.unwrap_or_default(),
         mode: mode?,
         data_dir: data_dir?,
         listen: listen?,

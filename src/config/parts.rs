@@ -13,6 +13,7 @@ use crate::session::Vouching;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::tangle::Lane;
+use crate::upstream::trust::Authorities;
 
 /// Everything, on its way to the parts.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The other boxes, in the order of the file; no name is there twice.
     pub further: Vec<Upstream>,
+    /// Who, besides the system's authorities, is trusted to say who a box is.
+    pub authorities: Authorities,
     /// How turns are run.
     pub mode: Mode,
     /// The folder of the log and its keys.

@@ -23,19 +23,19 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::error::Error;
 use super::{end_to_end, expect};
 use crate::limits;
+use crate::upstream::connect::{Connect, Connector, root_cause};
 use crate::upstream::endpoint::Endpoint;
 
 /// The way to the box, wherever it is at each request. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Passthrough {
-    client: Client<HttpConnector, Body>,
+    client: Client<Connector, Body>,
     endpoint: watch::Receiver<Endpoint>,
     /// Our name in `Via`: one for each process, since two of us may stand in a row.
     name: String,
@@ -44,9 +44,9 @@ pub struct Passthrough {
 impl Passthrough {
     /// The way to the box at `endpoint`, which each request reads anew.
     #[must_use]
-    pub fn new(endpoint: watch::Receiver<Endpoint>) -> Self {
+    pub fn new(endpoint: watch::Receiver<Endpoint>, connect: &Connect) -> Self {
         let name = format!("afterbay-{:08x}", rand::random::<u32>());
-        Self { client: client(), endpoint, name }
+        Self { client: client(connect), endpoint, name }
     }
 
     /// The same way under the name that `other` has in `Via`, so that each knows what has come
@@ -90,7 +90,8 @@ impl Passthrough {
     ) -> Result<http::Response<Incoming>, Error> {
         self.client.request(request).await.map_err(|error| {
             // The error's text names neither target nor headers.
-            tracing::warn!(%error, "pass a request to the box");
+            let cause = root_cause(&error);
+            tracing::warn!(%error, cause, "pass a request to the box");
             if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
         })
     }
@@ -138,17 +139,13 @@ impl Passthrough {
     }
 }
 
-fn client() -> Client<HttpConnector, Body> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(limits::PASS_CONNECT_TIMEOUT));
-    connector.set_keepalive(Some(limits::TCP_KEEP_ALIVE));
+fn client(connect: &Connect) -> Client<Connector, Body> {
     // The tasks that this executor spawns are the connections' own; they end with the client.
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(limits::PASS_IDLE_TIMEOUT)
         .set_host(false)
-        .build(connector)
+        .build(connect.connector(limits::PASS_CONNECT_TIMEOUT))
 }
 
 /// Refuses what two readers could cut in different places. The server has refused the crude cases
@@ -239,7 +236,10 @@ mod tests {
     use super::*;
 
     fn to(base: &str) -> Passthrough {
-        Passthrough::new(base.parse::<Endpoint>().expect("an endpoint").fixed())
+        Passthrough::new(
+            base.parse::<Endpoint>().expect("an endpoint").fixed(),
+            &Connect::default(),
+        )
     }
 
     fn request(target: &str, lines: &[(&'static str, &'static str)]) -> Parts {

@@ -39,6 +39,7 @@ pub async fn run(
     let Config {
         upstream,
         further,
+        authorities,
         mode,
         data_dir,
         listen: _,
@@ -59,6 +60,7 @@ pub async fn run(
         data_dir,
         upstream,
         further,
+        authorities,
         mode,
         callers,
         deadlines,

@@ -216,10 +216,8 @@ fn values_that_do_not_go_together_are_told() {
 }
 
 #[test]
-fn modes_and_boxes_that_are_not_built_yet_say_so() {
+fn modes_that_are_not_built_yet_say_so() {
     check_only_mistake(with(&["--mode", "hybrid"], []), &["--mode", "`hybrid` is not built yet"]);
-    let https = load(&["--box", "https://b", "--kind", "opencode"], [], None);
-    check_only_mistake(https, &["--box", "https boxes are not built yet"]);
     let later = with(&["--on-abandon", "cancel_after=5m"], []);
     check_only_mistake(later, &["--on-abandon", "not built yet"]);
 }

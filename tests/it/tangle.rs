@@ -15,6 +15,7 @@ use afterbay::credential::Credential;
 use afterbay::ids::{ExecutionId, SessionId, TurnId};
 use afterbay::metrics::upstream::Metrics;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
 use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::tangle::{Settings, Tangle};
 use afterbay::upstream::{
@@ -38,7 +39,7 @@ fn who() -> Credential {
 fn adapter_with(sidecar: &Sidecar, settings: Settings) -> Tangle {
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
     let endpoint = sidecar.base().parse::<Endpoint>().expect("a URL").fixed();
-    Tangle::new(BoxClient::new(endpoint, metrics).expect("a client"), settings)
+    Tangle::new(BoxClient::new(endpoint, &Connect::default(), metrics), settings)
 }
 
 fn adapter(sidecar: &Sidecar) -> Tangle {

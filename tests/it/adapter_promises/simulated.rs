@@ -11,6 +11,7 @@ use afterbay::simbox::{Faults, Simbox};
 use afterbay::tasks::Tasks;
 use afterbay::upstream::Upstream;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
 use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::tangle::{Settings, Tangle};
 use async_trait::async_trait;
@@ -73,7 +74,7 @@ impl Stage for Simulated {
     fn adapter(&self) -> Arc<dyn Upstream> {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
         let endpoint = self.hop.url().parse::<Endpoint>().expect("a URL").fixed();
-        let client = BoxClient::new(endpoint, metrics).expect("a client");
+        let client = BoxClient::new(endpoint, &Connect::default(), metrics);
         Arc::new(Tangle::new(client, self.settings.clone()))
     }
 

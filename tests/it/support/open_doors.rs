@@ -9,6 +9,7 @@ use afterbay::ids::BoxName;
 use afterbay::metrics::Metrics;
 use afterbay::server::{self, Ends, serve_connections};
 use afterbay::tasks::Tasks;
+use afterbay::upstream::connect::Connect;
 use afterbay::upstream::endpoint::Endpoint;
 use tokio::net::TcpListener;
 
@@ -37,9 +38,10 @@ impl OpenDoors {
         let (ends, tasks) = (Ends::default(), Tasks::new());
         let (sessions, folder) = sessions::open(base);
         let metrics = Metrics::new().expect("names are free");
+        let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(base.parse::<Endpoint>().expect("a URL").fixed()),
+            passthrough: Passthrough::new(endpoint, &Connect::default()),
             settings,
             metrics: metrics.http.clone(),
             drain: ends.drain.clone(),

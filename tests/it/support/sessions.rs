@@ -17,6 +17,7 @@ use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
 use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::opencode::Opencode;
 use afterbay::upstream::schedule::Intervals;
@@ -34,7 +35,7 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
         })
         .expect("an empty log");
     let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
-    let client = BoxClient::new(endpoint, metrics.upstream.clone()).expect("a client");
+    let client = BoxClient::new(endpoint, &Connect::default(), metrics.upstream.clone());
     let entry = BoxEntry {
         upstream: Arc::new(Opencode::new(client)),
         budget: ProxyBudget::new(limits::POLLS_PER_SECOND)
