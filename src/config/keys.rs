@@ -33,6 +33,10 @@ pub(super) enum Key {
     Listen,
     /// Where operators connect.
     Admin,
+    /// The certificate chain of the clients' door.
+    TlsCertFile,
+    /// The key of that certificate.
+    TlsKeyFile,
     /// Host names that requests may carry.
     Hosts,
     /// The URL under which clients reach this program.
@@ -171,7 +175,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 39] = [
+pub(super) const ROWS: [Row; 41] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// or https:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -192,6 +196,10 @@ pub(super) const ROWS: [Row; 39] = [
         "where clients connect; port 0 takes a free one"),
     row(Key::Admin, "admin", "server.admin", One("ADDRESS"), Text(|| limits::ADMIN.to_owned()),
         "where operators connect (/livez, /readyz, /metrics); a free port is taken if the default one is in use"),
+    row(Key::TlsCertFile, "tls-cert", "server.tls_cert", One("FILE"), Told("none: plain http"),
+        "certificate chain (PEM) under which clients are served by https; the admin address stays plain"),
+    row(Key::TlsKeyFile, "tls-key", "server.tls_key", One("FILE"), Told("none"),
+        "private key (PEM) of that certificate"),
     row(Key::Hosts, "hosts", "server.hosts", Many("NAME"), Text(String::new),
         "further host names under which clients may call; IP addresses, localhost and single labels always may"),
     row(Key::PublicUrl, "public-url", "server.public_url", One("URL"), Told("none"),

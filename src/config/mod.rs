@@ -10,6 +10,7 @@ pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
+mod identity;
 mod keys;
 mod mistake;
 pub(crate) mod own_door;
@@ -26,6 +27,7 @@ use crate::limits;
 use crate::mode::{Mode, UnknownFidelity, UnknownMode};
 pub use environment::Environment;
 pub use flags::Flags;
+pub use identity::Identity;
 use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
@@ -69,10 +71,11 @@ pub fn load(
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let boxes = boxes::read(sources);
-    let authorities = sources.read_optional(Key::CaFile, tls::authorities);
+    let authorities = tls::read_authorities(sources);
     let mode = read_mode(sources);
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
+    let identity = tls::read_identity(sources);
     let callers = read_callers(sources);
     let open = sources.read(Key::Open, switch);
     let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
@@ -92,10 +95,11 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let config = Config {
         upstream: boxes.next()?,
         further: boxes.collect(),
-        authorities: authorities?.unwrap_or_default(),
+        authorities: authorities?,
         mode: mode?,
         data_dir: data_dir?,
         listen: listen?,
+        identity: identity?,
         callers: callers?,
         deadlines: deadlines?,
         poll: poll?,

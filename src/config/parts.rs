@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::identity::Identity;
 use crate::credential::Credential;
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
@@ -30,6 +31,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the program is reached.
     pub listen: Listen,
+    /// Who it proves to be to clients; without it they connect in the clear.
+    pub identity: Option<Identity>,
     /// Who may call.
     pub callers: Callers,
     /// How turns end.

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod secrets;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;
