@@ -11,10 +11,11 @@ use super::support::certificates::Authority;
 use super::support::daemon::{Daemon, LONG};
 use super::support::tls_client::{NAME, connect};
 
-/// A program with a request in flight to a box that takes it and says nothing.
+/// A program with half a handshake, and with a request in flight to a box that takes it and says
+/// nothing.
 struct Hanging {
     daemon: Daemon,
-    address: std::net::SocketAddr,
+    _half: TcpStream,
     client: TlsStream<TcpStream>,
     at_the_box: TcpStream,
     _folder: TempDir,
@@ -38,18 +39,19 @@ async fn hanging(grace: &str) -> Hanging {
     timeout(LONG, probe.read_to_string(&mut answer)).await.expect("an answer in time").unwrap();
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
 
+    // It is accepted before what comes after it.
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
     let mut client = connect(address, &authority, &["http/1.1"]).await;
     let ask = format!("GET /somewhere HTTP/1.1\r\nhost: {NAME}\r\n\r\n");
     client.write_all(ask.as_bytes()).await.unwrap();
     let accepted = timeout(LONG, silent.accept()).await.expect("a call in time").unwrap();
-    Hanging { daemon, address, client, at_the_box: accepted.0, _folder: folder }
+    Hanging { daemon, _half: half, client, at_the_box: accepted.0, _folder: folder }
 }
 
 #[tokio::test]
 async fn what_is_being_answered_is_answered_and_half_a_handshake_is_no_reason_to_wait() {
     let mut hanging = hanging("1h").await;
-    let mut half = TcpStream::connect(hanging.address).await.unwrap();
-    half.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
     hanging.daemon.signal(Signal::TERM);
     hanging.daemon.logs("stopping").await;
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate";
@@ -58,7 +60,9 @@ async fn what_is_being_answered_is_answered_and_half_a_handshake_is_no_reason_to
     let read = hanging.client.read_to_end(&mut seen);
     timeout(LONG, read).await.expect("an end in time").unwrap();
     assert!(seen.ends_with(b"late"), "{}", seen.escape_ascii());
-    let ended = hanging.daemon.ended().await;
+    // The half is still there.
+    let Hanging { daemon, _half, .. } = hanging;
+    let ended = daemon.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stderr.contains("the grace is over"), "{}", ended.stderr);
 }
