@@ -189,10 +189,9 @@ impl Acceptor {
             let _held = held;
             match wire {
                 Wire::Clear => connection.serve(stream, peer).await,
+                // On the heap, so that a connection in the clear does not hold the room for it.
                 Wire::Tls(identity) => {
-                    if let Some(stream) = connection.shake_hands(&identity, stream, peer).await {
-                        connection.serve(stream, peer).await;
-                    }
+                    Box::pin(connection.serve_secured(identity, stream, peer)).await;
                 }
             }
         });
@@ -240,6 +239,12 @@ struct Connection {
 }
 
 impl Connection {
+    async fn serve_secured(self, identity: Identity, stream: TcpStream, peer: SocketAddr) {
+        if let Some(stream) = self.shake_hands(&identity, stream, peer).await {
+            self.serve(stream, peer).await;
+        }
+    }
+
     /// The stream under TLS; `None` if the peer comes to no handshake in time, or the end is near.
     async fn shake_hands(
         &self,
