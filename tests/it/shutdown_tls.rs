@@ -46,7 +46,11 @@ async fn hanging(grace: &str) -> Hanging {
     let ask = format!("GET /somewhere HTTP/1.1\r\nhost: {NAME}\r\n\r\n");
     client.write_all(ask.as_bytes()).await.unwrap();
     let accepted = timeout(LONG, silent.accept()).await.expect("a call in time").unwrap();
-    Hanging { daemon, _half: half, client, at_the_box: accepted.0, _folder: folder }
+    let (mut at_the_box, mut seen) = (accepted.0, Vec::new());
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(timeout(LONG, at_the_box.read_u8()).await.expect("a head in time").unwrap());
+    }
+    Hanging { daemon, _half: half, client, at_the_box, _folder: folder }
 }
 
 #[tokio::test]
