@@ -94,6 +94,11 @@ pub const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// the pause that browsers and probes make between requests, below what a slow attacker needs.
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// From a connect to the end of its TLS handshake, where there is one: two round trips and a
+/// signature, a hundred times over on the worst of links. A peer that sends none, or half of one,
+/// holds its place that long.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Read buffer of one HTTP/1 connection, and with it the largest request head.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 

@@ -23,6 +23,12 @@ mod e2e {
     mod stage;
     mod wait;
 
+    // What proves who it is.
+    #[path = "../it/support/certificates.rs"]
+    mod certificates;
+    #[path = "../it/support/tls_hop.rs"]
+    mod tls_hop;
+
     // What breaks things.
     mod box_hop;
     mod client_hop;
@@ -47,6 +53,7 @@ mod e2e {
     mod people;
     mod simbox;
     mod story;
+    mod tls;
     mod turns;
     mod websockets;
 }

@@ -4,6 +4,7 @@
 mod it {
     mod support {
         pub(crate) mod box_state;
+        pub(crate) mod certificates;
         pub(super) mod daemon;
         pub(crate) mod faulty_disk;
         pub(super) mod hall;
@@ -20,6 +21,8 @@ mod it {
         pub(crate) mod scripted_box;
         pub(crate) mod scripted_sidecar;
         pub(super) mod sessions;
+        pub(crate) mod tls_client;
+        pub(crate) mod tls_hop;
     }
 
     mod adapter_promises;
@@ -29,6 +32,7 @@ mod it {
     mod config;
     mod config_of_the_program;
     mod connections;
+    mod connections_tls;
     mod cors;
     mod demo;
     mod digest;
@@ -62,11 +66,13 @@ mod it {
     mod passing_bodies;
     mod passing_http2;
     mod raw;
+    mod reaching;
     mod resume;
     mod retention;
     mod sent_once_more;
     mod shortage;
     mod shutdown;
+    mod shutdown_tls;
     mod sidecar_at_the_doors;
     mod simbox;
     mod tangle;

@@ -64,15 +64,16 @@ fn read_table(sources: &mut Sources<'_>, table: BoxTable, has_default: bool) -> 
 }
 
 fn read_one(sources: &mut Sources<'_>, name: Option<BoxName>) -> Option<Placed> {
-    let url = sources.read_with_origin(Key::Box, address::box_url);
+    let endpoint = sources.read_with_origin(Key::Box, address::endpoint);
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
     let credential = sources.read_secret(Key::BoxCredential);
     let lane = sources.read(Key::Lane, str::parse);
     let result_path = sources.read_optional(Key::ResultPath, str::parse);
-    let ((url, origin), kind, credential) = (url?, kind?, credential?);
+    let ((endpoint, origin), kind, credential) = (endpoint?, kind?, credential?);
     let (name, lane, result_path) = (name?, lane?, result_path?);
-    Some(Placed { upstream: Upstream { name, url, kind, credential, lane, result_path }, origin })
+    let upstream = Upstream { name, endpoint, kind, credential, lane, result_path };
+    Some(Placed { upstream, origin })
 }
 
 /// A box that is this program would be sent its own turns, again and again. What the text does not
@@ -86,7 +87,7 @@ pub(super) fn check_own_doors(boxes: &[Placed], listen: &Listen, sources: &mut S
     };
     for Placed { upstream, origin } in boxes {
         for (key, door) in clients.into_iter().chain(operators) {
-            if own_door::leads_to(&upstream.url, door) {
+            if own_door::leads_to(&upstream.endpoint, door) {
                 let name = &upstream.name;
                 let what = format!("box `{name}` would be afterbay itself: `{key}` is {door}");
                 sources.note(origin.clone(), what);

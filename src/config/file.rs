@@ -144,14 +144,20 @@ fn box_table(
 
 /// Reads a small text file; the file's name is the caller's to tell.
 pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+    let bytes = read_bytes_bounded(path)?;
+    String::from_utf8(bytes).map_err(|_| "cannot be read: it is not UTF-8".to_owned())
+}
+
+/// As [`read_bounded`], for files whose comments may be in any encoding.
+pub(super) fn read_bytes_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
     let read = std::fs::File::open(path)
-        .and_then(|file| file.take(limits::MAX_CONFIG_BYTES + 1).read_to_string(&mut text));
+        .and_then(|file| file.take(limits::MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes));
     match read {
         Ok(length) if length as u64 > limits::MAX_CONFIG_BYTES => {
             Err(format!("the file has more than {} bytes", limits::MAX_CONFIG_BYTES))
         }
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(bytes),
         Err(error) => Err(format!("cannot be read: {error}")),
     }
 }

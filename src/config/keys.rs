@@ -23,6 +23,8 @@ pub(super) enum Key {
     Lane,
     /// Where the box tells results.
     ResultPath,
+    /// Further certificate authorities.
+    CaFile,
     /// How turns are run.
     Mode,
     /// The data folder.
@@ -31,6 +33,10 @@ pub(super) enum Key {
     Listen,
     /// Where operators connect.
     Admin,
+    /// The certificate chain of the clients' door.
+    TlsCertFile,
+    /// The key of that certificate.
+    TlsKeyFile,
     /// Host names that requests may carry.
     Hosts,
     /// The URL under which clients reach this program.
@@ -169,9 +175,9 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 38] = [
+pub(super) const ROWS: [Row; 41] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
-        "the sandbox: an http:// URL, a path in it is kept"),
+        "the sandbox: an http:// or https:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
         "what the box is: `tangle` or `opencode`"),
     row(Key::BoxCredential, "box-credential", "box.credential_file", Secret, Told("none"),
@@ -180,6 +186,8 @@ pub(super) const ROWS: [Row; 38] = [
         "how prompts go to a `tangle` box: `run` (a detached run with the client's whole body) or `messages` (into a session that the client names, its text alone)"),
     row(Key::ResultPath, "result-path", "box.result_path", One("PATH"), Told("none"),
         "where the box tells a turn's result, with `{id}` for the session; asked before its messages, and answered from the log once the box has forgotten"),
+    row(Key::CaFile, "ca-file", "tls.ca_file", One("FILE"), Told("none"),
+        "certificates (PEM) of authorities that are trusted besides the system's to say who an https:// box is"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),
         "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
     row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
@@ -188,6 +196,10 @@ pub(super) const ROWS: [Row; 38] = [
         "where clients connect; port 0 takes a free one"),
     row(Key::Admin, "admin", "server.admin", One("ADDRESS"), Text(|| limits::ADMIN.to_owned()),
         "where operators connect (/livez, /readyz, /metrics); a free port is taken if the default one is in use"),
+    row(Key::TlsCertFile, "tls-cert", "server.tls_cert", One("FILE"), Told("none: plain http"),
+        "certificate chain (PEM) under which clients are served by https; the admin address stays plain"),
+    row(Key::TlsKeyFile, "tls-key", "server.tls_key", One("FILE"), Told("none"),
+        "private key (PEM) of that certificate"),
     row(Key::Hosts, "hosts", "server.hosts", Many("NAME"), Text(String::new),
         "further host names under which clients may call; IP addresses, localhost and single labels always may"),
     row(Key::PublicUrl, "public-url", "server.public_url", One("URL"), Told("none"),

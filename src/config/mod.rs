@@ -10,12 +10,14 @@ pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
+mod identity;
 mod keys;
 mod mistake;
 pub(crate) mod own_door;
 mod parts;
 mod size;
 mod sources;
+mod tls;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::limits;
 use crate::mode::{Mode, UnknownFidelity, UnknownMode};
 pub use environment::Environment;
 pub use flags::Flags;
+pub use identity::Identity;
 use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
@@ -68,9 +71,11 @@ pub fn load(
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let boxes = boxes::read(sources);
+    let authorities = tls::read_authorities(sources);
     let mode = read_mode(sources);
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
+    let identity = tls::read_identity(sources);
     let callers = read_callers(sources);
     let open = sources.read(Key::Open, switch);
     let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
@@ -90,9 +95,11 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let config = Config {
         upstream: boxes.next()?,
         further: boxes.collect(),
+        authorities: authorities?,
         mode: mode?,
         data_dir: data_dir?,
         listen: listen?,
+        identity: identity?,
         callers: callers?,
         deadlines: deadlines?,
         poll: poll?,
@@ -166,11 +173,11 @@ fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
 
 fn read_callers(sources: &mut Sources<'_>) -> Option<Callers> {
     let hosts = sources.read(Key::Hosts, |text| address::list(text, address::host));
-    let public_url = sources.read_optional(Key::PublicUrl, address::plain_url);
+    let public_url = sources.read_optional(Key::PublicUrl, address::endpoint);
     let readers = sources.read(Key::Readers, str::parse);
     let origins = sources.read(Key::Origins, |text| address::list(text, address::origin));
     let (mut hosts, public_url) = (hosts?, public_url?);
-    hosts.extend(public_url.as_ref().and_then(http::Uri::host).map(str::to_ascii_lowercase));
+    hosts.extend(public_url.as_ref().map(|url| url.host_text().to_ascii_lowercase()));
     hosts.sort_unstable();
     hosts.dedup();
     Some(Callers { hosts, public_url, readers: readers?, origins: origins? })

@@ -5,42 +5,27 @@
 //! also where two programs could hold one port of two families: nobody wants to find out which of
 //! them a name leads to.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::Uri;
+use crate::upstream::endpoint::{Endpoint, Host};
 
-/// Where a URL leads, as far as its text tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Host<'a> {
-    /// To this address.
-    Address(IpAddr),
-    /// To whatever this name is resolved to.
-    Name(&'a str),
-}
-
-/// The host of `url`; `localhost` and what stands below it is always this machine.
-pub(crate) fn host(url: &Uri) -> Option<Host<'_>> {
-    let text = url.host()?;
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Some(Host::Address(address));
-    }
-    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or(text);
+/// The host of `endpoint`; `localhost` and what stands below it is always this machine.
+pub(crate) fn host(endpoint: &Endpoint) -> Host<'_> {
+    let host = endpoint.host();
+    let Host::Name(name) = host else {
+        return host;
+    };
+    let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or(name);
     let local = last.eq_ignore_ascii_case("localhost");
-    Some(if local { Host::Address(Ipv4Addr::LOCALHOST.into()) } else { Host::Name(text) })
+    if local { Host::Address(Ipv4Addr::LOCALHOST.into()) } else { host }
 }
 
-/// The port of `url`, http's own if it names none.
-pub(crate) fn port(url: &Uri) -> u16 {
-    url.port_u16().unwrap_or(80)
-}
-
-/// Whether `url` leads to `door` for sure.
-pub(crate) fn leads_to(url: &Uri, door: std::net::SocketAddr) -> bool {
-    let Some(Host::Address(address)) = host(url) else {
+/// Whether `endpoint` leads to `door` for sure.
+pub(crate) fn leads_to(endpoint: &Endpoint, door: SocketAddr) -> bool {
+    let Host::Address(address) = host(endpoint) else {
         return false;
     };
-    port(url) == door.port() && is_behind(address, door.ip())
+    endpoint.port() == door.port() && is_behind(address, door.ip())
 }
 
 /// Whether a connection to `address` comes in at a door bound to `bound`, if the port is the same.
@@ -85,6 +70,9 @@ mod tests {
             }
         }
         check("http://localhost", "127.0.0.1:80", true);
+        check("https://localhost", "127.0.0.1:443", true);
+        check("https://localhost:8788", "127.0.0.1:8788", true);
+        check("https://localhost", "127.0.0.1:80", false);
     }
 
     #[test]

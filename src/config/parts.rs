@@ -6,14 +6,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
-
+use super::identity::Identity;
 use crate::credential::Credential;
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
+use crate::upstream::endpoint::Endpoint;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::tangle::Lane;
+use crate::upstream::trust::Authorities;
 
 /// Everything, on its way to the parts.
 #[derive(Debug)]
@@ -22,12 +23,16 @@ pub struct Config {
     pub upstream: Upstream,
     /// The other boxes, in the order of the file; no name is there twice.
     pub further: Vec<Upstream>,
+    /// Who, besides the system's authorities, is trusted to say who a box is.
+    pub authorities: Authorities,
     /// How turns are run.
     pub mode: Mode,
     /// The folder of the log and its keys.
     pub data_dir: PathBuf,
     /// Where the program is reached.
     pub listen: Listen,
+    /// Who it proves to be to clients; without it they connect in the clear.
+    pub identity: Option<Identity>,
     /// Who may call.
     pub callers: Callers,
     /// How turns end.
@@ -49,8 +54,8 @@ pub struct Config {
 pub struct Upstream {
     /// Under which it is reached, and its sessions are kept.
     pub name: BoxName,
-    /// Where it is: http, no userinfo, no query; the path without a trailing slash, or `/`.
-    pub url: Uri,
+    /// Where it is, and stays.
+    pub endpoint: Endpoint,
     /// What it is.
     pub kind: BoxKind,
     /// What turns are polled with when their own credential is gone.
@@ -85,7 +90,7 @@ pub struct Callers {
     /// Dotted host names in lower case that a `Host` may carry; `public_url`'s is among them.
     pub hosts: Vec<String>,
     /// Where clients reach the program, if that is not the bound address.
-    pub public_url: Option<Uri>,
+    pub public_url: Option<Endpoint>,
     /// Whom the box may vouch for.
     pub readers: Vouching,
     /// Origins of web pages, in lower case, as a browser sends them.

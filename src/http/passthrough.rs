@@ -7,8 +7,9 @@
 //! request that has come through this process before is stopped. Failures of ours carry
 //! `x-afterbay-error`.
 //!
-//! The box is the configured one; nothing in a request can name another host. A `Location` in its
-//! answer is the box's, too, and is not rewritten: a path in it knows nothing of a box's prefix here.
+//! The box is where its endpoint says; nothing in a request can name another host. A `Location` in
+//! its answer is the box's, too, and is not rewritten: a path in it knows nothing of a box's prefix
+//! here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,67 +17,36 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
 
 use super::error::Error;
 use super::{end_to_end, expect};
 use crate::limits;
+use crate::upstream::connect::{Connect, Connector, root_cause};
+use crate::upstream::endpoint::Endpoint;
 
-/// The way to the box. Clones share its connections.
+/// The way to the box, wherever it is at each request. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Passthrough {
-    client: Client<HttpConnector, Body>,
-    authority: Authority,
-    host: HeaderValue,
-    /// What stands before every path; empty or without a slash at its end.
-    prefix: String,
+    client: Client<Connector, Body>,
+    endpoint: watch::Receiver<Endpoint>,
     /// Our name in `Via`: one for each process, since two of us may stand in a row.
     name: String,
 }
 
-/// A base URL that is none for a box.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadBase {
-    /// Not `http://` with a host.
-    #[error("a box's URL must begin with http:// and name a host")]
-    NotHttp,
-    /// It holds a user or a password, which would be sent nowhere.
-    #[error("a box's URL must not hold a user or password")]
-    UserInfo,
-    /// It holds a query, which no path could follow.
-    #[error("a box's URL must not hold a query")]
-    Query,
-}
-
 impl Passthrough {
-    /// The way to the box at `base`: its path stands before every path, less one slash at its
-    /// end.
-    ///
-    /// # Errors
-    /// [`BadBase`].
-    pub fn new(base: &Uri) -> Result<Self, BadBase> {
-        let authority = base.authority().ok_or(BadBase::NotHttp)?.clone();
-        if base.scheme() != Some(&Scheme::HTTP) || authority.host().is_empty() {
-            return Err(BadBase::NotHttp);
-        }
-        if authority.as_str().contains('@') {
-            return Err(BadBase::UserInfo);
-        }
-        if base.query().is_some() {
-            return Err(BadBase::Query);
-        }
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadBase::NotHttp)?;
-        let path = base.path();
-        let prefix = path.strip_suffix('/').unwrap_or(path).to_owned();
+    /// The way to the box at `endpoint`, which each request reads anew.
+    #[must_use]
+    pub fn new(endpoint: watch::Receiver<Endpoint>, connect: &Connect) -> Self {
         let name = format!("afterbay-{:08x}", rand::random::<u32>());
-        Ok(Self { client: client(), authority, host, prefix, name })
+        Self { client: client(connect), endpoint, name }
     }
 
     /// The same way under the name that `other` has in `Via`, so that each knows what has come
@@ -120,7 +90,8 @@ impl Passthrough {
     ) -> Result<http::Response<Incoming>, Error> {
         self.client.request(request).await.map_err(|error| {
             // The error's text names neither target nor headers.
-            tracing::warn!(%error, "pass a request to the box");
+            let cause = root_cause(&error);
+            tracing::warn!(%error, cause, "pass a request to the box");
             if error.is_connect() { Error::BoxUnreachable } else { Error::BoxBroke }
         })
     }
@@ -137,22 +108,18 @@ impl Passthrough {
         check_framing(&headers)?;
         end_to_end::strip_hop_by_hop(&mut headers);
         reframe(&mut headers, &body);
-        headers.insert(header::HOST, self.host.clone());
         headers.append(header::VIA, self.via(version));
+        let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = self.target(&uri)?;
+        {
+            let endpoint = self.endpoint.borrow();
+            headers.insert(header::HOST, endpoint.host_header());
+            // Both parts were valid; what could fail is a length beyond what a target may have.
+            *request.uri_mut() = endpoint.target(asked).map_err(|_| Error::AmbiguousFraming)?;
+        }
         *request.headers_mut() = headers;
         Ok(request)
-    }
-
-    /// The target at the box: the bytes of path and query are kept.
-    fn target(&self, uri: &Uri) -> Result<Uri, Error> {
-        let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let path = format!("{}{asked}", self.prefix);
-        let target = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone());
-        // Both parts were valid; what could fail is a length beyond what a URI may have.
-        target.path_and_query(path).build().map_err(|_| Error::AmbiguousFraming)
     }
 
     fn via(&self, version: Version) -> HeaderValue {
@@ -172,17 +139,13 @@ impl Passthrough {
     }
 }
 
-fn client() -> Client<HttpConnector, Body> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(limits::PASS_CONNECT_TIMEOUT));
-    connector.set_keepalive(Some(limits::TCP_KEEP_ALIVE));
+fn client(connect: &Connect) -> Client<Connector, Body> {
     // The tasks that this executor spawns are the connections' own; they end with the client.
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(limits::PASS_IDLE_TIMEOUT)
         .set_host(false)
-        .build(connector)
+        .build(connect.connector(limits::PASS_CONNECT_TIMEOUT))
 }
 
 /// Refuses what two readers could cut in different places. The server has refused the crude cases
@@ -272,8 +235,11 @@ impl HttpBody for Relayed {
 mod tests {
     use super::*;
 
-    fn to(base: &'static str) -> Result<Passthrough, BadBase> {
-        Passthrough::new(&Uri::from_static(base))
+    fn to(base: &str) -> Passthrough {
+        Passthrough::new(
+            base.parse::<Endpoint>().expect("an endpoint").fixed(),
+            &Connect::default(),
+        )
     }
 
     fn request(target: &str, lines: &[(&'static str, &'static str)]) -> Parts {
@@ -285,38 +251,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_base_is_http_a_host_and_perhaps_a_path() {
-        assert!(to("http://127.0.0.1:4096").is_ok());
-        assert!(to("http://box/prefix/").is_ok());
-        for (base, error) in [
-            ("https://box", BadBase::NotHttp),
-            ("/path", BadBase::NotHttp),
-            ("http://user@box", BadBase::UserInfo),
-            ("http://user:secret@box/", BadBase::UserInfo),
-            ("http://box/?a=b", BadBase::Query),
+    async fn a_target_that_names_a_host_goes_to_the_box_all_the_same() {
+        for (asked, expected) in [
+            ("http://evil.example/a?b", "http://box/p/a?b"),
+            ("http://evil.example", "http://box/p/"),
         ] {
-            assert_eq!(to(base).err(), Some(error), "{base}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_target_keeps_its_bytes_behind_the_bases_path() {
-        for (base, asked, expected) in [
-            ("http://box", "/a//b/%2F%2f?x=%20+&&", "http://box/a//b/%2F%2f?x=%20+&&"),
-            ("http://box/", "//", "http://box//"),
-            ("http://box/p/", "/a?", "http://box/p/a?"),
-            ("http://box/p//", "/a", "http://box/p//a"),
-            ("http://box/p", "http://evil.example/a?b", "http://box/p/a?b"),
-            ("http://box/p", "http://evil.example", "http://box/p/"),
-        ] {
-            let target = to(base).expect("a base").target(&asked.parse().expect("a target"));
-            assert_eq!(target.expect("a target").to_string(), expected, "{base} {asked}");
+            let sent = to("http://box/p").request(request(asked, &[]), Body::empty());
+            let sent = sent.expect("a request");
+            assert_eq!(sent.uri().to_string(), expected, "{asked}");
+            assert_eq!(sent.headers().get("host").expect("a host"), "box");
         }
     }
 
     #[tokio::test]
     async fn a_request_that_has_been_here_is_known_again_and_another_of_us_is_not() {
-        let (one, two) = (to("http://box").expect("a base"), to("http://box").expect("a base"));
+        let (one, two) = (to("http://box"), to("http://box"));
         let once = one.request(request("/", &[("via", "1.0 a, 1.1 b")]), Body::empty());
         let once = once.expect("a request");
         assert!(one.came_from_here(once.headers()));
@@ -328,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn ambiguous_framing_is_refused() {
-        let way = to("http://box").expect("a base");
+        let way = to("http://box");
         for lines in [
             &[("content-length", "3"), ("transfer-encoding", "chunked")][..],
             &[("content-length", "3"), ("content-length", "3")],
@@ -346,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_states_its_length_as_its_body_is() {
-        let way = to("http://box").expect("a base");
+        let way = to("http://box");
         let framing = |lines: &[(&'static str, &'static str)], body: Body| {
             let sent = way.request(request("/", lines), body).expect("a request");
             let text = |name| {

@@ -34,9 +34,12 @@ use crate::tasks::Tasks;
 use crate::turn;
 use crate::upstream::budget::{BoxBudget, ProxyBudget};
 use crate::upstream::client::BoxClient;
+use crate::upstream::connect::Connect;
 use crate::upstream::opencode::Opencode;
+use crate::upstream::reach::Reach;
 use crate::upstream::schedule::Intervals;
 use crate::upstream::tangle::{self, Tangle};
+use crate::upstream::trust::{Authorities, Trust};
 
 /// What the floors are built from.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Plan {
     /// The box at the root.
     pub(super) upstream: Upstream,
     pub(super) further: Vec<Upstream>,
+    /// Who else is trusted to say who a box is.
+    pub(super) authorities: Authorities,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
     pub(super) deadlines: Deadlines,
@@ -80,6 +85,7 @@ impl House {
             data_dir,
             upstream,
             further,
+            authorities,
             mode,
             callers,
             deadlines,
@@ -94,13 +100,15 @@ impl House {
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let (all, counters) = (ProxyBudget::new(poll.rate_total), &metrics.upstream);
-        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream)?;
-        let doors_further = further.iter().map(front).collect::<anyhow::Result<Vec<_>>>()?;
+        let is_tls = std::iter::once(&upstream).chain(&further).any(|one| one.endpoint.is_tls());
+        let connect = connect(is_tls, authorities).await?;
+        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream, &connect);
+        let doors_further = further.iter().map(|one| front(one, &connect)).collect();
         let mut boxes = Boxes::default();
         for upstream in std::iter::once(upstream).chain(further) {
             let budget = all.for_box(poll.rate);
-            boxes =
-                boxes.with(upstream.name.clone(), box_entry(upstream, budget, counters.clone())?);
+            let name = upstream.name.clone();
+            boxes = boxes.with(name, box_entry(upstream, &connect, budget, counters.clone()));
         }
         let opened = open_data(data_dir, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key } = opened;
@@ -185,27 +193,38 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
 
+/// How configured boxes are connected to: wherever they are. Who is trusted is read where a box is
+/// reached by TLS, and nowhere else; off the runtime's threads, since it reads files.
+async fn connect(is_tls: bool, authorities: Authorities) -> anyhow::Result<Connect> {
+    if !is_tls {
+        return Ok(Connect::default());
+    }
+    let trust = tokio::task::spawn_blocking(move || Trust::with(&authorities)).await;
+    let trust = trust.context("read the certificate authorities")??;
+    Ok(Connect::new(trust, Reach::Any))
+}
+
 /// One box as the doors see it, with connections of its own.
-fn front(upstream: &Upstream) -> anyhow::Result<FurtherBox> {
-    let Upstream { name, url, result_path, .. } = upstream;
-    let passthrough =
-        Passthrough::new(url).with_context(|| format!("open the way to box `{name}`"))?;
-    Ok(FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() })
+fn front(upstream: &Upstream, connect: &Connect) -> FurtherBox {
+    let Upstream { name, endpoint, result_path, .. } = upstream;
+    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
+    FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() }
 }
 
 /// One box as sessions see it, with connections of its own.
 fn box_entry(
     upstream: Upstream,
+    connect: &Connect,
     budget: BoxBudget,
     metrics: metrics::upstream::Metrics,
-) -> anyhow::Result<BoxEntry> {
-    let Upstream { name: _, url, kind, credential, lane, result_path } = upstream;
-    let client = BoxClient::new(&url.to_string(), metrics)?;
+) -> BoxEntry {
+    let Upstream { name: _, endpoint, kind, credential, lane, result_path } = upstream;
+    let client = BoxClient::new(endpoint.fixed(), connect, metrics);
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
         BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),
     };
-    Ok(BoxEntry { upstream: adapter, budget, credential })
+    BoxEntry { upstream: adapter, budget, credential }
 }
 
 fn turn_deadlines(configured: Deadlines) -> turn::Deadlines {

@@ -1,8 +1,9 @@
 //! The accept loop and what each connection may cost.
 //!
 //! Promises: a bounded number of connections, each with a bounded buffer; a peer that sends no
-//! request, or half of one, is dropped in time; a shortage of descriptors is survived. HTTP/1 and
-//! HTTP/2 on the same port, upgrades included. What is answered is the router's business.
+//! request, or half of one, or of a TLS handshake, is dropped in time; a shortage of descriptors is
+//! survived. HTTP/1 and HTTP/2 on the same port, upgrades included, in the clear or all under TLS. What
+//! is answered is the router's business.
 //!
 //! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
 //! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
@@ -22,14 +23,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 
+use crate::config::Identity;
 use crate::limits;
 use crate::tasks::Tasks;
 
@@ -38,20 +42,33 @@ use crate::tasks::Tasks;
 pub struct Settings {
     /// How many at once; further ones wait in the kernel's backlog.
     pub max_connections: usize,
-    /// From the connect to the first request, and for each later head.
+    /// From the connect to the end of the handshake, under TLS.
+    pub handshake_timeout: Duration,
+    /// From there to the first request, and for each later head.
     pub head_read_timeout: Duration,
+}
+
+/// What bytes travel in.
+#[derive(Debug, Clone)]
+pub enum Wire {
+    /// Nothing: whoever is on the way can read them.
+    Clear,
+    /// TLS, by which the listener proves who it is.
+    Tls(Identity),
 }
 
 impl Settings {
     /// For clients.
     pub const CLIENTS: Self = Self {
         max_connections: limits::MAX_CONNECTIONS,
+        handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
         head_read_timeout: limits::HEAD_READ_TIMEOUT,
     };
 
     /// For operators.
     pub const OPERATORS: Self = Self {
         max_connections: limits::MAX_ADMIN_CONNECTIONS,
+        handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
         head_read_timeout: limits::HEAD_READ_TIMEOUT,
     };
 }
@@ -68,6 +85,7 @@ pub struct Ends {
 /// Serves `router` on `listener` until drained or cut. Connections are tasks of `tasks`.
 pub async fn serve_connections(
     listener: TcpListener,
+    wire: Wire,
     router: Router,
     settings: Settings,
     ends: Ends,
@@ -75,6 +93,7 @@ pub async fn serve_connections(
 ) {
     let acceptor = Acceptor {
         listener,
+        wire,
         places: Arc::new(Semaphore::new(settings.max_connections)),
         router,
         settings,
@@ -118,6 +137,7 @@ enum KeepAlive {
 
 struct Acceptor {
     listener: TcpListener,
+    wire: Wire,
     places: Arc<Semaphore>,
     router: Router,
     settings: Settings,
@@ -164,9 +184,16 @@ impl Acceptor {
             tasks: self.tasks.clone(),
             keep_alive,
         };
+        let wire = self.wire.clone();
         self.tasks.spawn("connection", async move {
             let _held = held;
-            connection.serve(stream, peer).await;
+            match wire {
+                Wire::Clear => connection.serve(stream, peer).await,
+                // On the heap, so that a connection in the clear does not hold the room for it.
+                Wire::Tls(identity) => {
+                    Box::pin(connection.serve_secured(identity, stream, peer)).await;
+                }
+            }
         });
     }
 }
@@ -212,7 +239,42 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+    async fn serve_secured(self, identity: Identity, stream: TcpStream, peer: SocketAddr) {
+        if let Some(stream) = self.shake_hands(&identity, stream, peer).await {
+            self.serve(stream, peer).await;
+        }
+    }
+
+    /// The stream under TLS; `None` if the peer comes to no handshake in time, or the end is near.
+    async fn shake_hands(
+        &self,
+        identity: &Identity,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake =
+            timeout(self.settings.handshake_timeout, identity.acceptor().accept(stream));
+        let newcomer = self.keep_alive == KeepAlive::Off;
+        // Dropping the handshake closes the connection, which has not been asked for anything yet. A
+        // newcomer is answered while the server drains, so only the cut ends its handshake.
+        let shaken = tokio::select! {
+            biased;
+            () = self.ends.cut.cancelled() => return None,
+            () = self.ends.drain.cancelled(), if !newcomer => return None,
+            shaken = handshake => shaken,
+        };
+        match shaken {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "a TLS handshake fails"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake does not end in time"),
+        }
+        None
+    }
+
+    async fn serve<S>(self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Self { router, settings, ends, tasks, keep_alive } = self;
         let asked = Arc::new(AtomicBool::new(false));
         let service = {

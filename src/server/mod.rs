@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::tasks::Tasks;
 use assembly::{House, Plan};
-pub use connections::{Ends, Settings, serve_connections};
+pub use connections::{Ends, Settings, Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
 
 /// Serves until `stop` resolves, then stops in order.
@@ -39,9 +39,11 @@ pub async fn run(
     let Config {
         upstream,
         further,
+        authorities,
         mode,
         data_dir,
         listen: _,
+        identity,
         callers,
         deadlines,
         poll,
@@ -59,6 +61,7 @@ pub async fn run(
         data_dir,
         upstream,
         further,
+        authorities,
         mode,
         callers,
         deadlines,
@@ -70,16 +73,21 @@ pub async fn run(
         drain: ends.drain.clone(),
     };
     let house = House::build(plan).await?;
+    let (scheme, wire) = match identity {
+        None => ("http", Wire::Clear),
+        Some(identity) => ("https", Wire::Tls(identity)),
+    };
     let mut clients =
-        Door::open("clients' door", clients, house.clients.clone(), Settings::CLIENTS, ends);
+        Door::open("clients' door", clients, wire, house.clients.clone(), Settings::CLIENTS, ends);
     let mut operators = Door::open(
         "operators' door",
         operators,
+        Wire::Clear,
         house.operators.clone(),
         Settings::OPERATORS,
         Ends::default(),
     );
-    announce(bound, admin);
+    announce(scheme, bound, admin);
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true.
     tokio::select! {
         () = stop => {}
@@ -100,13 +108,14 @@ impl Door {
     fn open(
         name: &'static str,
         listener: TcpListener,
+        wire: Wire,
         router: Router,
         settings: Settings,
         ends: Ends,
     ) -> Self {
         let connections = Tasks::new();
         let serve =
-            serve_connections(listener, router, settings, ends.clone(), connections.clone());
+            serve_connections(listener, wire, router, settings, ends.clone(), connections.clone());
         let serving = connections.spawn(name, serve);
         Self { ends, connections, serving }
     }
@@ -155,8 +164,8 @@ async fn end_by(end: Instant, what: &'static str, tasks: &Tasks) {
 }
 
 /// One line for each address, for people and for whoever started this with port 0.
-fn announce(bound: SocketAddr, admin: SocketAddr) {
-    let lines = format!("listening on http://{bound}\nadmin on http://{admin}\n");
+fn announce(scheme: &str, bound: SocketAddr, admin: SocketAddr) {
+    let lines = format!("listening on {scheme}://{bound}\nadmin on http://{admin}\n");
     let mut out = io::stdout().lock();
     // A closed stdout is no reason not to serve.
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());

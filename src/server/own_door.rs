@@ -10,8 +10,9 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::config::Upstream;
-use crate::config::own_door::{Host, host, is_behind, port};
+use crate::config::own_door::{host, is_behind};
 use crate::limits;
+use crate::upstream::endpoint::Host;
 
 /// Checks `boxes` against the doors.
 ///
@@ -21,12 +22,11 @@ pub(super) async fn check(
     boxes: impl Iterator<Item = &Upstream>,
     doors: [SocketAddr; 2],
 ) -> anyhow::Result<()> {
-    for Upstream { name, url, .. } in boxes {
-        for door in doors.iter().filter(|door| door.port() == port(url)) {
-            let addresses = match host(url) {
-                Some(Host::Address(address)) => vec![address],
-                Some(Host::Name(name)) => resolve(name, port(url)).await,
-                None => Vec::new(),
+    for Upstream { name, endpoint, .. } in boxes {
+        for door in doors.iter().filter(|door| door.port() == endpoint.port()) {
+            let addresses = match host(endpoint) {
+                Host::Address(address) => vec![address],
+                Host::Name(name) => resolve(name, endpoint.port()).await,
             };
             let is_own = |address: &IpAddr| {
                 is_behind(*address, door.ip()) || (door.ip().is_unspecified() && is_local(*address))

@@ -3,7 +3,7 @@
 //! Promises: no redirect is followed, no proxy and no cookie is used; a body is read up to a bound
 //! and no further; every call ends within [`limits::BOX_CALL_TIMEOUT`]. A failed call says whether
 //! a byte of it can have left: [`Error::Connect`] is said only of a connection that was never
-//! made. No error text holds the URL's query, a credential or a body.
+//! made, its TLS handshake included. No error text holds the URL's query, a credential or a body.
 //!
 //! Reads ride pooled connections. A pooled connection that breaks proves nothing about the box
 //! (the box may have closed it while the request was on its way), so a read is then repeated once
@@ -12,71 +12,44 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
-use reqwest::Url;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Error;
+use super::answer::{Answer, Broken, send};
+use super::connect::{Connect, Connector};
+use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::stream::{Chunks, Opened};
 use crate::credential::Credential;
 use crate::limits;
 use crate::metrics::upstream::{Call, Metrics};
 
-/// The way to one box. Clones share the connections.
+/// The way to one box, wherever it is at each call. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct BoxClient {
-    base: String,
-    pooled: reqwest::Client,
-    fresh: reqwest::Client,
+    endpoint: watch::Receiver<Endpoint>,
+    pooled: Http,
+    fresh: Http,
     metrics: Metrics,
 }
 
-/// A base URL that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadBase {
-    /// Not a URL.
-    #[error("the box's base is not a URL")]
-    NotAUrl,
-    /// Another scheme than those that are built.
-    #[error("the box's base must be an http URL")]
-    Scheme,
-    /// A user or a password: credentials come from requests or from config, never from a URL.
-    #[error("the box's base must not hold a user or a password")]
-    UserInfo,
-    /// A query or a fragment.
-    #[error("the box's base must end with its path")]
-    Query,
-    /// The HTTP client could not be made.
-    #[error("set up the HTTP client")]
-    Client,
-}
+/// An HTTP client under its pool of connections.
+pub(super) type Http = Client<Connector, Full<Bytes>>;
 
 impl BoxClient {
-    /// A client for the box at `base`, an absolute URL whose path is kept as a prefix; one
-    /// trailing slash is dropped.
-    ///
-    /// # Errors
-    /// [`BadBase`] if `base` is not of that form.
-    pub fn new(base: &str, metrics: Metrics) -> Result<Self, BadBase> {
-        let url = Url::parse(base).map_err(|_| BadBase::NotAUrl)?;
-        if url.scheme() != "http" {
-            return Err(BadBase::Scheme);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(BadBase::UserInfo);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(BadBase::Query);
-        }
-        let base = url.as_str();
-        Ok(Self {
-            base: base.strip_suffix('/').unwrap_or(base).to_owned(),
-            pooled: http_client(usize::MAX)?,
-            fresh: http_client(0)?,
-            metrics,
-        })
+    /// A client for the box at `endpoint`, which each call reads anew.
+    #[must_use]
+    pub fn new(endpoint: watch::Receiver<Endpoint>, connect: &Connect, metrics: Metrics) -> Self {
+        let connector = connect.connector(limits::BOX_CONNECT_TIMEOUT);
+        let (pooled, fresh) =
+            (http_client(connector.clone(), usize::MAX), http_client(connector, 0));
+        Self { endpoint, pooled, fresh, metrics }
     }
 
     /// Reads `target` (a path below the base, with its query).
@@ -90,17 +63,12 @@ impl BoxClient {
         who: Option<&Credential>,
         target: &str,
     ) -> Result<Reply, Error> {
-        let request = || {
-            let request = self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
-            request.map(|mut request| {
-                *request.timeout_mut() = time_for(call);
-                request
-            })
-        };
+        let request = || self.request(Method::GET, who, target, HeaderMap::new(), Bytes::new());
+        let within = time_for(call);
         self.counted(call, told_by_reply, async {
-            match exchange(&self.pooled, request()?).await {
+            match exchange(&self.pooled, request()?, within).await {
                 Err(Broken { timed_out: false, error: Error::NoAnswer(_) }) => {
-                    Ok(exchange(&self.fresh, request()?).await?)
+                    Ok(exchange(&self.fresh, request()?, within).await?)
                 }
                 other => Ok(other?),
             }
@@ -121,8 +89,11 @@ impl BoxClient {
         body: Bytes,
     ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, who, target, headers, body);
-        self.counted(call, told_by_reply, async { Ok(exchange(&self.fresh, request?).await?) })
-            .await
+        let within = limits::BOX_CALL_TIMEOUT;
+        self.counted(call, told_by_reply, async {
+            Ok(exchange(&self.fresh, request?, within).await?)
+        })
+        .await
     }
 
     /// As [`BoxClient::act`], for a route that may answer with an event stream: then the bytes are
@@ -145,11 +116,11 @@ impl BoxClient {
             Opened::Stream(_) => ("ok", 0),
         };
         self.counted(call, told, async {
-            let response = self.fresh.execute(request?).await.map_err(broken)?;
-            if response.status().is_success() && is_event_stream(response.headers()) {
-                return Ok(Opened::Stream(Chunks::new(response)));
+            let answer = send(&self.fresh, request?, limits::BOX_CALL_TIMEOUT).await?;
+            if answer.status.is_success() && is_event_stream(&answer.headers) {
+                return Ok(Opened::Stream(Chunks::new(answer)));
             }
-            Ok(Opened::Whole(whole(response).await?))
+            Ok(Opened::Whole(whole(answer).await?))
         })
         .await
     }
@@ -162,9 +133,10 @@ impl BoxClient {
         target: &str,
         mut headers: HeaderMap,
         body: Bytes,
-    ) -> Result<reqwest::Request, Error> {
-        let url = Url::parse(&format!("{}{target}", self.base))
-            .map_err(|_| Error::Connect("no URL can be made for this call".into()))?;
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let target = self.endpoint.borrow().target(target);
+        let target =
+            target.map_err(|_| Error::Connect("no URL can be made for this call".into()))?;
         headers.remove(AUTHORIZATION);
         if let Some(who) = who {
             let mut value = HeaderValue::from_str(who.expose())
@@ -175,11 +147,11 @@ impl BoxClient {
         if method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let mut request = reqwest::Request::new(method, url);
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target;
         *request.headers_mut() = headers;
-        if request.method() == Method::POST {
-            *request.body_mut() = Some(body.into());
-        }
         Ok(request)
     }
 
@@ -210,73 +182,51 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"text/event-stream"))
 }
 
-/// A shorter time than the client's own, where a poll must not hang on one call.
-const fn time_for(call: Call) -> Option<Duration> {
+/// A shorter time than other calls have, where a poll must not hang on one of them.
+const fn time_for(call: Call) -> Duration {
     match call {
-        Call::Status | Call::Interactions | Call::Health => Some(limits::BOX_STATUS_TIMEOUT),
+        Call::Status | Call::Interactions | Call::Health => limits::BOX_STATUS_TIMEOUT,
         Call::Session
         | Call::Prompt
         | Call::Replay
         | Call::Messages
         | Call::Result
-        | Call::Abort => None,
+        | Call::Abort => limits::BOX_CALL_TIMEOUT,
     }
 }
 
-fn http_client(idle_connections: usize) -> Result<reqwest::Client, BadBase> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
-        .tcp_nodelay(true)
-        .connect_timeout(limits::BOX_CONNECT_TIMEOUT)
-        .read_timeout(limits::BOX_READ_TIMEOUT)
-        .timeout(limits::BOX_CALL_TIMEOUT)
+fn http_client(connector: Connector, idle_connections: usize) -> Http {
+    // The tasks that this executor spawns are the connections' own; they end with the client.
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(limits::BOX_IDLE_CONNECTION)
         .pool_max_idle_per_host(idle_connections)
-        .build()
-        .map_err(|_| BadBase::Client)
+        .retry_canceled_requests(false)
+        .build(connector)
 }
 
-/// A call that gave no answer.
-pub(super) struct Broken {
-    error: Error,
-    /// A silent box, not a broken connection: asking again would only wait again.
-    timed_out: bool,
+async fn exchange(
+    client: &Http,
+    request: Request<Full<Bytes>>,
+    within: Duration,
+) -> Result<Reply, Broken> {
+    whole(send(client, request, within).await?).await
 }
 
-impl From<Broken> for Error {
-    fn from(broken: Broken) -> Self {
-        broken.error
-    }
-}
-
-impl From<Error> for Broken {
-    fn from(error: Error) -> Self {
-        Self { error, timed_out: false }
-    }
-}
-
-async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Reply, Broken> {
-    whole(client.execute(request).await.map_err(broken)?).await
-}
-
-async fn whole(mut response: reqwest::Response) -> Result<Reply, Broken> {
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
+async fn whole(mut answer: Answer) -> Result<Reply, Broken> {
+    let status = answer.status;
     let body = if status.is_success() {
-        read_whole(&mut response).await?
+        read_whole(&mut answer).await?
     } else {
-        read_start(&mut response).await
+        read_start(&mut answer).await
     };
-    Ok(Reply { status, headers, body })
+    Ok(Reply { status, headers: answer.headers, body })
 }
 
 /// The whole body of a good answer; a bound against endless ones.
-async fn read_whole(response: &mut reqwest::Response) -> Result<Bytes, Broken> {
+async fn read_whole(answer: &mut Answer) -> Result<Bytes, Broken> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    while let Some(chunk) = answer.chunk().await? {
         if body.len() + chunk.len() > limits::MAX_BOX_BODY_BYTES {
             return Err(Error::TooLarge(limits::MAX_BOX_BODY_BYTES).into());
         }
@@ -287,9 +237,9 @@ async fn read_whole(response: &mut reqwest::Response) -> Result<Bytes, Broken> {
 
 /// As much of a bad answer's body as is handed on. Its status is the answer; that the rest did not
 /// come changes nothing.
-async fn read_start(response: &mut reqwest::Response) -> Bytes {
+async fn read_start(answer: &mut Answer) -> Bytes {
     let mut body = BytesMut::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Ok(Some(chunk)) = answer.chunk().await {
         let room = limits::MAX_REFUSAL_BYTES - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if body.len() == limits::MAX_REFUSAL_BYTES {
@@ -299,40 +249,15 @@ async fn read_start(response: &mut reqwest::Response) -> Bytes {
     body.freeze()
 }
 
-/// A connection that was never made carried nothing; of anything else that cannot be known.
-pub(super) fn broken(error: reqwest::Error) -> Broken {
-    let error = error.without_url();
-    let cause = root_cause(&error);
-    let (never_connected, timed_out) = (error.is_connect(), error.is_timeout());
-    let error = if never_connected { Error::Connect(cause) } else { Error::NoAnswer(cause) };
-    Broken { error, timed_out }
-}
-
-/// The innermost error's text: the outer ones only repeat that a request failed.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client_for(base: &str) -> Result<BoxClient, BadBase> {
+    #[tokio::test]
+    async fn only_the_callers_credential_is_sent_and_it_is_marked_as_a_secret() {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-        BoxClient::new(base, metrics)
-    }
-
-    fn base_of(base: &str) -> Result<String, BadBase> {
-        client_for(base).map(|client| client.base)
-    }
-
-    #[test]
-    fn only_the_callers_credential_is_sent_and_it_is_marked_as_a_secret() {
-        let client = client_for("http://box").expect("a good base");
+        let endpoint = "http://box".parse::<Endpoint>().expect("an endpoint").fixed();
+        let client = BoxClient::new(endpoint, &Connect::default(), metrics);
         let stale = || HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("stale"))]);
         let sent = |who: Option<&Credential>| {
             let request = client.request(Method::POST, who, "/x", stale(), Bytes::new());
@@ -344,30 +269,5 @@ mod tests {
         let broken = Credential::new("Bearer \n");
         let refused = client.request(Method::GET, Some(&broken), "/x", stale(), Bytes::new());
         assert!(matches!(refused, Err(Error::Unauthorized(_))));
-    }
-
-    #[test]
-    fn a_base_keeps_its_path_and_loses_one_trailing_slash() {
-        for (base, kept) in [
-            ("http://127.0.0.1:4096", "http://127.0.0.1:4096"),
-            ("http://127.0.0.1:4096/", "http://127.0.0.1:4096"),
-            ("http://box/v1/runtime/", "http://box/v1/runtime"),
-            ("http://box/v1//", "http://box/v1/"),
-        ] {
-            assert_eq!(base_of(base).as_deref(), Ok(kept));
-        }
-    }
-
-    #[test]
-    fn a_base_that_is_more_than_a_place_is_refused() {
-        for (base, why) in [
-            ("127.0.0.1:4096", BadBase::NotAUrl),
-            ("https://box", BadBase::Scheme),
-            ("http://user:secret@box", BadBase::UserInfo),
-            ("http://box/?token=x", BadBase::Query),
-            ("http://box/#x", BadBase::Query),
-        ] {
-            assert_eq!(base_of(base), Err(why), "{base}");
-        }
     }
 }

@@ -37,18 +37,24 @@
 //!   makes no sense is another [`Error`], never a page.
 //! - No error text holds a credential, a URL's query, or anything of a body.
 
+mod answer;
 pub mod budget;
 pub mod client;
+pub mod connect;
+mod connection;
 pub mod cursor;
+pub mod endpoint;
 pub mod error;
 pub mod opencode;
 mod prompt_headers;
+pub mod reach;
 pub mod reply;
 pub mod result_path;
 pub mod schedule;
 mod snapshot;
 pub mod stream;
 pub mod tangle;
+pub mod trust;
 
 use std::time::Duration;
 

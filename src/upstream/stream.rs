@@ -11,7 +11,7 @@ use futures_util::{Stream, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::Error;
-use super::client::broken;
+use super::answer::Answer;
 use super::reply::Reply;
 
 /// What came back.
@@ -37,12 +37,12 @@ pub struct Patience {
 /// The bytes of a stream.
 #[derive(Debug)]
 pub struct Chunks {
-    response: reqwest::Response,
+    answer: Answer,
 }
 
 impl Chunks {
-    pub(super) const fn new(response: reqwest::Response) -> Self {
-        Self { response }
+    pub(super) const fn new(answer: Answer) -> Self {
+        Self { answer }
     }
 
     /// The bytes within `patience`. A stream that is given up for that ends with
@@ -50,17 +50,17 @@ impl Chunks {
     pub fn within(self, patience: Patience) -> impl Stream<Item = Result<Bytes, Error>> + Send {
         let Patience { silence, in_all, bytes } = patience;
         let ends = Instant::now() + in_all;
-        stream::try_unfold((self.response, bytes), move |(mut response, room)| async move {
+        stream::try_unfold((self.answer, bytes), move |(mut answer, room)| async move {
             let until = ends.min(Instant::now() + silence);
             // Cancel-safe: a chunk that is given up here is never asked for again.
-            let chunk = timeout_at(until, response.chunk()).await;
+            let chunk = timeout_at(until, answer.chunk()).await;
             let chunk =
                 chunk.map_err(|_| Error::NoAnswer("the stream says nothing more".into()))?;
-            let Some(chunk) = chunk.map_err(|error| Error::from(broken(error)))? else {
+            let Some(chunk) = chunk.map_err(Error::from)? else {
                 return Ok(None);
             };
             let room = room.checked_sub(chunk.len()).ok_or(Error::TooLarge(bytes))?;
-            Ok(Some((chunk, (response, room))))
+            Ok(Some((chunk, (answer, room))))
         })
     }
 }

@@ -9,6 +9,8 @@ use afterbay::ids::SessionId;
 use afterbay::metrics::upstream::Metrics;
 use afterbay::upstream::Upstream;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -77,7 +79,8 @@ impl Stage for Real {
 
     fn adapter(&self) -> Arc<dyn Upstream> {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-        let client = BoxClient::new(&self.hop.url(), metrics).expect("a good base");
+        let endpoint = self.hop.url().parse::<Endpoint>().expect("a URL").fixed();
+        let client = BoxClient::new(endpoint, &Connect::default(), metrics);
         Arc::new(afterbay::upstream::opencode::Opencode::new(client))
     }
 

@@ -292,5 +292,6 @@ fn announced(stdout: &Path) -> Option<(SocketAddr, SocketAddr)> {
     };
     // The last line counts only when it is whole.
     let whole = text.ends_with('\n');
-    whole.then_some((address("listening on http://")?, address("admin on http://")?))
+    let clients = address("listening on http://").or_else(|| address("listening on https://"));
+    whole.then_some((clients?, address("admin on http://")?))
 }

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod secrets;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -76,7 +77,7 @@ fn check_only_mistake(loaded: Result<Loaded, Mistakes>, parts: &[&str]) {
 fn box_and_kind_are_enough_and_the_rest_has_its_defaults() {
     let Loaded { config, warnings } = load(&ENOUGH, [], None).unwrap();
     assert_eq!(warnings, [""; 0]);
-    assert_eq!(config.upstream.url, "http://127.0.0.1:4096/");
+    assert_eq!(config.upstream.endpoint.to_string(), "http://127.0.0.1:4096");
     assert!(config.upstream.credential.is_none());
     assert_eq!(config.mode, Mode::Poll);
     assert_eq!(config.data_dir, Path::new("/home/somebody/.local/state/afterbay"));
@@ -157,7 +158,7 @@ fn a_flag_wins_over_its_variable_the_variable_over_the_file_the_file_over_the_de
     ];
     let loaded = load(&["--poll-fast", "1s"], variables, Some(file.path())).unwrap().config;
     assert_eq!(loaded.poll.fast, Duration::from_secs(1));
-    assert_eq!(loaded.upstream.url, "http://variable:1/");
+    assert_eq!(loaded.upstream.endpoint.to_string(), "http://variable:1");
     assert_eq!(loaded.poll.slow, Duration::from_secs(30));
     assert_eq!(loaded.poll.waiting, Duration::from_secs(10));
     assert_eq!(loaded.callers.hosts, ["a.example.org", "b.example.org"]);
@@ -216,10 +217,8 @@ fn values_that_do_not_go_together_are_told() {
 }
 
 #[test]
-fn modes_and_boxes_that_are_not_built_yet_say_so() {
+fn modes_that_are_not_built_yet_say_so() {
     check_only_mistake(with(&["--mode", "hybrid"], []), &["--mode", "`hybrid` is not built yet"]);
-    let https = load(&["--box", "https://b", "--kind", "opencode"], [], None);
-    check_only_mistake(https, &["--box", "https boxes are not built yet"]);
     let later = with(&["--on-abandon", "cancel_after=5m"], []);
     check_only_mistake(later, &["--on-abandon", "not built yet"]);
 }
@@ -290,7 +289,7 @@ fn hosts_know_the_public_urls_host() {
     let line = [&line[..], &["--hosts", "A.example.org,b.example.org"]].concat();
     let callers = with(&line, []).unwrap().config.callers;
     assert_eq!(callers.hosts, ["a.example.org", "b.example.org", "bay.example.org"]);
-    assert_eq!(callers.public_url.unwrap().path(), "/x");
+    assert_eq!(callers.public_url.unwrap().to_string(), "https://Bay.example.org/x");
 }
 
 #[test]

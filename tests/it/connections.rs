@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use afterbay::server::{Ends, Settings, serve_connections};
+use afterbay::server::{Ends, Settings, Wire, serve_connections};
 use afterbay::tasks::Tasks;
 use axum::Router;
 use axum::body::Body;
@@ -43,7 +43,8 @@ impl Server {
         let (ends, tasks) = (Ends::default(), Tasks::new());
         let (release, released) = watch::channel(false);
         let router = router(released, tasks.clone());
-        let serve = serve_connections(listener, router, settings, ends.clone(), tasks.clone());
+        let serve =
+            serve_connections(listener, Wire::Clear, router, settings, ends.clone(), tasks.clone());
         let serving = tasks.spawn("door", serve);
         Self { address, ends, tasks, release, serving }
     }

@@ -11,6 +11,8 @@ use afterbay::credential::Credential;
 use afterbay::ids::{ExecutionId, SessionId};
 use afterbay::metrics::upstream::Metrics;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::opencode::Opencode;
 use afterbay::upstream::{
     Accepted, Body, Bound, CursorDelta, Depth, Dispatch, Error, PollCursor, Prepare, Prepared,
@@ -28,7 +30,8 @@ const SECRET: &str = "Bearer canary-8af3";
 
 fn adapter(scripted: &ScriptedBox) -> Opencode {
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-    Opencode::new(BoxClient::new(&scripted.base(), metrics).expect("a good base"))
+    let endpoint = scripted.base().parse::<Endpoint>().expect("a URL").fixed();
+    Opencode::new(BoxClient::new(endpoint, &Connect::default(), metrics))
 }
 
 fn who() -> Credential {

@@ -15,6 +15,8 @@ use afterbay::credential::Credential;
 use afterbay::ids::{ExecutionId, SessionId, TurnId};
 use afterbay::metrics::upstream::Metrics;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::tangle::{Settings, Tangle};
 use afterbay::upstream::{
     Body, Bound, Depth, Error, PollCursor, Prepare, Prepared, TextHash, TurnIds, Upstream, View,
@@ -36,7 +38,8 @@ fn who() -> Credential {
 
 fn adapter_with(sidecar: &Sidecar, settings: Settings) -> Tangle {
     let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-    Tangle::new(BoxClient::new(&sidecar.base(), metrics).expect("a good base"), settings)
+    let endpoint = sidecar.base().parse::<Endpoint>().expect("a URL").fixed();
+    Tangle::new(BoxClient::new(endpoint, &Connect::default(), metrics), settings)
 }
 
 fn adapter(sidecar: &Sidecar) -> Tangle {

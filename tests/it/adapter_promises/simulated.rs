@@ -11,6 +11,8 @@ use afterbay::simbox::{Faults, Simbox};
 use afterbay::tasks::Tasks;
 use afterbay::upstream::Upstream;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::tangle::{Settings, Tangle};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -71,7 +73,8 @@ impl Stage for Simulated {
 
     fn adapter(&self) -> Arc<dyn Upstream> {
         let metrics = Metrics::new(&prometheus::Registry::new()).expect("a registry of its own");
-        let client = BoxClient::new(&self.hop.url(), metrics).expect("a good base");
+        let endpoint = self.hop.url().parse::<Endpoint>().expect("a URL").fixed();
+        let client = BoxClient::new(endpoint, &Connect::default(), metrics);
         Arc::new(Tangle::new(client, self.settings.clone()))
     }
 

@@ -24,9 +24,9 @@ fn the_first_table_of_the_file_is_at_the_root_and_the_order_is_the_files() {
     let config = of_file(&[], TWO).unwrap().config;
     assert_eq!(names(&config), ["zeta", "a:1"]);
     let (zeta, a) = (&config.upstream, &config.further[0]);
-    assert_eq!((zeta.url.to_string().as_str(), zeta.kind), ("http://z:1/p", BoxKind::Tangle));
+    assert_eq!((zeta.endpoint.to_string().as_str(), zeta.kind), ("http://z:1/p", BoxKind::Tangle));
     assert_eq!((zeta.lane, &zeta.result_path), (Lane::Messages, &"/r/{id}".parse().ok()));
-    assert_eq!((a.url.to_string().as_str(), a.kind), ("http://a:1/", BoxKind::Opencode));
+    assert_eq!((a.endpoint.to_string().as_str(), a.kind), ("http://a:1", BoxKind::Opencode));
     assert_eq!((a.lane, &a.result_path), (Lane::Run, &None));
     let turned = "[boxes.b]\nurl = \"http://b\"\nkind = \"tangle\"\n[boxes.a]\nkind = \"tangle\"\n\
                   url = \"http://a\"\n[boxes.c]\nurl = \"http://c\"\nkind = \"tangle\"\n";
@@ -37,7 +37,7 @@ fn the_first_table_of_the_file_is_at_the_root_and_the_order_is_the_files() {
 fn the_box_of_the_flags_or_of_its_own_section_is_the_default_one_and_comes_first() {
     let config = of_file(&ENOUGH, TWO).unwrap().config;
     assert_eq!(names(&config), ["default", "zeta", "a:1"]);
-    assert_eq!(config.upstream.url, "http://127.0.0.1:4096/");
+    assert_eq!(config.upstream.endpoint.to_string(), "http://127.0.0.1:4096");
     let section = format!("{TWO}[box]\nurl = \"http://own\"\nkind = \"opencode\"\n");
     assert_eq!(names(&of_file(&[], &section).unwrap().config), ["default", "zeta", "a:1"]);
     assert_eq!(names(&of_file(&ENOUGH, "").unwrap().config), ["default"]);

@@ -24,6 +24,8 @@ use afterbay::tasks::Tasks;
 use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
     Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
@@ -77,9 +79,10 @@ impl Hall {
         };
         let sessions = Sessions::open(config, recovered);
         let retention = Retention::new(sessions.clone(), metrics.retention.clone());
+        let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
+            passthrough: Passthrough::new(endpoint, &Connect::default()),
             settings,
             metrics: metrics.http.clone(),
             drain: drain.clone(),

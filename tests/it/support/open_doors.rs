@@ -7,9 +7,12 @@ use afterbay::http::passthrough::Passthrough;
 use afterbay::http::{Doors, Settings, router};
 use afterbay::ids::BoxName;
 use afterbay::metrics::Metrics;
-use afterbay::server::{self, Ends, serve_connections};
+use afterbay::server::{self, Ends, Wire, serve_connections};
 use afterbay::tasks::Tasks;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::sessions;
 
@@ -32,13 +35,29 @@ impl OpenDoors {
 
     /// Opens doors on `listener`.
     pub(crate) fn on(listener: TcpListener, base: &str, settings: Settings) -> Self {
+        let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
+        Self::open(listener, endpoint, &Connect::default(), settings)
+    }
+
+    /// Opens doors on a free port, before a box that may move and is connected to in this way.
+    pub(crate) async fn along(endpoint: watch::Receiver<Endpoint>, connect: &Connect) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::open(listener, endpoint, connect, Settings::default())
+    }
+
+    fn open(
+        listener: TcpListener,
+        endpoint: watch::Receiver<Endpoint>,
+        connect: &Connect,
+        settings: Settings,
+    ) -> Self {
         let addr = listener.local_addr().expect("an address");
         let (ends, tasks) = (Ends::default(), Tasks::new());
-        let (sessions, folder) = sessions::open(base);
+        let (sessions, folder) = sessions::open(endpoint.clone(), connect);
         let metrics = Metrics::new().expect("names are free");
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(&base.parse().expect("a URI")).expect("a base"),
+            passthrough: Passthrough::new(endpoint, connect),
             settings,
             metrics: metrics.http.clone(),
             drain: ends.drain.clone(),
@@ -49,6 +68,7 @@ impl OpenDoors {
         let connections = Tasks::new();
         let serve = serve_connections(
             listener,
+            Wire::Clear,
             router(doors),
             server::Settings::CLIENTS,
             ends.clone(),

@@ -155,6 +155,11 @@ impl ScriptedBox {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Stops: connections are closed, new ones are refused.
     pub(crate) async fn stop(&self) {
         self.tasks.stop();

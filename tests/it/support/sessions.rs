@@ -17,12 +17,18 @@ use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::client::BoxClient;
+use afterbay::upstream::connect::Connect;
+use afterbay::upstream::endpoint::Endpoint;
 use afterbay::upstream::opencode::Opencode;
 use afterbay::upstream::schedule::Intervals;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Empty sessions before the box at `base`, and the folder of their log.
-pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
+/// Empty sessions before the box at `endpoint`, and the folder of their log.
+pub(crate) fn open(
+    endpoint: watch::Receiver<Endpoint>,
+    connect: &Connect,
+) -> (Sessions, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let metrics = Metrics::new().expect("names are free");
     let mut recovered = Recovered::default();
@@ -32,7 +38,7 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
             recovered.fold(found)
         })
         .expect("an empty log");
-    let client = BoxClient::new(base, metrics.upstream.clone()).expect("a base");
+    let client = BoxClient::new(endpoint, connect, metrics.upstream.clone());
     let entry = BoxEntry {
         upstream: Arc::new(Opencode::new(client)),
         budget: ProxyBudget::new(limits::POLLS_PER_SECOND)
