@@ -28,6 +28,16 @@ pub const MAX_CONFIGURED_DURATION: Duration = Duration::from_secs(365 * 24 * 60 
 /// The largest configuration or secret file: both are a few lines.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
+/// The shortest own token: 20 characters of base64 are 120 bits, which nobody guesses. Shorter ones
+/// are passwords.
+pub const MIN_OWN_TOKEN_BYTES: usize = 20;
+
+/// The longest own token: far beyond what is of use, and small beside a request's head.
+pub const MAX_OWN_TOKEN_BYTES: usize = 512;
+
+/// Own tokens at most: one for each client of a team, not for each request.
+pub const MAX_OWN_TOKENS: usize = 1000;
+
 /// The longest box credential. Servers refuse heads of more than 8 to 16 KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 8 << 10;
 

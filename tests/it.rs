@@ -58,6 +58,7 @@ mod it {
     mod mode_of_a_request;
     mod native;
     mod opencode;
+    mod own_tokens;
     mod passing_bodies;
     mod passing_http2;
     mod raw;

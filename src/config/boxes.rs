@@ -96,15 +96,16 @@ pub(super) fn check_own_doors(boxes: &[Placed], listen: &Listen, sources: &mut S
 }
 
 /// Whoever reaches this program reaches its boxes. A box that asks for a credential guards itself;
-/// one without is guarded by nothing but the listener's address.
+/// one without is guarded by nothing but the listener's address, unless that is meant or every
+/// request must show a token.
 pub(super) fn check_open_door(
     boxes: &[Placed],
     listen: &Listen,
-    open: bool,
+    is_meant: bool,
     sources: &mut Sources<'_>,
 ) {
     let clients = listen.clients;
-    if open || clients.ip().is_loopback() {
+    if is_meant || clients.ip().is_loopback() {
         return;
     }
     for Placed { upstream: Upstream { name, credential, .. }, .. } in boxes {
@@ -118,7 +119,8 @@ pub(super) fn check_open_door(
         };
         let what = format!(
             "`listen` is {clients}, beyond this machine, and box `{name}` has no credential: \
-             anyone who reaches it could run the agent. Give {give}, or --open if that is meant"
+             anyone who reaches it could run the agent. Give {give}, or --tokens-file, or --open \
+             if that is meant"
         );
         sources.note(Origin::Whole, what);
     }

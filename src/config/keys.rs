@@ -37,6 +37,8 @@ pub(super) enum Key {
     PublicUrl,
     /// Whom the box may vouch for.
     Readers,
+    /// The file of own tokens.
+    TokensFile,
     /// Web pages' origins that may call.
     Origins,
     /// Whether an open door is meant.
@@ -169,7 +171,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 38] = [
+pub(super) const ROWS: [Row; 39] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -194,11 +196,13 @@ pub(super) const ROWS: [Row; 38] = [
         "the URL under which clients reach afterbay, if it is not the bound address"),
     row(Key::Readers, "readers", "server.readers", One("WHO"), Text(|| "session".to_owned()),
         "who reads besides the starter: credentials that the box accepts for the `session`, or also, once it has forgotten that, any that the `box` accepts at all"),
+    row(Key::TokensFile, "tokens-file", "server.tokens_file", One("FILE"), Told("none"),
+        "a file of own tokens, one a line, `NAME TOKEN` or `TOKEN`; with it every request must show one"),
     row(Key::Origins, "origins", "server.origins", Many("ORIGIN"), Text(String::new),
         "origins of web pages that may call without an Authorization header and read the answers \
          (CORS, with credentials); each exactly, no patterns"),
     row(Key::Open, "open", "server.open", Switch, Text(|| "false".to_owned()),
-        "start although clients beyond this machine can reach a box that has no credential"),
+        "start although clients beyond this machine can reach a box that has no credential, and need no own token"),
     row(Key::ShutdownGrace, "shutdown-grace", "server.shutdown_grace", One("DURATION"), Text(|| show(limits::SHUTDOWN_GRACE)),
         "time from the first signal to the exit"),
     row(Key::StartDeadline, "start-deadline", "deadlines.start", One("DURATION"), Text(|| show(limits::START_DEADLINE)),

@@ -13,6 +13,7 @@ mod flags;
 mod keys;
 mod mistake;
 pub(crate) mod own_door;
+mod own_tokens;
 mod parts;
 mod size;
 mod sources;
@@ -28,6 +29,7 @@ pub use flags::Flags;
 use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
+use own_tokens::TokensFile;
 pub use parts::{
     AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
     SessionBus, Streams, Telemetry, Upstream,
@@ -72,6 +74,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
     let callers = read_callers(sources);
+    let tokens = sources.read_optional(Key::TokensFile, own_tokens::read);
     let open = sources.read(Key::Open, switch);
     let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
     let deadlines = read_deadlines(sources);
@@ -81,12 +84,16 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let telemetry = read_telemetry(sources);
     if let Some((boxes, listen)) = boxes.as_deref().zip(listen.as_ref()) {
         boxes::check_own_doors(boxes, listen, sources);
-        if let Some(open) = open {
-            boxes::check_open_door(boxes, listen, open, sources);
+        if let Some((open, tokens)) = open.zip(tokens.as_ref()) {
+            boxes::check_open_door(boxes, listen, open || tokens.is_some(), sources);
         }
     }
     let mut boxes = boxes?.into_iter().map(|placed| placed.upstream);
     open?;
+    let tokens = tokens?.map(|TokensFile { tokens, warning }| {
+        sources.warnings.extend(warning);
+        tokens
+    });
     let config = Config {
         upstream: boxes.next()?,
         further: boxes.collect(),
@@ -94,6 +101,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         data_dir: data_dir?,
         listen: listen?,
         callers: callers?,
+        tokens,
         deadlines: deadlines?,
         poll: poll?,
         streams: streams?,

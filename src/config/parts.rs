@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::credential::Credential;
+use crate::credential::{Credential, OwnToken};
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::session::Vouching;
@@ -30,6 +30,8 @@ pub struct Config {
     pub listen: Listen,
     /// Who may call.
     pub callers: Callers,
+    /// What every request must show one of, if some are configured; never an empty list.
+    pub tokens: Option<Vec<OwnToken>>,
     /// How turns end.
     pub deadlines: Deadlines,
     /// How often boxes are asked.

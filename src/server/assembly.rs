@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{
     Callers, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
-use crate::credential::HashKey;
+use crate::credential::{HashKey, OwnToken};
 use crate::http::admin::{self, Admin, Latch};
 use crate::http::boxes::FurtherBox;
 use crate::http::guard::Allowed;
+use crate::http::own_tokens::OwnTokens;
 use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
 use crate::limits;
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) further: Vec<Upstream>,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
+    pub(super) tokens: Option<Vec<OwnToken>>,
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
@@ -82,6 +84,7 @@ impl House {
             further,
             mode,
             callers,
+            tokens,
             deadlines,
             poll,
             streams,
@@ -104,6 +107,7 @@ impl House {
         }
         let opened = open_data(data_dir, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key } = opened;
+        let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
@@ -129,6 +133,7 @@ impl House {
             passthrough,
             settings: http::Settings {
                 result_path,
+                tokens: tokens.unwrap_or_default(),
                 ..door_settings(mode, callers, streams, grace, bound)
             },
             metrics: metrics.http.clone(),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::credential::{Credential, CredentialHash, HashKey};
+use crate::credential::{Caller, CredentialHash, HashKey};
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
 use crate::limits;
 use crate::log::{self, Health, Store};
@@ -144,8 +144,8 @@ impl Sessions {
         self.inner.config.store.log(key)
     }
 
-    pub(super) fn hash(&self, who: &Credential) -> CredentialHash {
-        self.inner.config.hash_key.hash(who)
+    pub(super) fn hash(&self, who: &Caller) -> CredentialHash {
+        self.inner.config.hash_key.hash_caller(who)
     }
 
     pub(super) fn insert(&self, session: Arc<Session>) {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::limits;
 use crate::log::Health;
 use crate::mode::Phase;
 use crate::turn::control::{Accepted, wall_ms};
-use crate::turn::driver::{Driver, Parts};
+use crate::turn::driver::{Driver, Parts, Standing};
 use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
 use crate::turn::resume::Unfinished;
@@ -37,8 +37,8 @@ pub struct TurnRequest {
     pub execution: Option<ExecutionId>,
     /// The client's turn id.
     pub turn: Option<TurnId>,
-    /// The client's credential.
-    pub who: Option<Credential>,
+    /// Who asks.
+    pub who: Option<Caller>,
     /// What will be sent to the box.
     pub body: Body,
 }
@@ -177,8 +177,8 @@ impl Sessions {
             same.map(|turn| turn.handle.clone()).filter(|handle| handle.status().needs_body)
         };
         if let Some(handle) = waiting {
-            if let Some(who) = &request.who {
-                handle.adopt(who.clone());
+            if let Some(credential) = request.who.as_ref().and_then(Caller::credential) {
+                handle.adopt(credential.clone());
             }
             handle.supply(request.body.clone());
         }
@@ -262,6 +262,7 @@ impl Sessions {
             execution: execution.clone(),
             turn: turn.clone(),
             starter: who.as_ref().map(|who| self.hash(who)),
+            by_own_token: matches!(who, Some(Caller::Own(_))),
             body_digest: digest(body),
             text: admitted.text,
         };
@@ -272,7 +273,8 @@ impl Sessions {
             turn: turn.clone(),
             text: admitted.text,
         };
-        let (credential, body) = (who.clone(), Some(body.clone()));
+        let credential = who.as_ref().and_then(Caller::credential).cloned();
+        let body = Some(body.clone());
         let orders = Orders { credential, body, ..Orders::default() };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
@@ -310,7 +312,7 @@ impl Sessions {
         let machine = Machine::resumed(Instant::now(), deadlines, &point);
         let parts = Parts {
             machine: machine.with_redispatch(entry.upstream.redispatch()),
-            needs_credential: turn.accepted.starter.is_some(),
+            standing: Standing::of(&turn.accepted),
             prepared,
             bound,
             cursor: turn.cursor.clone(),
@@ -340,7 +342,7 @@ impl Sessions {
             log: session.log.clone(),
             inside,
             ids,
-            needs_credential: accept.as_ref().is_some_and(|accept| accept.starter.is_some()),
+            standing: accept.as_ref().map_or(Standing::Nobody, Standing::of),
             accept,
             first,
             box_credential: credential,

@@ -53,9 +53,10 @@ pub struct Parts {
     pub accept: Option<control::Accepted>,
     /// The number of the turn's first event.
     pub first: Seq,
-    /// Whether its starter showed a credential: then nothing is asked of the box without one.
-    pub needs_credential: bool,
-    /// The configured credential, used when the client's own is gone or refused.
+    /// Whom the box is to see.
+    pub standing: Standing,
+    /// The configured credential, used when the client's own is gone or refused, and for those who
+    /// showed an own token.
     pub box_credential: Option<Credential>,
     /// What `prepare` had come to before a restart.
     pub prepared: Option<Prepared>,
@@ -67,6 +68,30 @@ pub struct Parts {
     pub fidelity: Fidelity,
     /// The families of this floor.
     pub metrics: Metrics,
+}
+
+/// Whom the box sees behind a turn: it follows from what its starter showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody: nothing was shown.
+    Nobody,
+    /// The starter, by a credential: nothing is asked of the box without one.
+    Starter,
+    /// Whoever runs this program, as an own token was shown: by the configured credential, and
+    /// without any at a box for which none is configured.
+    Operator,
+}
+
+impl Standing {
+    /// What follows from the record of the turn.
+    #[must_use]
+    pub const fn of(accepted: &control::Accepted) -> Self {
+        match (accepted.starter, accepted.by_own_token) {
+            (None, _) => Self::Nobody,
+            (Some(_), false) => Self::Starter,
+            (Some(_), true) => Self::Operator,
+        }
+    }
 }
 
 /// Drives one turn. See the module.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use afterbay::credential::{Caller, Credential};
 use afterbay::log::Health;
 use afterbay::mode::Phase;
 use afterbay::session::StartError;
@@ -189,7 +190,7 @@ impl Life {
         if client_returns {
             self.client_posts().await;
         } else if let Some(session) = self.rig.session(SESSION) {
-            let who = afterbay::credential::Credential::new(GOOD);
+            let who = Caller::Holder(Credential::new(GOOD));
             let right = self.rig.sessions().may_read(&session, Some(&who)).await;
             // A session whose only turn is withdrawn in this moment is nobody's.
             assert!(right.is_ok() || self.rig.session(SESSION).is_none(), "{right:?}");

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afterbay::credential::{Credential, HashKey};
+use afterbay::credential::{Caller, Credential, HashKey};
 use afterbay::event::Seq;
 use afterbay::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use afterbay::log::{Logged, Options, Step, Store, UpkeepBy};
@@ -207,7 +207,7 @@ impl Rig {
     /// Reads as this credential would, and so offers it.
     pub(crate) async fn look(&self, session: &str, who: Option<&str>) -> Result<(), u16> {
         let session = self.session(session).expect("a session");
-        let who = who.map(Credential::new);
+        let who = who.map(Credential::new).map(Caller::Holder);
         let may = self.sessions().may_read(&session, who.as_ref()).await;
         may.map_err(|denied| denied.status.as_u16())
     }
@@ -239,7 +239,7 @@ pub(crate) fn request(
         session: session.map(|id| SessionId::parse(id).expect("an id")),
         execution: execution.map(|id| ExecutionId::parse(id).expect("an id")),
         turn: turn.map(|id| TurnId::parse(id).expect("an id")),
-        who: who.map(Credential::new),
+        who: who.map(Credential::new).map(Caller::Holder),
         body: Body {
             headers: HeaderMap::new(),
             bytes: bytes::Bytes::from_static(b"{\"message\":\"hi\"}"),
