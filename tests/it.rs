@@ -26,6 +26,7 @@ mod it {
     mod answers_from_the_log;
     mod bad_input;
     mod boxes;
+    mod canary;
     mod config;
     mod config_of_the_program;
     mod connections;
