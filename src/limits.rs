@@ -431,7 +431,12 @@ pub const MAX_TRIMMED_READERS: usize = 4096;
 /// proxy of one box class is the bottleneck of its boxes, not their help.
 pub const MAX_RUNNING_TURNS: usize = 10_000;
 
-/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory.
+/// The largest sealed file: the largest body of a turn, with a head and a seal, twice over. Nothing
+/// larger was written by us.
+pub const MAX_SEALED_FILE_BYTES: usize = 2 * MAX_TURN_BODY_BYTES;
+
+/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory, and
+/// where they are sealed on disk, too.
 pub const MAX_UNSENT_BODY_BYTES: usize = 256 << 20;
 
 /// How often a request that lost a race for a name looks again; the winner is there by then.

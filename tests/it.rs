@@ -65,6 +65,7 @@ mod it {
     mod raw;
     mod resume;
     mod retention;
+    mod sealed;
     mod sent_once_more;
     mod shortage;
     mod shutdown;

@@ -11,7 +11,7 @@ use super::keys::Key;
 use super::mistake::Origin;
 use super::own_door;
 use super::parts::{AdminAddress, Listen, Upstream};
-use super::sources::Sources;
+use super::sources::{Sources, credential};
 use crate::ids::BoxName;
 use crate::mode::BoxKind;
 
@@ -67,7 +67,7 @@ fn read_one(sources: &mut Sources<'_>, name: Option<BoxName>) -> Option<Placed> 
     let url = sources.read_with_origin(Key::Box, address::box_url);
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
-    let credential = sources.read_secret(Key::BoxCredential);
+    let credential = sources.read_secret(Key::BoxCredential, credential);
     let lane = sources.read(Key::Lane, str::parse);
     let result_path = sources.read_optional(Key::ResultPath, str::parse);
     let ((url, origin), kind, credential) = (url?, kind?, credential?);

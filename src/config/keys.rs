@@ -27,6 +27,10 @@ pub(super) enum Key {
     Mode,
     /// The data folder.
     DataDir,
+    /// Where credentials are kept.
+    Credentials,
+    /// What seals them, a secret.
+    SealedWith,
     /// Where clients connect.
     Listen,
     /// Where operators connect.
@@ -171,7 +175,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 39] = [
+pub(super) const ROWS: [Row; 41] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -186,6 +190,10 @@ pub(super) const ROWS: [Row; 39] = [
         "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
     row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
         "where the log and its keys are kept"),
+    row(Key::Credentials, "credentials", "credentials", One("WHERE"), Text(|| "memory".to_owned()),
+        "where the credential of a running turn is kept, and a prompt until it is sent: `memory`, or `sealed`, which is on disk, too, so that a restart goes on by itself"),
+    row(Key::SealedWith, "credentials-key", "credentials_key_file", Secret, Told("none"),
+        "what seals them: 32 bytes in base64 or hexadecimal digits; a secret, hence never a flag"),
     row(Key::Listen, "listen", "server.listen", One("ADDRESS"), Text(|| limits::LISTEN.to_owned()),
         "where clients connect; port 0 takes a free one"),
     row(Key::Admin, "admin", "server.admin", One("ADDRESS"), Text(|| limits::ADMIN.to_owned()),

@@ -6,6 +6,7 @@
 
 mod address;
 mod boxes;
+mod credentials;
 pub(crate) mod duration;
 mod environment;
 mod file;
@@ -31,8 +32,8 @@ pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
 use own_tokens::TokensFile;
 pub use parts::{
-    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
-    SessionBus, Streams, Telemetry, Upstream,
+    AdminAddress, Callers, Config, Credentials, Deadlines, Listen, LogFormat, OnAbandon, Poll,
+    Retention, SessionBus, Streams, Telemetry, Upstream,
 };
 use sources::Sources;
 
@@ -74,6 +75,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let data_dir = read_data_dir(sources);
     let listen = read_listen(sources);
     let callers = read_callers(sources);
+    let credentials = credentials::read(sources);
     let tokens = sources.read_optional(Key::TokensFile, own_tokens::read);
     let open = sources.read(Key::Open, switch);
     let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
@@ -102,6 +104,7 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         listen: listen?,
         callers: callers?,
         tokens,
+        credentials: credentials?,
         deadlines: deadlines?,
         poll: poll?,
         streams: streams?,

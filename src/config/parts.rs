@@ -11,6 +11,7 @@ use http::Uri;
 use crate::credential::{Credential, OwnToken};
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
+use crate::seal::SealKey;
 use crate::session::Vouching;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::tangle::Lane;
@@ -32,6 +33,8 @@ pub struct Config {
     pub callers: Callers,
     /// What every request must show one of, if some are configured; never an empty list.
     pub tokens: Option<Vec<OwnToken>>,
+    /// Where credentials of running turns are kept.
+    pub credentials: Credentials,
     /// How turns end.
     pub deadlines: Deadlines,
     /// How often boxes are asked.
@@ -92,6 +95,15 @@ pub struct Callers {
     pub readers: Vouching,
     /// Origins of web pages, in lower case, as a browser sends them.
     pub origins: Vec<String>,
+}
+
+/// Where the credential of a running turn is kept, and a body that was not sent yet.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// In memory: a restart loses them.
+    Memory,
+    /// On disk, too, sealed with this key.
+    Sealed(SealKey),
 }
 
 /// How turns end when they do not end by themselves.

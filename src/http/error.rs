@@ -368,7 +368,7 @@ fn told_of_withdrawn(why: Withdrawal) -> Told<'static> {
             Told::new(StatusCode::BAD_GATEWAY, why.code())
         }
         Withdrawal::Cancelled => Told::new(StatusCode::CONFLICT, why.code()),
-        Withdrawal::NeverSent | Withdrawal::LogUnavailable => {
+        Withdrawal::NeverSent | Withdrawal::LogUnavailable | Withdrawal::NotKept => {
             Told::later(StatusCode::SERVICE_UNAVAILABLE, why.code())
         }
     }

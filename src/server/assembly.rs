@@ -4,7 +4,7 @@
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    Callers, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
+    Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
 use crate::credential::{HashKey, OwnToken};
 use crate::http::admin::{self, Admin, Latch};
@@ -30,6 +30,7 @@ use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::readers_key::{self, Key};
 use crate::session::recovered::Recovered;
 use crate::session::retention::{self, Keep};
+use crate::session::sealed::{self, Vault};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn;
@@ -49,6 +50,7 @@ pub(super) struct Plan {
     pub(super) mode: Mode,
     pub(super) callers: Callers,
     pub(super) tokens: Option<Vec<OwnToken>>,
+    pub(super) credentials: Credentials,
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
@@ -85,6 +87,7 @@ impl House {
             mode,
             callers,
             tokens,
+            credentials,
             deadlines,
             poll,
             streams,
@@ -101,18 +104,18 @@ impl House {
         let doors_further = further.iter().map(front).collect::<anyhow::Result<Vec<_>>>()?;
         let mut boxes = Boxes::default();
         for upstream in std::iter::once(upstream).chain(further) {
-            let budget = all.for_box(poll.rate);
-            boxes =
-                boxes.with(upstream.name.clone(), box_entry(upstream, budget, counters.clone())?);
+            let (name, budget) = (upstream.name.clone(), all.for_box(poll.rate));
+            boxes = boxes.with(name, box_entry(upstream, budget, counters.clone())?);
         }
-        let opened = open_data(data_dir, metrics.log.clone()).await?;
-        let Opened { store, recovered, hash_key } = opened;
+        let opened = open_data(data_dir, credentials, metrics.log.clone()).await?;
+        let Opened { store, recovered, hash_key, vault } = opened;
         let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
                 boxes,
                 hash_key,
+                vault,
                 deadlines: turn_deadlines(deadlines),
                 intervals: intervals(poll),
                 fidelity: streams.fidelity,
@@ -159,10 +162,15 @@ struct Opened {
     store: Store,
     recovered: Recovered,
     hash_key: HashKey,
+    vault: Option<Vault>,
 }
 
-/// Opens the log, and under its lock the key; off the runtime's threads, since it reads all of it.
-async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow::Result<Opened> {
+/// Opens the log, and under its lock the key and what is sealed; off the runtime's threads, since it reads all of it.
+async fn open_data(
+    data_dir: PathBuf,
+    credentials: Credentials,
+    metrics: metrics::log::Metrics,
+) -> anyhow::Result<Opened> {
     let open = move || {
         let folder = data_dir.join("log");
         let disk = RealDisk::open(&folder)
@@ -183,9 +191,26 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
                 key
             }
         };
-        Ok(Opened { store, recovered, hash_key })
+        let vault =
+            open_vault(&data_dir, credentials, &mut recovered).context("open the sealed files")?;
+        Ok(Opened { store, recovered, hash_key, vault })
     };
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
+}
+
+fn open_vault(
+    data_dir: &Path,
+    credentials: Credentials,
+    recovered: &mut Recovered,
+) -> Result<Option<Vault>, sealed::Error> {
+    match credentials {
+        Credentials::Memory => sealed::clear(data_dir).map(|()| None),
+        Credentials::Sealed(key) => {
+            let vault = Vault::open(data_dir, key)?;
+            recovered.unseal(&vault)?;
+            Ok(Some(vault))
+        }
+    }
 }
 
 /// One box as the doors see it, with connections of its own.

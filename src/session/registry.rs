@@ -25,6 +25,7 @@ use super::names::{Execution, Names};
 use super::readers::Vouching;
 use super::recovered::Recovered;
 use super::retention::{Keep, Room};
+use super::sealed::Vault;
 use super::{Session, State, TurnRef};
 
 /// All sessions of all boxes. Clones share them.
@@ -56,6 +57,8 @@ pub struct Config {
     pub boxes: Boxes,
     /// Under which credentials are hashed.
     pub hash_key: HashKey,
+    /// Where credentials and unsent bodies are sealed; none if they live in memory alone.
+    pub vault: Option<Vault>,
     /// How long each state of a turn may last.
     pub deadlines: Deadlines,
     /// How often running turns are polled.
@@ -142,6 +145,10 @@ impl Sessions {
 
     pub(super) fn log(&self, key: SessionKey) -> log::Log {
         self.inner.config.store.log(key)
+    }
+
+    pub(super) fn vault(&self) -> Option<&Vault> {
+        self.inner.config.vault.as_ref()
     }
 
     pub(super) fn hash(&self, who: &Caller) -> CredentialHash {

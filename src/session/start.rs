@@ -26,6 +26,7 @@ use super::boxes::BoxEntry;
 use super::names::Execution;
 use super::readers::Denied;
 use super::registry::Sessions;
+use super::sealed::Kept;
 use super::{RunningTurn, Session, State, TurnRef, run};
 
 /// A request for a turn. Ids are parsed, the body is a JSON object within bounds.
@@ -201,10 +202,15 @@ impl Sessions {
             return Err(StartError::NoRoom);
         }
         let overloaded = |_| StartError::Overloaded;
-        let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
         let running = Arc::clone(&self.inner.running).try_acquire_owned().map_err(overloaded)?;
-        let unsent = Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes);
-        Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?), text })
+        let unsent = self.place_for(body).ok_or(StartError::Overloaded)?;
+        Ok(Admitted { running, unsent: Some(unsent), text })
+    }
+
+    /// A place in memory for a body until it is sent.
+    fn place_for(&self, body: &Body) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
+        Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes).ok()
     }
 
     /// Starts the first turn of a new session, unless its name is taken.
@@ -287,9 +293,15 @@ impl Sessions {
     }
 
     /// Goes on with a turn that the log remembers without a verdict.
-    pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished) {
+    /// `kept` is what was sealed of it.
+    pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished, kept: Kept) {
         let cancel = turn.cancel_asked.then_some(Stop::TurnOnly);
-        let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
+        let Kept { credential, body, unopened: _ } = kept;
+        let unsent = body.as_ref().and_then(|body| self.place_for(body));
+        // Without a place in memory it waits for its repeat, as one whose body was not sealed.
+        let body = body.filter(|_| unsent.is_some());
+        let has_body = body.is_some();
+        let (handle, inside) = handle::pair(Orders { cancel, credential, body, spare: None });
         // Also if it cannot go on now: its ids stay taken and its session busy.
         let (accepted, dispatched) = (turn.accepted.clone(), turn.dispatched.clone());
         let (from, told) = (turn.from, handle.clone());
@@ -310,6 +322,7 @@ impl Sessions {
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();
         let machine = Machine::resumed(Instant::now(), deadlines, &point);
+        let machine = if has_body { machine.with_body() } else { machine };
         let parts = Parts {
             machine: machine.with_redispatch(entry.upstream.redispatch()),
             standing: Standing::of(&turn.accepted),
@@ -326,7 +339,7 @@ impl Sessions {
         if dispatched {
             driver.announce(handle::Answered::Running);
         }
-        self.spawn(session, driver, handle, Admitted { running, unsent: None, text: None });
+        self.spawn(session, driver, handle, Admitted { running, unsent, text: None });
     }
 
     fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {

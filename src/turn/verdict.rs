@@ -143,6 +143,8 @@ pub enum Withdrawal {
     Cancelled,
     /// The log did not take the turn.
     LogUnavailable,
+    /// What it would need after a restart could not be kept.
+    NotKept,
 }
 
 impl Withdrawal {
@@ -156,6 +158,7 @@ impl Withdrawal {
             Self::NeverSent => "NEVER_STARTED",
             Self::Cancelled => "CANCELLED",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
+            Self::NotKept => "SEAL_UNAVAILABLE",
         }
     }
 
@@ -171,6 +174,9 @@ impl Withdrawal {
             }
             Self::Cancelled => "the turn was cancelled before its prompt was sent",
             Self::LogUnavailable => "the log takes no records; the prompt was not sent",
+            Self::NotKept => {
+                "the credential and the prompt cannot be sealed on disk; the prompt was not sent"
+            }
         }
     }
 }

@@ -14,12 +14,17 @@ impl Driver {
         if self.is_nobody() {
             return Some(None);
         }
-        let own = self.spare.clone().or_else(|| self.parts.inside.orders().credential);
+        let own = self.own();
         let configured = self.parts.box_credential.clone();
         let who = if self.use_box_credential { configured } else { own.or(configured) };
         // At a box for which nothing is configured, an own token's holder is nobody.
         let is_operator = self.parts.standing == Standing::Operator;
         who.map(Some).or(is_operator.then_some(None))
+    }
+
+    /// A client's credential: the one that was adopted last.
+    fn own(&self) -> Option<Credential> {
+        self.spare.clone().or_else(|| self.parts.inside.orders().credential)
     }
 
     pub(super) async fn prepare(&mut self) -> Done {
@@ -180,8 +185,16 @@ impl Driver {
         self.parts.inside.tell(|status| status.needs_credential = nobody);
     }
 
-    pub(super) fn authorized(&self) {
+    /// The box has answered whoever the driver is.
+    pub(super) fn authorized(&mut self) {
         self.parts.inside.tell(|status| status.needs_credential = false);
+        let is_same = |one: &Credential, other: &Credential| one.expose() == other.expose();
+        let used = self.own().filter(|_| !self.use_box_credential && !self.is_nobody());
+        let Some(used) = used else { return };
+        if !self.accepted.as_ref().is_some_and(|accepted| is_same(accepted, &used)) {
+            self.accepted = Some(used.clone());
+            self.adopted = Some(used);
+        }
     }
 }
 

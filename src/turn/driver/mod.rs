@@ -115,6 +115,10 @@ pub struct Driver {
     /// The client's credential was refused; this one, which a reader had shown, is used until
     /// another arrives.
     spare: Option<Credential>,
+    /// The last of them that the box is known to accept; the starter's own counts as that.
+    accepted: Option<Credential>,
+    /// A newer one that it has just accepted.
+    adopted: Option<Credential>,
     /// Those were refused, too; the configured one is used until another arrives.
     use_box_credential: bool,
 }
@@ -124,6 +128,9 @@ pub struct Driver {
 pub enum Milestone {
     /// The box has the turn, and that is durable. Call `announce` and `advance` again.
     Dispatched(Bound),
+    /// The box has accepted this credential in the place of the one before: another client's, or a
+    /// newer one of the starter's. Call `advance` again.
+    Adopted(Credential),
     /// The close-out is durable.
     Finished {
         /// The number of its last event.
@@ -151,6 +158,7 @@ impl Driver {
     pub fn new(mut parts: Parts) -> Self {
         let action = parts.machine.begin(Instant::now());
         let frames = Frames::of(&parts);
+        let accepted = parts.inside.orders().credential;
         let driver = Self {
             parts,
             frames,
@@ -161,6 +169,8 @@ impl Driver {
             messages_took: None,
             refusal: None,
             spare: None,
+            accepted,
+            adopted: None,
             use_box_credential: false,
         };
         // A turn that begins by waiting for its body or a credential must say so before anyone
@@ -168,6 +178,12 @@ impl Driver {
         driver.tell_phase();
         driver.tell_whether_authorized();
         driver
+    }
+
+    /// Whether the turn is not in the log yet.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.parts.accept.is_some()
     }
 
     /// Tells how the dispatch was answered; the first word counts.
@@ -189,6 +205,9 @@ impl Driver {
             self.tell_phase();
             if let (true, Some(bound)) = (dispatched, &self.parts.bound) {
                 return Milestone::Dispatched(bound.clone());
+            }
+            if let Some(credential) = self.adopted.take() {
+                return Milestone::Adopted(credential);
             }
         }
     }

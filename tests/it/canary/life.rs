@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::search::{Place, Secret};
+use super::search::{Place, Secret, base64};
 use crate::it::raw::{Answer, Conn, RawBox, read};
 use crate::it::support::daemon::Daemon;
 use crate::it::support::rig::within;
@@ -22,6 +22,9 @@ pub(super) const QUERY: &str = "query-canary-2468ace02468";
 pub(super) const COOKIE: &str = "cookie-canary-fedcba987654";
 pub(super) const MODEL_KEY: &str = "model-key-canary-abcabc123";
 
+/// The bytes of the key, which is given in base64.
+const SEAL_KEY: &str = "seal-key-canary-0123456789abcdef";
+
 /// Everything that must be nowhere.
 pub(super) const SECRETS: &[Secret] = &[
     Secret { name: "the owner's credential", text: OWNER },
@@ -32,6 +35,7 @@ pub(super) const SECRETS: &[Secret] = &[
     Secret { name: "a token in a query", text: QUERY },
     Secret { name: "a cookie", text: COOKIE },
     Secret { name: "a model's key", text: MODEL_KEY },
+    Secret { name: "the key of what is sealed", text: SEAL_KEY },
 ];
 
 /// How log lines look.
@@ -120,7 +124,7 @@ impl Life {
         let (base, data) = (self.sidecar.base(), self.data.path().to_str().expect("UTF-8"));
         let (config, tokens) = (self.file("config"), self.file("tokens"));
         let own = ["serve", "--config", &config, "--kind", "tangle", "--box", &base];
-        let kept = ["--data-dir", data, "--tokens-file", &tokens];
+        let kept = ["--data-dir", data, "--tokens-file", &tokens, "--credentials", "sealed"];
         let local = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let talkative = ["--log-level", "trace", "--log-format", format];
         let fast = ["--poll-fast", "20ms", "--poll-slow", "50ms", "--head-wait", "500ms"];
@@ -128,14 +132,20 @@ impl Life {
             ["--start-deadline", "1s", "--idle-grace", "1s", "--unreachable-deadline", "1s"];
         let lines = File::options().append(true).open(self.lines.path()).expect("the file");
         let arguments = [&own[..], &kept, &local, &talkative, &fast, &hasty, more].concat();
-        let secret = format!("Bearer {BOXS}");
-        Daemon::start_with_log(lines, &arguments, &[("AFTERBAY_BOX_CREDENTIAL", &secret)])
+        let (secret, key) = (format!("Bearer {BOXS}"), base64(SEAL_KEY.as_bytes()));
+        let variables = [("AFTERBAY_BOX_CREDENTIAL", &*secret), ("AFTERBAY_CREDENTIALS_KEY", &key)];
+        Daemon::start_with_log(lines, &arguments, &variables)
     }
 
     pub(super) async fn start(&mut self) {
         let mut daemon = self.daemon(&[]);
         (self.clients, self.operators) = daemon.addresses().await;
         self.daemon = Some(daemon);
+    }
+
+    /// What is below its data folder.
+    pub(super) fn data(&self) -> &std::path::Path {
+        self.data.path()
     }
 
     /// Waits for the end of a process and keeps what it wrote.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::life::{
     BOXS, COOKIE, Life, MODEL_KEY, OWNER, QUERY, STRANGER, TOKEN, WRONG_TOKEN, prompt, shows,
 };
-use super::search::Place;
+use super::search::{Place, files_below};
 use crate::it::raw::Conn;
 use crate::it::support::scripted_sidecar::{Canned, Route};
 
@@ -218,6 +218,9 @@ impl Life {
         let daemon = self.daemon.take().expect("running");
         daemon.signal(Signal::KILL);
         self.ended(daemon).await;
+        let left = files_below(self.data());
+        assert!(left.iter().any(|file| file.name.contains("/sealed/")), "nothing was sealed");
+        self.places.extend(left);
         self.start().await;
         self.box_answers();
         let line = "GET /agents/executions/killed/events";

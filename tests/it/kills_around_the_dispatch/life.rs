@@ -29,7 +29,8 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) async fn live(plan: Plan) -> Ledger {
-        let Plan { seed, memory, deliveries, has_box_credential, stages, returns_at_last } = plan;
+        let Plan { seed, memory, deliveries, has_box_credential, seals, stages, returns_at_last } =
+            plan;
         let deadlines = Deadlines {
             start: Duration::from_millis(80),
             redispatch: Duration::from_millis(3),
@@ -41,6 +42,7 @@ impl Life {
         puppet.deliver(deliveries);
         puppet.says(TURN, "a");
         let rig = Rig::before(puppet, seed, deadlines, has_box_credential.then_some(GOOD));
+        let rig = if seals { rig.sealing() } else { rig };
         let ledger = Ledger { lives: 1, ..Ledger::default() };
         let mut life = Self { rig, memory, ledger, answer_may_be_lost: false };
         for stage in &stages {

@@ -43,6 +43,7 @@ pub(crate) fn open(base: &str) -> (Sessions, tempfile::TempDir) {
         store,
         boxes: Boxes::default().with(BoxName::default_box(), entry),
         hash_key: HashKey::from_bytes([7; 32]),
+        vault: None,
         deadlines: Deadlines::default(),
         intervals: Intervals::default(),
         fidelity: Fidelity::default(),
