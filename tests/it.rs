@@ -29,6 +29,7 @@ mod it {
     mod answers_from_the_log;
     mod bad_input;
     mod boxes;
+    mod canary;
     mod config;
     mod config_of_the_program;
     mod connections;
@@ -63,12 +64,14 @@ mod it {
     mod mode_of_a_request;
     mod native;
     mod opencode;
+    mod own_tokens;
     mod passing_bodies;
     mod passing_http2;
     mod raw;
     mod reaching;
     mod resume;
     mod retention;
+    mod sealed;
     mod sent_once_more;
     mod shortage;
     mod shutdown;

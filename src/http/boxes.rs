@@ -70,7 +70,7 @@ impl Hall {
     /// The door of the box that the request is for; a prefix is taken off its target.
     ///
     /// # Errors
-    /// [`Error::BoxUnknown`], and before that those of the guard.
+    /// [`Error::BoxUnknown`], and before that those of the guard and [`Error::TokenRequired`].
     pub(super) fn door(&self, parts: &mut Parts) -> Result<&Door, Error> {
         let Some(segment) = segment(parts.uri.path()) else {
             return Ok(&self.root);
@@ -80,9 +80,10 @@ impl Hall {
             parts.uri = without_prefix(&parts.uri, PREFIX.len() + segment.len())?;
             return Ok(door);
         }
-        let allowed = &self.root.doors.settings.allowed;
+        let Settings { allowed, tokens, .. } = &self.root.doors.settings;
         guard::check_host(parts, allowed)?;
         guard::check_origin(parts, allowed)?;
+        tokens.admit(parts)?;
         Err(Error::BoxUnknown(name.map(Resource::Box)))
     }
 }

@@ -3,7 +3,7 @@
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it
 //! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
-//! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer:
+//! page (`guard`), is it let in ([`own_tokens`]), what does it ask (`route`), may it (`auth`), and then one file for each answer:
 //! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
 //! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
 //! the log alone (`follow`, `stream`). Every
@@ -28,6 +28,7 @@ mod head;
 mod last_words;
 mod leave;
 mod native;
+pub mod own_tokens;
 pub mod passthrough;
 mod place;
 mod query;
@@ -108,7 +109,7 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
     let counted = mode.as_ref().copied().unwrap_or(settings.mode);
     let admitted = hall.door(&mut parts).and_then(|door| {
-        let route = admit(door, &parts, mode, page.is_some())?;
+        let route = admit(door, &mut parts, mode, page.is_some())?;
         Ok((door, route))
     });
     let (asked, answer) = match admitted {
@@ -127,37 +128,45 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
 /// done before.
 fn admit(
     door: &Door,
-    parts: &Parts,
+    parts: &mut Parts,
     mode: Result<Mode, Error>,
     is_named: bool,
 ) -> Result<Route, Error> {
-    let Settings { session_bus, allowed, result_path, .. } = &door.doors.settings;
+    let Settings { session_bus, allowed, tokens, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     if is_named && cors::is_preflight(parts) {
         return Ok(Route::Preflight);
     }
-    let path = parts.uri.path();
-    let query = Query::parse(parts.uri.query());
-    let mode = mode?;
-    let route = native::route(&parts.method, path).unwrap_or_else(|| match mode {
-        // None of our other routes speaks that protocol, whatever its path.
-        _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
-        Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
-        Mode::Sse | Mode::Poll => {
-            let at = result_path.as_ref();
-            let result = at.and_then(|at| route::result_route(&parts.method, path, at));
-            let other = || route::route(&parts.method, path, &query, &parts.headers);
-            result.map_or_else(other, Ok).map_err(Error::from)
-        }
-    });
+    let route = mode.and_then(|mode| asked(door, parts, mode));
+    let is_options = matches!(route, Ok(Route::Options(_)));
     // A page that asks what it may do is told nothing, so it may ask.
-    if !matches!(route, Ok(Route::Options(_))) {
+    if !is_options {
         guard::check_origin(parts, allowed)?;
+    }
+    if !(is_options && cors::is_preflight(parts)) {
+        tokens.admit(parts)?;
     }
     match (route?, session_bus) {
         (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
         (route, SessionBus::Log | SessionBus::Pass) => Ok(route),
     }
+}
+
+/// What a request asks.
+fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
+    let path = parts.uri.path();
+    let query = Query::parse(parts.uri.query());
+    native::route(&parts.method, path).unwrap_or_else(|| match mode {
+        // None of our other routes speaks that protocol, whatever its path.
+        _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
+        Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
+        Mode::Sse | Mode::Poll => {
+            let at = door.doors.settings.result_path.as_ref();
+            let result = at.and_then(|at| route::result_route(&parts.method, path, at));
+            let other = || route::route(&parts.method, path, &query, &parts.headers);
+            result.map_or_else(other, Ok).map_err(Error::from)
+        }
+    })
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {

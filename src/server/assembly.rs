@@ -4,7 +4,7 @@
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    Callers, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
+    Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
-use crate::credential::HashKey;
+use crate::credential::{HashKey, OwnToken};
 use crate::http::admin::{self, Admin, Latch};
 use crate::http::boxes::FurtherBox;
 use crate::http::guard::Allowed;
+use crate::http::own_tokens::OwnTokens;
 use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
 use crate::limits;
@@ -29,6 +30,7 @@ use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::readers_key::{self, Key};
 use crate::session::recovered::Recovered;
 use crate::session::retention::{self, Keep};
+use crate::session::sealed::{self, Vault};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn;
@@ -52,6 +54,8 @@ pub(super) struct Plan {
     pub(super) authorities: Authorities,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
+    pub(super) tokens: Option<Vec<OwnToken>>,
+    pub(super) credentials: Credentials,
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
@@ -88,6 +92,8 @@ impl House {
             authorities,
             mode,
             callers,
+            tokens,
+            credentials,
             deadlines,
             poll,
             streams,
@@ -99,24 +105,23 @@ impl House {
         let metrics = Metrics::new()?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         // Polls of all boxes count together, so there is one budget that each box's is within.
-        let (all, counters) = (ProxyBudget::new(poll.rate_total), &metrics.upstream);
+        let all = ProxyBudget::new(poll.rate_total);
         let is_tls = std::iter::once(&upstream).chain(&further).any(|one| one.endpoint.is_tls());
         let connect = connect(is_tls, authorities).await?;
         let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream, &connect);
         let doors_further = further.iter().map(|one| front(one, &connect)).collect();
-        let mut boxes = Boxes::default();
-        for upstream in std::iter::once(upstream).chain(further) {
-            let budget = all.for_box(poll.rate);
-            let name = upstream.name.clone();
-            boxes = boxes.with(name, box_entry(upstream, &connect, budget, counters.clone()));
-        }
-        let opened = open_data(data_dir, metrics.log.clone()).await?;
-        let Opened { store, recovered, hash_key } = opened;
+        let configured = std::iter::once(upstream).chain(further);
+        let budget = || all.for_box(poll.rate);
+        let boxes = configured_boxes(configured, &connect, budget, &metrics.upstream);
+        let opened = open_data(data_dir, credentials, metrics.log.clone()).await?;
+        let Opened { store, recovered, hash_key, vault } = opened;
+        let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
                 boxes,
                 hash_key,
+                vault,
                 deadlines: turn_deadlines(deadlines),
                 intervals: intervals(poll),
                 fidelity: streams.fidelity,
@@ -137,6 +142,7 @@ impl House {
             passthrough,
             settings: http::Settings {
                 result_path,
+                tokens: tokens.unwrap_or_default(),
                 ..door_settings(mode, callers, streams, grace, bound)
             },
             metrics: metrics.http.clone(),
@@ -162,10 +168,15 @@ struct Opened {
     store: Store,
     recovered: Recovered,
     hash_key: HashKey,
+    vault: Option<Vault>,
 }
 
-/// Opens the key and the log, both under its lock; off the runtime's threads, since it reads all of it.
-async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow::Result<Opened> {
+/// Opens the key, the log and what is sealed, all under its lock; off the runtime's threads, since it reads all of it.
+async fn open_data(
+    data_dir: PathBuf,
+    credentials: Credentials,
+    metrics: metrics::log::Metrics,
+) -> anyhow::Result<Opened> {
     let open = move || {
         let folder = data_dir.join("log");
         let disk = RealDisk::open(&folder)
@@ -188,7 +199,9 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
                 key
             }
         };
-        Ok(Opened { store, recovered, hash_key })
+        let vault =
+            open_vault(&data_dir, credentials, &mut recovered).context("open the sealed files")?;
+        Ok(Opened { store, recovered, hash_key, vault })
     };
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
@@ -204,11 +217,39 @@ async fn connect(is_tls: bool, authorities: Authorities) -> anyhow::Result<Conne
     Ok(Connect::new(trust, Reach::Any))
 }
 
+fn open_vault(
+    data_dir: &Path,
+    credentials: Credentials,
+    recovered: &mut Recovered,
+) -> Result<Option<Vault>, sealed::Error> {
+    match credentials {
+        Credentials::Memory => sealed::clear(data_dir).map(|()| None),
+        Credentials::Sealed(key) => {
+            let vault = Vault::open(data_dir, key)?;
+            recovered.unseal(&vault)?;
+            Ok(Some(vault))
+        }
+    }
+}
+
 /// One box as the doors see it, with connections of its own.
 fn front(upstream: &Upstream, connect: &Connect) -> FurtherBox {
     let Upstream { name, endpoint, result_path, .. } = upstream;
     let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
     FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() }
+}
+
+/// The boxes as sessions see them.
+fn configured_boxes(
+    configured: impl Iterator<Item = Upstream>,
+    connect: &Connect,
+    budget: impl Fn() -> BoxBudget,
+    metrics: &metrics::upstream::Metrics,
+) -> Boxes {
+    configured.fold(Boxes::default(), |boxes, upstream| {
+        let name = upstream.name.clone();
+        boxes.with(name, box_entry(upstream, connect, budget(), metrics.clone()))
+    })
 }
 
 /// One box as sessions see it, with connections of its own.

@@ -147,7 +147,8 @@ pub fn withdrawn_frames(names: &Names, why: Withdrawal, message: &str) -> Vec<Ev
         | Withdrawal::BoxUnreachable
         | Withdrawal::BoxError
         | Withdrawal::NeverSent
-        | Withdrawal::LogUnavailable => Outcome::Failed,
+        | Withdrawal::LogUnavailable
+        | Withdrawal::NotKept => Outcome::Failed,
     };
     let (status, answer) = (public_status(outcome), Answer::default());
     let mut frames = before_done(names, status, Some(&error), &answer);

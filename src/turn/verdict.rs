@@ -145,6 +145,8 @@ pub enum Withdrawal {
     Cancelled,
     /// The log did not take the turn.
     LogUnavailable,
+    /// What it would need after a restart could not be kept.
+    NotKept,
 }
 
 impl Withdrawal {
@@ -159,6 +161,7 @@ impl Withdrawal {
             Self::NeverSent => "NEVER_STARTED",
             Self::Cancelled => "CANCELLED",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
+            Self::NotKept => "SEAL_UNAVAILABLE",
         }
     }
 
@@ -178,6 +181,9 @@ impl Withdrawal {
             }
             Self::Cancelled => "the turn was cancelled before its prompt was sent",
             Self::LogUnavailable => "the log takes no records; the prompt was not sent",
+            Self::NotKept => {
+                "the credential and the prompt cannot be sealed on disk; the prompt was not sent"
+            }
         }
     }
 }

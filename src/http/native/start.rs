@@ -66,7 +66,7 @@ pub(super) async fn post(
     session: SessionId,
 ) -> Result<Response, Error> {
     let box_name = known_box(door, box_name)?;
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(&parts)?;
     check_content_type(&parts.headers)?;
     let mut held = door.bodies.read(&parts.headers, body).await?;
     let query = Query::parse(parts.uri.query());
