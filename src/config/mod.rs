@@ -5,6 +5,7 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
+mod api;
 mod boxes;
 pub(crate) mod duration;
 mod environment;
@@ -13,7 +14,6 @@ mod flags;
 mod identity;
 mod keys;
 mod mistake;
-pub(crate) mod own_door;
 mod parts;
 mod size;
 mod sources;
@@ -32,7 +32,7 @@ use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use parts::{
-    AdminAddress, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
+    AdminAddress, Api, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
     SessionBus, Streams, Telemetry, Upstream,
 };
 use sources::Sources;
@@ -70,6 +70,7 @@ pub fn load(
 
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
+    let api = api::read(sources);
     let boxes = boxes::read(sources);
     let authorities = tls::read_authorities(sources);
     let mode = read_mode(sources);
@@ -90,11 +91,16 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
             boxes::check_open_door(boxes, listen, open, sources);
         }
     }
-    let mut boxes = boxes?.into_iter().map(|placed| placed.upstream);
+    if let (Some(Some(api)), Some(listen)) = (&api, &listen) {
+        api::check_own_doors(api, listen, sources);
+        if let Some(callers) = &callers {
+            api::check_public_url(callers, listen, sources);
+        }
+    }
     open?;
     let config = Config {
-        upstream: boxes.next()?,
-        further: boxes.collect(),
+        boxes: boxes?.into_iter().map(|placed| placed.upstream).collect(),
+        api: api?.map(|placed| placed.api),
         authorities: authorities?,
         mode: mode?,
         data_dir: data_dir?,

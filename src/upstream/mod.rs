@@ -45,6 +45,7 @@ pub mod cursor;
 pub mod endpoint;
 pub mod error;
 pub mod opencode;
+pub(crate) mod own_door;
 mod prompt_headers;
 pub mod reach;
 pub mod reply;
