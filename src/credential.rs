@@ -1,9 +1,10 @@
-//! A secret header value and its keyed hash.
+//! Who asks: a secret header value, or a token of this program's own, and their keyed hashes.
 //!
-//! A [`Credential`] is the whole value of a client's `Authorization` header. It lives in memory
-//! only and shows nothing in `Debug`. What the log keeps is a [`CredentialHash`]: BLAKE3 keyed
-//! with a [`HashKey`] that stays in the data folder, so that a log without its folder tells
-//! nothing about a token, not even whether a guess is right.
+//! A [`Credential`] is the whole value of a client's `Authorization` header, to be sent to the box.
+//! An [`OwnToken`] lets its holder in here and is nothing to a box: it cannot be read out, so
+//! nothing that is sent or told can hold it. Neither shows anything in `Debug`. What the log keeps
+//! of both is a [`CredentialHash`]: BLAKE3 keyed with a [`HashKey`] that stays in the data folder,
+//! so that a log without its folder tells nothing about a token, not even whether a guess is right.
 
 use std::fmt;
 
@@ -33,6 +34,44 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// A token that this program asks for itself.
+#[derive(Clone)]
+pub struct OwnToken(SecretString);
+
+impl OwnToken {
+    /// Wraps the token as it was configured or shown, without a scheme.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(SecretString::from(token))
+    }
+}
+
+impl fmt::Debug for OwnToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnToken(redacted)")
+    }
+}
+
+/// Who asks, when they show anything at all.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Whoever has this credential of the box.
+    Holder(Credential),
+    /// Whoever has the own token with this hash. The box cannot be asked about them.
+    Own(CredentialHash),
+}
+
+impl Caller {
+    /// What the box may be shown of the caller.
+    #[must_use]
+    pub const fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Holder(credential) => Some(credential),
+            Self::Own(_) => None,
+        }
+    }
+}
+
 /// The key under which credentials are hashed; one for each data folder.
 #[derive(Clone)]
 pub struct HashKey([u8; 32]);
@@ -48,6 +87,23 @@ impl HashKey {
     #[must_use]
     pub fn hash(&self, credential: &Credential) -> CredentialHash {
         CredentialHash(*blake3::keyed_hash(&self.0, credential.expose().as_bytes()).as_bytes())
+    }
+
+    /// The keyed hash of `token`, which is no credential's: no header's value holds a NUL.
+    #[must_use]
+    pub fn hash_own(&self, token: &OwnToken) -> CredentialHash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"\0own token\0").update(token.0.expose_secret().as_bytes());
+        CredentialHash(*hasher.finalize().as_bytes())
+    }
+
+    /// The keyed hash of whoever asks.
+    #[must_use]
+    pub fn hash_caller(&self, caller: &Caller) -> CredentialHash {
+        match caller {
+            Caller::Holder(credential) => self.hash(credential),
+            Caller::Own(hash) => *hash,
+        }
     }
 }
 
@@ -90,7 +146,10 @@ mod tests {
     fn debug_shows_nothing_of_a_credential() {
         let credential = Credential::new("Bearer canary-1234");
         let key = HashKey::from_bytes([7; 32]);
-        let shown = format!("{credential:?} {key:?} {:?}", key.hash(&credential));
+        let token = OwnToken::new("canary-1234");
+        let (one, two) = (key.hash(&credential), key.hash_own(&token));
+        let callers = (Caller::Holder(credential.clone()), Caller::Own(two));
+        let shown = format!("{credential:?} {token:?} {key:?} {one:?} {two:?} {callers:?}");
         assert!(!shown.contains("canary") && !shown.contains('7'), "{shown}");
     }
 
@@ -101,5 +160,16 @@ mod tests {
         assert_eq!(one.hash(&a), one.hash(&a));
         assert_ne!(one.hash(&a), two.hash(&a));
         assert_ne!(one.hash(&a), one.hash(&b));
+    }
+
+    #[test]
+    fn an_own_token_is_another_caller_than_the_credential_of_the_same_text() {
+        let key = HashKey::from_bytes([1; 32]);
+        let (text, token) = ("Bearer a", OwnToken::new("Bearer a"));
+        let (holder, own) =
+            (Caller::Holder(Credential::new(text)), Caller::Own(key.hash_own(&token)));
+        assert_ne!(key.hash_caller(&holder), key.hash_caller(&own));
+        assert_ne!(key.hash_own(&token), HashKey::from_bytes([2; 32]).hash_own(&token));
+        assert!(holder.credential().is_some() && own.credential().is_none());
     }
 }

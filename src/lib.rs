@@ -15,7 +15,7 @@
 //! 4 turn     turn
 //! 3          log | upstream      neither knows the other
 //! 2 wire     sse
-//! 1 words    ids  credential  mode  limits  event  metrics  tasks
+//! 1 words    ids  credential  seal  mode  limits  event  metrics  tasks
 //! ```
 //!
 //! `simbox`, the simulated box, is a house of its own: it uses `sse` and words, and only `cli`
@@ -30,6 +30,7 @@ pub mod ids;
 pub mod limits;
 pub mod metrics;
 pub mod mode;
+pub mod seal;
 pub mod tasks;
 
 pub mod sse;

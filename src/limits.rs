@@ -28,6 +28,16 @@ pub const MAX_CONFIGURED_DURATION: Duration = Duration::from_secs(365 * 24 * 60 
 /// The largest configuration or secret file: both are a few lines.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
+/// The shortest own token: 20 characters of base64 are 120 bits, which nobody guesses. Shorter ones
+/// are passwords.
+pub const MIN_OWN_TOKEN_BYTES: usize = 20;
+
+/// The longest own token: far beyond what is of use, and small beside a request's head.
+pub const MAX_OWN_TOKEN_BYTES: usize = 512;
+
+/// Own tokens at most: one for each client of a team, not for each request.
+pub const MAX_OWN_TOKENS: usize = 1000;
+
 /// The longest box credential. Servers refuse heads of more than 8 to 16 KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 8 << 10;
 
@@ -426,7 +436,12 @@ pub const MAX_TRIMMED_READERS: usize = 4096;
 /// proxy of one box class is the bottleneck of its boxes, not their help.
 pub const MAX_RUNNING_TURNS: usize = 10_000;
 
-/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory.
+/// The largest sealed file: the largest body of a turn, with a head and a seal, twice over. Nothing
+/// larger was written by us.
+pub const MAX_SEALED_FILE_BYTES: usize = 2 * MAX_TURN_BODY_BYTES;
+
+/// Bytes of bodies that wait to be dispatched, in all turns together: they live in memory, and
+/// where they are sealed on disk, too.
 pub const MAX_UNSENT_BODY_BYTES: usize = 256 << 20;
 
 /// How often a request that lost a race for a name looks again; the winner is there by then.

@@ -54,7 +54,52 @@ fn on_panic(info: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What is logged when somebody panics so.
+    fn logged(panics: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = tracing_subscriber::fmt().with_writer(Log(Arc::clone(&log))).finish();
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(on_panic));
+        let ended = tracing::subscriber::with_default(lines, || std::panic::catch_unwind(panics));
+        std::panic::set_hook(before);
+        assert!(ended.is_err());
+        let log = log.lock().expect("nobody panics while it is written");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    #[derive(Clone)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics while it is written").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+        type Writer = Self;
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_place_and_nothing_that_was_put_into_its_message() {
+        let secret = "canary-1234";
+        let told = logged(|| panic!("a broken law"));
+        assert!(told.contains("a broken law") && told.contains("telemetry.rs"), "{told}");
+        let told = logged(move || panic!("no place for {secret}"));
+        assert!(told.contains("telemetry.rs") && !told.contains("canary"), "{told}");
+    }
 
     #[test]
     fn libraries_that_carry_credentials_are_capped_at_info_and_follow_below_it() {

@@ -29,6 +29,7 @@ mod it {
     mod answers_from_the_log;
     mod bad_input;
     mod boxes;
+    mod canary;
     mod config;
     mod config_of_the_program;
     mod connections;
@@ -49,6 +50,7 @@ mod it {
     mod log_format;
     mod log_full;
     mod log_index;
+    mod log_names;
     mod log_panics;
     mod log_reading;
     mod log_replay_to_live;
@@ -63,12 +65,14 @@ mod it {
     mod mode_of_a_request;
     mod native;
     mod opencode;
+    mod own_tokens;
     mod passing_bodies;
     mod passing_http2;
     mod raw;
     mod reaching;
     mod resume;
     mod retention;
+    mod sealed;
     mod sent_once_more;
     mod shortage;
     mod shutdown;

@@ -34,7 +34,8 @@ variable over the file, the file over the default. Durations look like 500ms, 60
 Further boxes are tables [boxes.NAME] of the file, each below /box/NAME/.
 
 Secrets are never flags: AFTERBAY_BOX_CREDENTIAL (the value of an Authorization header), or
-AFTERBAY_BOX_CREDENTIAL_FILE, or `credential_file` under [box] in the file.
+AFTERBAY_BOX_CREDENTIAL_FILE, or `credential_file` under [box] in the file; likewise
+AFTERBAY_CREDENTIALS_KEY, AFTERBAY_CREDENTIALS_KEY_FILE or `credentials_key_file`.
 
 Stop it with SIGTERM or SIGINT: streams end, turns stay in the log and go on at the next start.
 A second signal exits at once.";

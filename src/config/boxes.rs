@@ -10,7 +10,7 @@ use super::file::BoxTable;
 use super::keys::Key;
 use super::mistake::Origin;
 use super::parts::{AdminAddress, Listen, Upstream};
-use super::sources::Sources;
+use super::sources::{Sources, credential};
 use crate::ids::BoxName;
 use crate::mode::BoxKind;
 use crate::upstream::own_door;
@@ -68,7 +68,7 @@ fn read_one(sources: &mut Sources<'_>, name: Option<BoxName>) -> Option<Placed> 
     let endpoint = sources.read_with_origin(Key::Box, address::endpoint);
     let kind = sources
         .read(Key::Kind, |text| text.parse::<BoxKind>().map_err(|unknown| unknown.to_string()));
-    let credential = sources.read_secret(Key::BoxCredential);
+    let credential = sources.read_secret(Key::BoxCredential, credential);
     let lane = sources.read(Key::Lane, str::parse);
     let result_path = sources.read_optional(Key::ResultPath, str::parse);
     let ((endpoint, origin), kind, credential) = (endpoint?, kind?, credential?);
@@ -98,15 +98,16 @@ pub(super) fn check_own_doors(boxes: &[Placed], listen: &Listen, sources: &mut S
 }
 
 /// Whoever reaches this program reaches its boxes. A box that asks for a credential guards itself;
-/// one without is guarded by nothing but the listener's address.
+/// one without is guarded by nothing but the listener's address, unless that is meant or every
+/// request must show a token.
 pub(super) fn check_open_door(
     boxes: &[Placed],
     listen: &Listen,
-    open: bool,
+    is_meant: bool,
     sources: &mut Sources<'_>,
 ) {
     let clients = listen.clients;
-    if open || clients.ip().is_loopback() {
+    if is_meant || clients.ip().is_loopback() {
         return;
     }
     for Placed { upstream: Upstream { name, credential, .. }, .. } in boxes {
@@ -120,7 +121,8 @@ pub(super) fn check_open_door(
         };
         let what = format!(
             "`listen` is {clients}, beyond this machine, and box `{name}` has no credential: \
-             anyone who reaches it could run the agent. Give {give}, or --open if that is meant"
+             anyone who reaches it could run the agent. Give {give}, or --tokens-file, or --open \
+             if that is meant"
         );
         sources.note(Origin::Whole, what);
     }

@@ -37,6 +37,10 @@ pub(super) enum Key {
     Mode,
     /// The data folder.
     DataDir,
+    /// Where credentials are kept.
+    Credentials,
+    /// What seals them, a secret.
+    SealedWith,
     /// Where clients connect.
     Listen,
     /// Where operators connect.
@@ -51,6 +55,8 @@ pub(super) enum Key {
     PublicUrl,
     /// Whom the box may vouch for.
     Readers,
+    /// The file of own tokens.
+    TokensFile,
     /// Web pages' origins that may call.
     Origins,
     /// Whether an open door is meant.
@@ -183,7 +189,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 45] = [
+pub(super) const ROWS: [Row; 48] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// or https:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -208,6 +214,10 @@ pub(super) const ROWS: [Row; 45] = [
         "how turns run: `poll` (detached, polled, logged, resumable) or `sse` (passed through as they are)"),
     row(Key::DataDir, "data-dir", "data_dir", One("FOLDER"), Told("`$XDG_STATE_HOME/afterbay` or `~/.local/state/afterbay`"),
         "where the log and its keys are kept"),
+    row(Key::Credentials, "credentials", "credentials", One("WHERE"), Text(|| "memory".to_owned()),
+        "where the credential of a running turn is kept, and a prompt until it is sent: `memory`, or `sealed`, which is on disk, too, so that a restart goes on by itself"),
+    row(Key::SealedWith, "credentials-key", "credentials_key_file", Secret, Told("none"),
+        "what seals them: 32 bytes in base64 or hexadecimal digits; a secret, hence never a flag"),
     row(Key::Listen, "listen", "server.listen", One("ADDRESS"), Text(|| limits::LISTEN.to_owned()),
         "where clients connect; port 0 takes a free one"),
     row(Key::Admin, "admin", "server.admin", One("ADDRESS"), Text(|| limits::ADMIN.to_owned()),
@@ -222,11 +232,13 @@ pub(super) const ROWS: [Row; 45] = [
         "the URL under which clients reach afterbay, if it is not the bound address"),
     row(Key::Readers, "readers", "server.readers", One("WHO"), Text(|| "session".to_owned()),
         "who reads besides the starter: credentials that the box accepts for the `session`, or also, once it has forgotten that, any that the `box` accepts at all"),
+    row(Key::TokensFile, "tokens-file", "server.tokens_file", One("FILE"), Told("none"),
+        "a file of own tokens, one a line, `NAME TOKEN` or `TOKEN`; with it every request must show one"),
     row(Key::Origins, "origins", "server.origins", Many("ORIGIN"), Text(String::new),
         "origins of web pages that may call without an Authorization header and read the answers \
          (CORS, with credentials); each exactly, no patterns"),
     row(Key::Open, "open", "server.open", Switch, Text(|| "false".to_owned()),
-        "start although clients beyond this machine can reach a box that has no credential"),
+        "start although clients beyond this machine can reach a box that has no credential, and need no own token"),
     row(Key::ShutdownGrace, "shutdown-grace", "server.shutdown_grace", One("DURATION"), Text(|| show(limits::SHUTDOWN_GRACE)),
         "time from the first signal to the exit"),
     row(Key::StartDeadline, "start-deadline", "deadlines.start", One("DURATION"), Text(|| show(limits::START_DEADLINE)),

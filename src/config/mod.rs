@@ -7,6 +7,7 @@
 mod address;
 mod api;
 mod boxes;
+mod credentials;
 pub(crate) mod duration;
 mod environment;
 mod file;
@@ -14,6 +15,7 @@ mod flags;
 mod identity;
 mod keys;
 mod mistake;
+mod own_tokens;
 mod parts;
 mod size;
 mod sources;
@@ -31,9 +33,10 @@ pub use identity::Identity;
 use keys::Key;
 pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
+use own_tokens::TokensFile;
 pub use parts::{
-    AdminAddress, Api, Callers, Config, Deadlines, Listen, LogFormat, OnAbandon, Poll, Retention,
-    SessionBus, Streams, Telemetry, Upstream,
+    AdminAddress, Api, Callers, Config, Credentials, Deadlines, Listen, LogFormat, OnAbandon, Poll,
+    Retention, SessionBus, Streams, Telemetry, Upstream,
 };
 use sources::Sources;
 
@@ -78,6 +81,8 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let listen = read_listen(sources);
     let identity = tls::read_identity(sources);
     let callers = read_callers(sources);
+    let credentials = credentials::read(sources);
+    let tokens = sources.read_optional(Key::TokensFile, own_tokens::read);
     let open = sources.read(Key::Open, switch);
     let shutdown_grace = sources.read(Key::ShutdownGrace, duration::parse);
     let deadlines = read_deadlines(sources);
@@ -87,8 +92,8 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let telemetry = read_telemetry(sources);
     if let Some((boxes, listen)) = boxes.as_deref().zip(listen.as_ref()) {
         boxes::check_own_doors(boxes, listen, sources);
-        if let Some(open) = open {
-            boxes::check_open_door(boxes, listen, open, sources);
+        if let Some((open, tokens)) = open.zip(tokens.as_ref()) {
+            boxes::check_open_door(boxes, listen, open || tokens.is_some(), sources);
         }
     }
     if let (Some(Some(api)), Some(listen)) = (&api, &listen) {
@@ -98,6 +103,10 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         }
     }
     open?;
+    let tokens = tokens?.map(|TokensFile { tokens, warning }| {
+        sources.warnings.extend(warning);
+        tokens
+    });
     let config = Config {
         boxes: boxes?.into_iter().map(|placed| placed.upstream).collect(),
         api: api?.map(|placed| placed.api),
@@ -107,6 +116,8 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
         listen: listen?,
         identity: identity?,
         callers: callers?,
+        tokens,
+        credentials: credentials?,
         deadlines: deadlines?,
         poll: poll?,
         streams: streams?,

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::identity::Identity;
-use crate::credential::Credential;
+use crate::credential::{Credential, OwnToken};
 use crate::ids::BoxName;
 use crate::mode::{BoxKind, Fidelity, Mode};
+use crate::seal::SealKey;
 use crate::session::Vouching;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::reach::Network;
@@ -37,6 +38,10 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// Who may call.
     pub callers: Callers,
+    /// What every request must show one of, if some are configured; never an empty list.
+    pub tokens: Option<Vec<OwnToken>>,
+    /// Where credentials of running turns are kept.
+    pub credentials: Credentials,
     /// How turns end.
     pub deadlines: Deadlines,
     /// How often boxes are asked.
@@ -108,6 +113,15 @@ pub struct Callers {
     pub readers: Vouching,
     /// Origins of web pages, in lower case, as a browser sends them.
     pub origins: Vec<String>,
+}
+
+/// Where the credential of a running turn is kept, and a body that was not sent yet.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// In memory: a restart loses them.
+    Memory,
+    /// On disk, too, sealed with this key.
+    Sealed(SealKey),
 }
 
 /// How turns end when they do not end by themselves.

@@ -129,9 +129,13 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Reads the secret `key`: from its variable, from the file that its `…_FILE` variable names,
+    /// Reads the secret `key` with `parse`, which says nothing of it in a mistake: from its variable, from the file that its `…_FILE` variable names,
     /// or from the file that the configuration file names.
-    pub(super) fn read_secret(&mut self, key: Key) -> Option<Option<Credential>> {
+    pub(super) fn read_secret<T>(
+        &mut self,
+        key: Key,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
         let row = row_of(key)?;
         let (plain, filed) = (row.variable(), format!("{}_FILE", row.variable()));
         if self.flags.text(key).is_some() {
@@ -146,7 +150,7 @@ impl<'a> Sources<'a> {
         }
         let (origin, secret) = match self.environment.text(&plain) {
             Err(_) => (Origin::Environment(plain), Err("is not UTF-8".to_owned())),
-            Ok(Some(text)) => (Origin::Environment(plain), credential(text)),
+            Ok(Some(text)) => (Origin::Environment(plain), parse(text)),
             Ok(None) => {
                 let named = match self.environment.os(&filed) {
                     Some(path) => Some((Origin::Environment(filed), PathBuf::from(path))),
@@ -157,7 +161,7 @@ impl<'a> Sources<'a> {
                 };
                 let told = |what| format!("the file {} {what}", path.display());
                 let text = read_bounded(&path).map_err(told);
-                (origin, text.and_then(|text| credential(&text)))
+                (origin, text.and_then(|text| parse(&text)))
             }
         };
         match secret {
@@ -210,7 +214,7 @@ fn default_of(row: &Row) -> Option<(Origin, String)> {
 }
 
 /// Checks the value of an Authorization header. Says nothing of it in a mistake.
-fn credential(text: &str) -> Result<Credential, String> {
+pub(super) fn credential(text: &str) -> Result<Credential, String> {
     let value = text.trim_end_matches(['\r', '\n']);
     let visible = |byte: u8| (b' '..=b'~').contains(&byte);
     if value.trim().is_empty() {

@@ -29,7 +29,7 @@ pub(crate) async fn post(
     let Some(session) = door.doors.sessions.session(&door.box_name, &id) else {
         return door.pass(parts, body).await;
     };
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(&parts)?;
     let sessions = door.doors.sessions.clone();
     let abort = door
         .doors

@@ -1,21 +1,32 @@
-//! Who asks: the credential out of a request, and the right to read.
+//! Who asks: the caller of a request, and the right to read.
 //!
 //! A cursor or an id grants nothing. The right is checked before anything of a session is
 //! revealed: before a replay, a head, and an answer that only a reader may have. Starting and
 //! stopping turns check inside the session, in the same step as the act.
 
+use http::request::Parts;
 use http::{HeaderMap, header};
 
 use super::error::{Error, Refused, Resource};
-use crate::credential::Credential;
+use super::own_tokens::Shown;
+use crate::credential::{Caller, Credential};
 use crate::session::{Session, Sessions};
+
+/// Who sends the request: the holder of its credential, else of the own token that let it in.
+///
+/// # Errors
+/// [`Error::InvalidCredential`] if there are two credentials, or one that is not visible ASCII.
+pub(crate) fn caller(parts: &Parts) -> Result<Option<Caller>, Error> {
+    let own = parts.extensions.get().map(|Shown(hash)| Caller::Own(*hash));
+    Ok(credential(&parts.headers)?.map(Caller::Holder).or(own))
+}
 
 /// The request's credential; an empty header counts as none.
 ///
 /// # Errors
 /// [`Error::InvalidCredential`] if there are two, or one that is not visible ASCII: what cannot be
 /// sent on as it came is not guessed at.
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Error> {
+fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -34,7 +45,7 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Erro
 pub(crate) async fn may_read(
     sessions: &Sessions,
     session: &Session,
-    who: Option<&Credential>,
+    who: Option<&Caller>,
     resource: Resource,
 ) -> Result<(), Error> {
     let checked = sessions.may_read(session, who).await;

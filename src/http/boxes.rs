@@ -100,7 +100,7 @@ impl Hall {
     /// Whom the request is for; a prefix is taken off its target.
     ///
     /// # Errors
-    /// [`Error::BoxUnknown`], and before that those of the guard.
+    /// [`Error::BoxUnknown`], and before that those of the guard and [`Error::TokenRequired`].
     pub(super) fn entrance(&self, parts: &mut Parts) -> Result<Entrance<'_>, Error> {
         let front = self.root.doors.front.as_ref();
         let path = parts.uri.path();
@@ -119,9 +119,10 @@ impl Hall {
             parts.uri = without_prefix(&parts.uri, length)?;
             return Ok(Entrance::Box(door));
         }
-        let allowed = &self.root.doors.settings.allowed;
+        let Settings { allowed, tokens, .. } = &self.root.doors.settings;
         guard::check_host(parts, allowed)?;
         guard::check_origin(parts, allowed)?;
+        tokens.admit(parts)?;
         Err(Error::BoxUnknown(name.map(Resource::Box)))
     }
 

@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// The route has other methods.
     #[error("the route has no such method")]
     MethodNotAllowed(Allowed),
+    /// No own token where one is asked for, or a wrong one.
+    #[error("this server asks for a token of its own: Authorization: Bearer, or x-afterbay-token")]
+    TokenRequired,
     /// An `Authorization` that is doubled or not text.
     #[error("the request needs at most one Authorization header, of visible ASCII")]
     InvalidCredential,
@@ -248,6 +251,7 @@ impl Error {
             Self::OriginNotAllowed => Told::new(S::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
             Self::InvalidStreaming => Told::new(S::BAD_REQUEST, "INVALID_STREAMING"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::TokenRequired => Told::new(S::UNAUTHORIZED, "TOKEN_REQUIRED"),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
@@ -344,6 +348,9 @@ impl Error {
         if let Self::MethodNotAllowed(Allowed(methods)) = &self {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
+        if matches!(self, Self::TokenRequired) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -375,8 +382,9 @@ fn told_of_withdrawn(why: Withdrawal) -> Told<'static> {
         Withdrawal::BoxUnreachable | Withdrawal::BoxError | Withdrawal::Refused => {
             Told::new(StatusCode::BAD_GATEWAY, why.code())
         }
+        Withdrawal::SessionLost => Told::new(StatusCode::GONE, why.code()),
         Withdrawal::Cancelled => Told::new(StatusCode::CONFLICT, why.code()),
-        Withdrawal::NeverSent | Withdrawal::LogUnavailable => {
+        Withdrawal::NeverSent | Withdrawal::LogUnavailable | Withdrawal::NotKept => {
             Told::later(StatusCode::SERVICE_UNAVAILABLE, why.code())
         }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn execution(
 /// [`Error::Denied`], [`Error::InvalidCredential`], [`Error::Withdrawn`], and if there is no place
 /// for one who did not ask for events, [`Error::Draining`] or [`Error::TooManyStreams`].
 pub(crate) async fn turn(door: &Door, parts: &Parts, turn: TurnRef) -> Result<Response, Error> {
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(parts)?;
     let resource = Resource::Execution(turn.execution.clone());
     auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
     let head = Head { session: turn.session.id(), execution: Some(turn.execution.clone()) };
@@ -85,7 +85,7 @@ pub(crate) async fn session(
     session: &Arc<Session>,
     id: SessionId,
 ) -> Result<Response, Error> {
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(parts)?;
     let resource = Resource::Session(id);
     auth::may_read(&door.doors.sessions, session, who.as_ref(), resource).await?;
     let head = Head { session: session.id(), execution: None };

@@ -5,7 +5,7 @@
 //! names that were not configured are refused (421); addresses, `localhost` and single labels
 //! pass, since no page can own them. A page that simply calls this address is told by its
 //! `Origin` or by `Sec-Fetch-Site` and is refused (403), unless it brings an Authorization
-//! header, which it cannot do without having been let in. Both come before any work, for every
+//! header or an own token, which it cannot do without having been let in. Both come before any work, for every
 //! route, also for those that are passed on.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Version, header};
 
 use super::end_to_end;
 use super::error::Error;
+use super::own_tokens::X_AFTERBAY_TOKEN;
 
 /// What is let in beyond the rules.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +55,8 @@ pub(crate) fn check_origin(parts: &Parts, allowed: &Allowed) -> Result<(), Error
     let headers = &parts.headers;
     // A credential that the request brings itself is not one that a browser adds by itself. A
     // WebSocket's handshake is never preflighted, so there it proves nothing.
-    let bears = headers.get(header::AUTHORIZATION).is_some_and(|value| !value.is_empty());
+    let bears = [header::AUTHORIZATION, X_AFTERBAY_TOKEN];
+    let bears = bears.iter().any(|name| headers.get(name).is_some_and(|value| !value.is_empty()));
     if bears && !is_websocket(headers) {
         return Ok(());
     }
@@ -247,6 +249,7 @@ mod tests {
         check(&[("origin", "https://evil.example"), bears], true);
         check(&[("sec-fetch-site", "cross-site"), bears], true);
         check(&[("sec-fetch-site", "cross-site"), ("authorization", "")], false);
+        check(&[("sec-fetch-site", "cross-site"), ("x-afterbay-token", "x")], true);
         check(&[("origin", "https://App.example.com"), ("sec-fetch-site", "cross-site")], true);
     }
 
@@ -255,5 +258,6 @@ mod tests {
         let socket = [("upgrade", "WebSocket"), ("authorization", "Bearer x")];
         check(&[socket[0], socket[1], ("origin", "https://evil.example")], false);
         check(&[socket[0], socket[1]], true);
+        check(&[socket[0], ("x-afterbay-token", "x"), ("sec-fetch-site", "cross-site")], false);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it,
-//! or for the Sandbox API ([`boxes`], [`front`]), and in which mode (`streaming`), is it meant for this server and not sent by a foreign
-//! page (`guard`), what does it ask (`route`), may it (`auth`), and then one file for each answer:
+//! or for the Sandbox API ([`boxes`], [`front`]), and in which mode (`streaming`), is it meant for this
+//! server and not sent by a foreign page (`guard`), is it let in ([`own_tokens`]), what does it ask
+//! (`route`), may it (`auth`), and then one file for each answer:
 //! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
 //! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
 //! the log alone (`follow`, `stream`). Every
@@ -29,6 +30,7 @@ mod head;
 mod last_words;
 mod leave;
 mod native;
+pub mod own_tokens;
 pub mod passthrough;
 mod place;
 mod query;
@@ -116,15 +118,17 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
     let counted = mode.as_ref().copied().unwrap_or(settings.mode);
     let (asked, answer) = match hall.entrance(&mut parts) {
-        Ok(Entrance::Box(door)) => match admit(&door, &parts, mode, page.is_some()) {
+        Ok(Entrance::Box(door)) => match admit(&door, &mut parts, mode, page.is_some()) {
             Ok(route) => (label(&route), answer(&door, route, parts, body).await),
             Err(error) => (Asked::Other, Err(error)),
         },
-        Ok(Entrance::Api(front, door)) => match admit_to_api(door, &parts, mode, page.is_some()) {
-            Ok(ApiRoute::Api) => (Asked::Api, front.answer(door, parts, body).await),
-            Ok(ApiRoute::Preflight) => (Asked::Other, Ok(cors::preflight(&parts))),
-            Err(error) => (Asked::Other, Err(error)),
-        },
+        Ok(Entrance::Api(front, door)) => {
+            match admit_to_api(door, &mut parts, mode, page.is_some()) {
+                Ok(ApiRoute::Api) => (Asked::Api, front.answer(door, parts, body).await),
+                Ok(ApiRoute::Preflight) => (Asked::Other, Ok(cors::preflight(&parts))),
+                Err(error) => (Asked::Other, Err(error)),
+            }
+        }
         Err(error) => (Asked::Other, Err(error)),
     };
     let mut response = answer.unwrap_or_else(Error::into_response);
@@ -139,32 +143,23 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
 /// done before.
 fn admit(
     door: &Door,
-    parts: &Parts,
+    parts: &mut Parts,
     mode: Result<Mode, Error>,
     is_named: bool,
 ) -> Result<Route, Error> {
-    let Settings { session_bus, allowed, .. } = &door.doors.settings;
+    let Settings { session_bus, allowed, tokens, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     if is_named && cors::is_preflight(parts) {
         return Ok(Route::Preflight);
     }
-    let path = parts.uri.path();
-    let query = Query::parse(parts.uri.query());
-    let mode = mode?;
-    let route = native::route(&parts.method, path).unwrap_or_else(|| match mode {
-        // None of our other routes speaks that protocol, whatever its path.
-        _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
-        Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
-        Mode::Sse | Mode::Poll => {
-            let at = door.result_path.as_ref();
-            let result = at.and_then(|at| route::result_route(&parts.method, path, at));
-            let other = || route::route(&parts.method, path, &query, &parts.headers);
-            result.map_or_else(other, Ok).map_err(Error::from)
-        }
-    });
+    let route = mode.and_then(|mode| asked(door, parts, mode));
+    let is_options = matches!(route, Ok(Route::Options(_)));
     // A page that asks what it may do is told nothing, so it may ask.
-    if !matches!(route, Ok(Route::Options(_))) {
+    if !is_options {
         guard::check_origin(parts, allowed)?;
+    }
+    if !(is_options && cors::is_preflight(parts)) {
+        tokens.admit(parts)?;
     }
     match (route?, session_bus) {
         (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
@@ -185,18 +180,36 @@ enum ApiRoute {
 /// one.
 fn admit_to_api(
     door: &Door,
-    parts: &Parts,
+    parts: &mut Parts,
     mode: Result<Mode, Error>,
     is_named: bool,
 ) -> Result<ApiRoute, Error> {
-    let allowed = &door.doors.settings.allowed;
+    let Settings { allowed, tokens, .. } = &door.doors.settings;
     guard::check_host(parts, allowed)?;
     if is_named && cors::is_preflight(parts) {
         return Ok(ApiRoute::Preflight);
     }
     mode?;
     guard::check_origin(parts, allowed)?;
+    tokens.admit(parts)?;
     Ok(ApiRoute::Api)
+}
+
+/// What a request asks.
+fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
+    let path = parts.uri.path();
+    let query = Query::parse(parts.uri.query());
+    native::route(&parts.method, path).unwrap_or_else(|| match mode {
+        // None of our other routes speaks that protocol, whatever its path.
+        _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
+        Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
+        Mode::Sse | Mode::Poll => {
+            let at = door.result_path.as_ref();
+            let result = at.and_then(|at| route::result_route(&parts.method, path, at));
+            let other = || route::route(&parts.method, path, &query, &parts.headers);
+            result.map_or_else(other, Ok).map_err(Error::from)
+        }
+    })
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {

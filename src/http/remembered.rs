@@ -88,7 +88,7 @@ const fn no_word_of_the_box(status: StatusCode) -> bool {
 async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> Option<Response> {
     let sessions = &door.doors.sessions;
     let session = sessions.session(&door.box_name, id)?;
-    let who = auth::credential(&parts.headers).ok()?;
+    let who = auth::caller(parts).ok()?;
     sessions.may_read(&session, who.as_ref()).await.ok()?;
     let query = Query::parse(parts.uri.query());
     let execution = match query.get("executionId").map(ExecutionId::parse) {

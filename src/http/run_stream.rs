@@ -16,7 +16,7 @@ use super::error::{Error, Refused, Resource};
 use super::follow::{self, Ask, By};
 use super::query::Query;
 use super::turn_request::{self, Asked};
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::ids::BoxName;
 use crate::session::{StartError, Started, TurnRequest};
 use crate::upstream;
@@ -26,7 +26,7 @@ use crate::upstream;
 /// # Errors
 /// What is wrong with the request, why no turn was started, or [`Error::Withdrawn`].
 pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Response, Error> {
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(&parts)?;
     let held = door.bodies.read(&parts.headers, body).await?;
     let query = Query::parse(parts.uri.query());
     let asked = turn_request::parse(&parts.headers, &query, &held.bytes)?;
@@ -63,7 +63,7 @@ pub(crate) async fn start(
     asked: Asked,
     headers: http::HeaderMap,
     held: Held,
-    who: Option<Credential>,
+    who: Option<Caller>,
 ) -> Result<Started, Error> {
     let Asked { session, execution, turn, cursor: _, is_empty: _ } = asked;
     let resource = session.clone().map(Resource::Session);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::guard::Allowed;
+use super::own_tokens::OwnTokens;
 use crate::limits;
 use crate::mode::{Fidelity, Mode};
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Hosts and origins beyond the rules.
     pub allowed: Allowed,
+    /// What every request must show one of.
+    pub tokens: OwnTokens,
     /// Largest body of a turn's POST, in bytes.
     pub max_turn_body: usize,
     /// Bytes of bodies in memory while they are read.
@@ -54,6 +57,7 @@ impl Default for Settings {
             head_wait: limits::HEAD_WAIT,
             heartbeat: limits::HEARTBEAT,
             allowed: Allowed::default(),
+            tokens: OwnTokens::default(),
             max_turn_body: limits::MAX_TURN_BODY_BYTES,
             max_bodies: limits::MAX_BODIES_BYTES,
             max_streams: limits::MAX_STREAMS,

@@ -24,7 +24,7 @@ pub(super) struct Blanks {
 }
 
 impl Blanks {
-    /// With those that were found in the folder. Their names are there, and may not be durable.
+    /// With those that were found in the folder, under names that are durable.
     pub(super) fn new(disk: Arc<dyn Disk>, found: Vec<String>) -> Self {
         let number = |name: &String| match kind_of(name) {
             Some(FileKind::Blank { number }) => Some(number),
@@ -32,7 +32,7 @@ impl Blanks {
         };
         let newest = found.iter().filter_map(number).max().unwrap_or_default();
         let next_number = newest.wrapping_add(1);
-        Self { disk, ready: Vec::new(), retired: found, indexes: Vec::new(), next_number }
+        Self { disk, ready: found, retired: Vec::new(), indexes: Vec::new(), next_number }
     }
 
     /// A file with room for `bytes`: one that was retired, else a new one.

@@ -51,7 +51,6 @@ pub(super) fn recover(
     fold: &mut dyn FnMut(Recovered),
 ) -> Result<Opened, OpenError> {
     let Found { segments, unfinished, blanks } = Found::look(&**disk)?;
-    let mut blanks = Blanks::new(Arc::clone(disk), blanks);
     let mut recovery = Recovery {
         index,
         fold,
@@ -72,6 +71,7 @@ pub(super) fn recover(
     // A name from before that is not durable must not be changed once more: with the first change lost
     // and the second kept, one file would have two names, and be used twice.
     disk.sync_dir().map_err(creating)?;
+    let mut blanks = Blanks::new(Arc::clone(disk), blanks);
     for (at, segment) in segments.iter().enumerate() {
         // On a full disk there may be nothing else to go on in.
         if recovery.is_silent(at, segment) && blanks.retire(segment) {

@@ -3,7 +3,8 @@
 //! The only place that knows them all. [`House::build`] opens what must be open before anything is
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,15 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use super::sandbox_api::{Bound, Wired};
+use super::sandbox_api::{self, Bound, Wired};
 use crate::config::{
-    Api, Callers, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
+    Api, Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
-use crate::credential::HashKey;
+use crate::credential::{HashKey, OwnToken};
 use crate::http::admin::{self, Admin, Latch};
 use crate::http::boxes::NamedBox;
 use crate::http::guard::Allowed;
+use crate::http::own_tokens::OwnTokens;
 use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
 use crate::limits;
@@ -29,6 +31,7 @@ use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::readers_key::{self, Key};
 use crate::session::recovered::Recovered;
 use crate::session::retention::{self, Keep};
+use crate::session::sealed::{self, Vault};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn;
@@ -53,6 +56,8 @@ pub(super) struct Plan {
     pub(super) authorities: Authorities,
     pub(super) mode: Mode,
     pub(super) callers: Callers,
+    pub(super) tokens: Option<Vec<OwnToken>>,
+    pub(super) credentials: Credentials,
     pub(super) deadlines: Deadlines,
     pub(super) poll: Poll,
     pub(super) streams: Streams,
@@ -89,6 +94,8 @@ impl House {
             authorities,
             mode,
             callers,
+            tokens,
+            credentials,
             deadlines,
             poll,
             streams,
@@ -102,25 +109,21 @@ impl House {
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let all = ProxyBudget::new(poll.rate_total);
         let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
-        let mut named = configured.iter().map(|one| named_box(one, &connect));
-        let (root, further) = (named.next(), named.collect());
-        let budget = || all.for_box(poll.rate);
-        let boxes = configured_boxes(configured, &connect, budget, &metrics.upstream);
-        let opened = open_data(data_dir.clone(), metrics.log.clone()).await?;
-        let Opened { store, recovered, hash_key } = opened;
-        let (boxes, front) = match api {
-            Some(api) => {
-                let wired = Wired { api, connect, public_url: callers.public_url.clone(), bound };
-                let learned = wired.learned_boxes(data_dir, all, poll.rate, &metrics).await?;
-                (boxes.with_learned(learned), Some(wired.front(&metrics)?))
-            }
-            None => (boxes, None),
-        };
+        let (root, further) = named_boxes(&configured, &connect);
+        let (polls, counters) = ((all, poll.rate), &metrics.upstream);
+        let boxes = configured_boxes(configured, &connect, &polls, counters);
+        let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
+        let Opened { store, recovered, hash_key, vault } = opened;
+        let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
+        let public_url = callers.public_url.clone();
+        let api = api.map(|api| Wired { api, connect, public_url, bound });
+        let (boxes, front) = sandbox_api::behind(api, boxes, data_dir, polls, &metrics).await?;
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
                 boxes,
                 hash_key,
+                vault,
                 deadlines: turn_deadlines(deadlines),
                 intervals: intervals(poll),
                 fidelity: streams.fidelity,
@@ -139,7 +142,10 @@ impl House {
         let room = sessions.room().clone();
         let doors = Doors {
             sessions,
-            settings: door_settings(mode, callers, streams, grace, bound),
+            settings: http::Settings {
+                tokens: tokens.unwrap_or_default(),
+                ..door_settings(mode, callers, streams, grace, bound)
+            },
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
@@ -164,20 +170,27 @@ struct Opened {
     store: Store,
     recovered: Recovered,
     hash_key: HashKey,
+    vault: Option<Vault>,
 }
 
-/// Opens the log, and under its lock the key; off the runtime's threads, since it reads all of it.
-async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow::Result<Opened> {
+/// Opens the key, the log and what is sealed, all under its lock; off the runtime's threads, since it reads all of it.
+async fn open_data(
+    data_dir: PathBuf,
+    credentials: Credentials,
+    metrics: metrics::log::Metrics,
+) -> anyhow::Result<Opened> {
     let open = move || {
         let folder = data_dir.join("log");
         let disk = RealDisk::open(&folder)
             .with_context(|| format!("open the data folder {}", data_dir.display()))?;
+        // Before the log, which takes what room there is ahead of need.
+        let key = readers_key::load_or_create(&data_dir)?;
         let mut recovered = Recovered::default();
         let options = Options::new(turn::control::role);
         let store =
             Store::open(Arc::new(disk), options, metrics, &mut |found| recovered.fold(found))
                 .with_context(|| format!("open the log in {}", folder.display()))?;
-        let hash_key = match readers_key::load_or_create(&data_dir)? {
+        let hash_key = match key {
             Key::Loaded(key) => key,
             Key::Created(key) => {
                 if !recovered.is_empty() {
@@ -188,7 +201,9 @@ async fn open_data(data_dir: PathBuf, metrics: metrics::log::Metrics) -> anyhow:
                 key
             }
         };
-        Ok(Opened { store, recovered, hash_key })
+        let vault =
+            open_vault(&data_dir, credentials, &mut recovered).context("open the sealed files")?;
+        Ok(Opened { store, recovered, hash_key, vault })
     };
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
@@ -229,6 +244,27 @@ async fn connect(tls: Tls, authorities: Authorities) -> anyhow::Result<Connect> 
     }
 }
 
+fn open_vault(
+    data_dir: &Path,
+    credentials: Credentials,
+    recovered: &mut Recovered,
+) -> Result<Option<Vault>, sealed::Error> {
+    match credentials {
+        Credentials::Memory => sealed::clear(data_dir).map(|()| None),
+        Credentials::Sealed(key) => {
+            let vault = Vault::open(data_dir, key)?;
+            recovered.unseal(&vault)?;
+            Ok(Some(vault))
+        }
+    }
+}
+
+/// The boxes as the doors see them: the one at the root, and the others.
+fn named_boxes(configured: &[Upstream], connect: &Connect) -> (Option<NamedBox>, Vec<NamedBox>) {
+    let mut named = configured.iter().map(|one| named_box(one, connect));
+    (named.next(), named.collect())
+}
+
 /// One box as the doors see it, with connections of its own.
 fn named_box(upstream: &Upstream, connect: &Connect) -> NamedBox {
     let Upstream { name, endpoint, result_path, .. } = upstream;
@@ -240,12 +276,12 @@ fn named_box(upstream: &Upstream, connect: &Connect) -> NamedBox {
 fn configured_boxes(
     configured: Vec<Upstream>,
     connect: &Connect,
-    budget: impl Fn() -> BoxBudget,
+    (all, rate): &(ProxyBudget, NonZeroU32),
     metrics: &metrics::upstream::Metrics,
 ) -> Boxes {
     configured.into_iter().fold(Boxes::default(), |boxes, upstream| {
         let name = upstream.name.clone();
-        boxes.with(name, box_entry(upstream, connect, budget(), metrics.clone()))
+        boxes.with(name, box_entry(upstream, connect, all.for_box(*rate), metrics.clone()))
     })
 }
 

@@ -11,6 +11,7 @@ use crate::config::Api;
 use crate::http::front::{Acquire, Front, Whereabouts};
 use crate::http::passthrough::Passthrough;
 use crate::metrics::Metrics;
+use crate::session::boxes::Boxes;
 use crate::session::learned::{LearnedBoxes, Means};
 use crate::upstream::budget::ProxyBudget;
 use crate::upstream::client::BoxClient;
@@ -40,16 +41,30 @@ pub(super) struct Wired {
     pub(super) bound: Bound,
 }
 
+/// What there is if there is an API: its boxes beside the configured ones, and itself. The data
+/// folder's lock is held.
+///
+/// # Errors
+/// If the list of learned boxes cannot be read or written, or is another version's; if the bound
+/// address makes no URL.
+pub(super) async fn behind(
+    api: Option<Wired>,
+    boxes: Boxes,
+    data_dir: PathBuf,
+    polls: (ProxyBudget, NonZeroU32),
+    metrics: &Metrics,
+) -> anyhow::Result<(Boxes, Option<Front>)> {
+    let Some(wired) = api else { return Ok((boxes, None)) };
+    let learned = wired.learned_boxes(data_dir, polls, metrics).await?;
+    Ok((boxes.with_learned(learned), Some(wired.front(metrics)?)))
+}
+
 impl Wired {
-    /// Opens the boxes that are known, off the runtime's threads. The data folder's lock is held.
-    ///
-    /// # Errors
-    /// If their list cannot be read or written, or is another version's.
-    pub(super) async fn learned_boxes(
+    /// Opens the boxes that are known, off the runtime's threads.
+    async fn learned_boxes(
         &self,
         data_dir: PathBuf,
-        budget: ProxyBudget,
-        rate: NonZeroU32,
+        (budget, rate): (ProxyBudget, NonZeroU32),
         metrics: &Metrics,
     ) -> anyhow::Result<LearnedBoxes> {
         let (somewhere, counters) = (self.api.endpoint.clone().fixed(), metrics.upstream.clone());
@@ -64,10 +79,7 @@ impl Wired {
     }
 
     /// The API and its boxes as the doors see them.
-    ///
-    /// # Errors
-    /// If the bound address makes no URL.
-    pub(super) fn front(&self, metrics: &Metrics) -> anyhow::Result<Front> {
+    fn front(&self, metrics: &Metrics) -> anyhow::Result<Front> {
         let Self { api, connect, public_url, bound } = self;
         let public_url = match public_url {
             Some(given) => given.clone(),

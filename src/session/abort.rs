@@ -1,7 +1,9 @@
 //! Stopping a running turn: the box is asked with the credential of whoever asks, and the turn's
-//! driver is told, so that its verdict is looked for at once.
+//! driver is told, so that its verdict is looked for at once. For whoever shows an own token, the
+//! box is asked with its configured credential, if it has one: the token stands for that, as it
+//! does when a turn of theirs is driven.
 
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::ids::ExecutionId;
 use crate::log::Batch;
 use crate::mode::Phase;
@@ -40,7 +42,7 @@ impl Sessions {
     pub async fn abort(
         &self,
         session: &Session,
-        who: Option<&Credential>,
+        who: Option<&Caller>,
     ) -> Result<Abort, AbortError> {
         self.stop(session, who, |_| true).await
     }
@@ -52,7 +54,7 @@ impl Sessions {
     pub async fn abort_turn(
         &self,
         turn: &TurnRef,
-        who: Option<&Credential>,
+        who: Option<&Caller>,
     ) -> Result<Abort, AbortError> {
         self.stop(&turn.session, who, |execution| *execution == turn.execution).await
     }
@@ -61,7 +63,7 @@ impl Sessions {
     async fn stop(
         &self,
         session: &Session,
-        who: Option<&Credential>,
+        who: Option<&Caller>,
         is_meant: impl Fn(&ExecutionId) -> bool,
     ) -> Result<Abort, AbortError> {
         self.may_read(session, who).await?;
@@ -83,7 +85,12 @@ impl Sessions {
             handle.cancel(Stop::TurnOnly);
             return Ok(Abort::Asked);
         };
-        entry.upstream.cancel(who, &id).await?;
+        let shown = match who {
+            Some(Caller::Holder(credential)) => Some(credential),
+            Some(Caller::Own(_)) => entry.credential.as_ref(),
+            None => None,
+        };
+        entry.upstream.cancel(shown, &id).await?;
         remember(session, execution).await;
         handle.cancel(Stop::AtBox);
         Ok(Abort::Asked)

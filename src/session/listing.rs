@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::ids::{BoxName, SessionKey};
 
 use super::overview::Overview;
@@ -37,7 +37,7 @@ impl Sessions {
     /// At most `most` of the wanted sessions that `who` is known to may read. Looks at all of them,
     /// so it takes a while where there are many.
     #[must_use]
-    pub fn list(&self, who: Option<&Credential>, wanted: &Wanted, most: usize) -> Listed {
+    pub fn list(&self, who: Option<&Caller>, wanted: &Wanted, most: usize) -> Listed {
         let Wanted { box_name, is_busy, before } = wanted;
         let who = who.map(|who| self.hash(who));
         let mut all = self.all();

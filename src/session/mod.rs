@@ -3,8 +3,9 @@
 //! `registry` holds them all and finds them by any of their names; `start` starts turns, attaches
 //! to them, and takes them up after a restart; `abort` stops them. `names` keeps the aliases,
 //! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are,
-//! `sandboxes` what the Sandbox API's answers tell of boxes, which [`learned`] keeps,
-//! `run` keeps a session in step with its running turn, `running` says whether there is one, [`recovered`] rebuilds all of it from the log's control records. A
+//! `sandboxes` what the Sandbox API's answers tell of boxes, which [`learned`] keeps, `run` keeps a
+//! session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
+//! on disk what a turn needs after a restart and the log may not hold, [`recovered`] rebuilds all of it from the log's control records. A
 //! session's events are in the log and nowhere else.
 
 mod abort;
@@ -21,6 +22,7 @@ pub mod retention;
 mod run;
 mod running;
 pub mod sandboxes;
+pub mod sealed;
 mod start;
 
 use std::collections::HashSet;

@@ -3,14 +3,15 @@
 //! The owner is the credential of the first turn that the box took; only its keyed hash is kept,
 //! so this holds after a restart and when the box is gone. Any other credential is shown to the
 //! box once, unless the Sandbox API has handed it out for the box: if the box accepts it for this
-//! session, it becomes a reader, durably. A 404 from the
-//! box is no permission (unless an operator says so, [`Vouching::Box`]), and neither is silence.
+//! session, it becomes a reader, durably. A 404 from the box is no permission (unless an operator
+//! says so, [`Vouching::Box`]), and neither is silence. An own token is never shown to the box: it
+//! reads what it owns, and what everyone may read.
 
 use std::str::FromStr;
 
 use http::StatusCode;
 
-use crate::credential::{Credential, CredentialHash};
+use crate::credential::{Caller, Credential, CredentialHash};
 use crate::ids::SessionId;
 use crate::log::Batch;
 use crate::turn::control::TurnRecord;
@@ -66,25 +67,23 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Denied`].
-    pub async fn may_read(
-        &self,
-        session: &Session,
-        who: Option<&Credential>,
-    ) -> Result<(), Denied> {
+    pub async fn may_read(&self, session: &Session, who: Option<&Caller>) -> Result<(), Denied> {
         let known = self.known(session, who.map(|who| self.hash(who)));
-        let Some(who) = who else {
+        let Some(Caller::Holder(credential)) = who else {
+            let unknown =
+                if who.is_some() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
             return match known {
                 Known::Yes => Ok(()),
                 Known::No(denied) => Err(denied),
-                Known::Ask => Err(Denied { status: StatusCode::UNAUTHORIZED }),
+                Known::Ask => Err(Denied { status: unknown }),
             };
         };
         match known {
-            Known::Yes => self.offer_credential(session, who),
+            Known::Yes => self.offer_credential(session, credential),
             Known::No(denied) => return Err(denied),
             Known::Ask => {
-                self.ask_box(session, who).await?;
-                self.offer_credential(session, who);
+                self.ask_box(session, credential).await?;
+                self.offer_credential(session, credential);
             }
         }
         Ok(())
@@ -108,7 +107,7 @@ impl Sessions {
     /// Shows the credential to the box; a good one becomes a reader, durably.
     async fn ask_box(&self, session: &Session, who: &Credential) -> Result<(), Denied> {
         let forbidden = Denied { status: StatusCode::FORBIDDEN };
-        let hash = self.hash(who);
+        let hash = self.inner.config.hash_key.hash(who);
         if self.lately_denied(session, hash) {
             return Err(forbidden);
         }
@@ -160,7 +159,7 @@ impl Sessions {
         if !handle.status().needs_credential {
             return handle.keep(who);
         }
-        let hash = self.hash(&who);
+        let hash = self.inner.config.hash_key.hash(&who);
         if starter == Some(hash) || self.is_handed_out(&session.box_name, hash) {
             return handle.adopt(who);
         }

@@ -12,12 +12,14 @@ use crate::turn::resume::History;
 use super::names::Execution;
 use super::registry::Sessions;
 use super::running::Running;
+use super::sealed::{self, Kept, Vault, Whose};
 use super::{Owner, PastTurn, Session, State};
 
 /// The histories of all sessions, folded while the log opens.
 #[derive(Debug, Default)]
 pub struct Recovered {
     histories: HashMap<SessionKey, History>,
+    kept: HashMap<SessionKey, Kept>,
 }
 
 impl Recovered {
@@ -39,15 +41,44 @@ impl Recovered {
         self.histories.is_empty()
     }
 
+    /// Takes what was sealed of the turns that go on, and removes what is nobody's any more. Reads
+    /// files. What does not open is left, since the right key may come with the next start.
+    ///
+    /// # Errors
+    /// [`sealed::Error`].
+    pub fn unseal(&mut self, vault: &Vault) -> Result<(), sealed::Error> {
+        let unfinished = |(key, history): (&SessionKey, &History)| {
+            let turn = history.unfinished.as_ref()?;
+            let Accepted { box_name, execution, .. } = turn.accepted.clone();
+            let whose = Whose { box_name, session: *key, execution };
+            Some((whose, turn.dispatched.is_none()))
+        };
+        let unfinished: Vec<_> = self.histories.iter().filter_map(unfinished).collect();
+        vault.retain(unfinished.iter().map(|(whose, needs_body)| (whose, *needs_body)))?;
+        let kept = unfinished
+            .iter()
+            .map(|(whose, needs_body)| (whose.session, vault.kept(whose, *needs_body)));
+        self.kept = kept.collect();
+        let unopened: usize = self.kept.values().map(|kept| kept.unopened).sum();
+        if unopened > 0 {
+            tracing::warn!(
+                files = unopened,
+                "sealed files do not open: another key, or damage; their turns wait for a client"
+            );
+        }
+        Ok(())
+    }
+
     /// Fills `sessions` and starts the drivers of unfinished turns.
     pub(super) fn restore(self, sessions: &Sessions) {
-        for (key, history) in self.histories {
-            restore_session(sessions, key, history);
+        let Self { histories, mut kept } = self;
+        for (key, history) in histories {
+            restore_session(sessions, key, history, kept.remove(&key).unwrap_or_default());
         }
     }
 }
 
-fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
+fn restore_session(sessions: &Sessions, key: SessionKey, history: History, kept: Kept) {
     let History { mut finished, unfinished, readers, origin, trimmed } = history;
     let (now, age) = (wall_ms(), sessions.keep().idempotency_age);
     finished.retain(|turn| !turn.is_forgotten(now, age));
@@ -90,7 +121,7 @@ fn restore_session(sessions: &Sessions, key: SessionKey, history: History) {
     }
     if let Some(turn) = &unfinished {
         claim_executions(sessions, &box_name, key, &turn.accepted, turn.dispatched.as_ref());
-        sessions.resume(&session, turn);
+        sessions.resume(&session, turn, kept);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::credential::{Credential, CredentialHash, HashKey};
+use crate::credential::{Caller, CredentialHash, HashKey};
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
 use crate::limits;
 use crate::log::{self, Health, Store};
@@ -25,6 +25,7 @@ use super::names::{Execution, Names};
 use super::readers::Vouching;
 use super::recovered::Recovered;
 use super::retention::{Keep, Room};
+use super::sealed::Vault;
 use super::{Session, State, TurnRef};
 
 /// All sessions of all boxes. Clones share them.
@@ -56,6 +57,8 @@ pub struct Config {
     pub boxes: Boxes,
     /// Under which credentials are hashed.
     pub hash_key: HashKey,
+    /// Where credentials and unsent bodies are sealed; none if they live in memory alone.
+    pub vault: Option<Vault>,
     /// How long each state of a turn may last.
     pub deadlines: Deadlines,
     /// How often running turns are polled.
@@ -138,8 +141,12 @@ impl Sessions {
         self.inner.config.store.log(key)
     }
 
-    pub(super) fn hash(&self, who: &Credential) -> CredentialHash {
-        self.inner.config.hash_key.hash(who)
+    pub(super) fn vault(&self) -> Option<&Vault> {
+        self.inner.config.vault.as_ref()
+    }
+
+    pub(super) fn hash(&self, who: &Caller) -> CredentialHash {
+        self.inner.config.hash_key.hash_caller(who)
     }
 
     pub(super) fn insert(&self, session: Arc<Session>) {

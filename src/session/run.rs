@@ -1,21 +1,25 @@
 //! Keeps a session in step with its running turn: binds names when the box takes it, releases
 //! them when the box refuses it, and files it among the past ones when it has its verdict.
 //!
-//! The order matters to clients: names are bound or released before anyone is told.
+//! The order matters to clients: names are bound or released before anyone is told. What is sealed of
+//! a turn is there before its acceptance is in the log, and goes after its end is.
 
 use std::sync::Arc;
 
 use tracing::Instrument;
 
+use crate::credential::Credential;
 use crate::event::Seq;
 use crate::mode::Outcome;
 use crate::turn::control::{Dispatched, Finished, FinishedTurn, wall_ms};
 use crate::turn::driver::{Driver, Milestone};
-use crate::turn::handle::{Answered, Handle};
+use crate::turn::handle::{Answered, Handle, Orders};
+use crate::turn::verdict::Withdrawal;
 use crate::upstream::Bound;
 
 use super::names::Execution;
 use super::registry::Sessions;
+use super::sealed::{self, Vault, Whose};
 use super::start::Admitted;
 use super::{Owner, PastTurn, RunningTurn, Session, State};
 
@@ -42,7 +46,14 @@ async fn drive(
 ) {
     let Admitted { running: _place, mut unsent, text: _ } = admitted;
     let stop = sessions.tasks().stop_token().clone();
+    let secrets = Secrets::of(&sessions, &session);
+    // Before it is in the log: what is there must be able to go on.
+    if driver.is_new() && !secrets.keep(&handle).await {
+        release(&sessions, &session);
+        return driver.announce(Answered::Withdrawn(Withdrawal::NotKept));
+    }
     if let Err(answered) = driver.accept().await {
+        secrets.forget_all().await;
         release(&sessions, &session);
         return driver.announce(answered);
     }
@@ -54,17 +65,68 @@ async fn drive(
                 handle.forget_body();
                 unsent.take();
                 driver.announce(Answered::Running);
+                secrets.forget_body().await;
             }
+            Milestone::Adopted(credential) => secrets.replace(credential).await,
             Milestone::Finished { last, outcome, record } => {
                 file(&session, last, outcome, record);
                 // A dispatch that was never answered has its verdict in the log, for all to read.
-                return driver.announce(Answered::Running);
+                driver.announce(Answered::Running);
+                break;
             }
             Milestone::Withdrawn(answered) => {
+                // As long as its ids are taken: the next turn of the same ids has the same files.
+                secrets.forget_all().await;
                 release(&sessions, &session);
                 return driver.announce(answered);
             }
             Milestone::Stopped => return driver.announce(Answered::Stopped),
+        }
+    }
+    // Whoever waits for its end need not wait for a file to go.
+    drop(driver);
+    secrets.forget_all().await;
+}
+
+/// The sealed files of one turn, if such are kept.
+struct Secrets(Option<(Vault, Whose)>);
+
+impl Secrets {
+    fn of(sessions: &Sessions, session: &Session) -> Self {
+        let vault = sessions.vault().cloned();
+        let execution = session.state().running.turn().map(|turn| turn.accepted.execution.clone());
+        let (box_name, session) = (session.box_name.clone(), session.key);
+        let whose = execution.map(|execution| Whose { box_name, session, execution });
+        Self(vault.zip(whose))
+    }
+
+    /// Keeps what a new turn begins with. False if it cannot be kept: then nothing of it is.
+    async fn keep(&self, handle: &Handle) -> bool {
+        let Some((vault, whose)) = &self.0 else { return true };
+        let Orders { credential, body, .. } = handle.orders();
+        let Err(error) = vault.keep(whose, credential, body).await else { return true };
+        tracing::error!(%error, source = sealed::source(&error), "a new turn's secrets cannot be sealed; it is refused");
+        self.forget_all().await;
+        false
+    }
+
+    /// The turn goes on without: it began with one that was kept.
+    async fn replace(&self, credential: Credential) {
+        let Some((vault, whose)) = &self.0 else { return };
+        if let Err(error) = vault.replace(whose, credential).await {
+            tracing::error!(%error, source = sealed::source(&error), "a newer credential cannot be sealed; a restart would know the former");
+        }
+    }
+
+    async fn forget_body(&self) {
+        if let Some((vault, whose)) = &self.0 {
+            vault.forget_body(whose).await;
+        }
+    }
+
+    async fn forget_all(&self) {
+        if let Some((vault, whose)) = &self.0 {
+            vault.forget_all(whose).await;
         }
     }
 }

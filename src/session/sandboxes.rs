@@ -37,7 +37,7 @@ impl Sessions {
         let seen = shown.into_iter().map(|Shown { name, endpoint, handed_out }| Sighting {
             name,
             endpoint,
-            handed_out: handed_out.map(|who| self.hash(&who)),
+            handed_out: handed_out.map(|who| self.inner.config.hash_key.hash(&who)),
         });
         let sessions = self.clone();
         learned.learn(seen.collect(), wall_ms(), move || sessions.busy_boxes()).await

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::limits;
 use crate::log::Health;
 use crate::mode::Phase;
 use crate::turn::control::{Accepted, wall_ms};
-use crate::turn::driver::{Driver, Parts};
+use crate::turn::driver::{Driver, Parts, Standing};
 use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
 use crate::turn::resume::Unfinished;
@@ -26,6 +26,7 @@ use super::boxes::BoxEntry;
 use super::names::Execution;
 use super::readers::Denied;
 use super::registry::Sessions;
+use super::sealed::Kept;
 use super::{RunningTurn, Session, State, TurnRef, run};
 
 /// A request for a turn. Ids are parsed, the body is a JSON object within bounds.
@@ -37,8 +38,8 @@ pub struct TurnRequest {
     pub execution: Option<ExecutionId>,
     /// The client's turn id.
     pub turn: Option<TurnId>,
-    /// The client's credential.
-    pub who: Option<Credential>,
+    /// Who asks.
+    pub who: Option<Caller>,
     /// What will be sent to the box.
     pub body: Body,
 }
@@ -178,8 +179,8 @@ impl Sessions {
             same.map(|turn| turn.handle.clone()).filter(|handle| handle.status().needs_body)
         };
         if let Some(handle) = waiting {
-            if let Some(who) = &request.who {
-                handle.adopt(who.clone());
+            if let Some(credential) = request.who.as_ref().and_then(Caller::credential) {
+                handle.adopt(credential.clone());
             }
             handle.supply(request.body.clone());
         }
@@ -202,10 +203,15 @@ impl Sessions {
             return Err(StartError::NoRoom);
         }
         let overloaded = |_| StartError::Overloaded;
-        let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
         let running = Arc::clone(&self.inner.running).try_acquire_owned().map_err(overloaded)?;
-        let unsent = Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes);
-        Ok(Admitted { running, unsent: Some(unsent.map_err(overloaded)?), text })
+        let unsent = self.place_for(body).ok_or(StartError::Overloaded)?;
+        Ok(Admitted { running, unsent: Some(unsent), text })
+    }
+
+    /// A place in memory for a body until it is sent.
+    fn place_for(&self, body: &Body) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(body.bytes.len()).unwrap_or(u32::MAX);
+        Arc::clone(&self.inner.unsent).try_acquire_many_owned(bytes).ok()
     }
 
     /// Starts the first turn of a new session, unless its name is taken.
@@ -263,6 +269,7 @@ impl Sessions {
             execution: execution.clone(),
             turn: turn.clone(),
             starter: who.as_ref().map(|who| self.hash(who)),
+            by_own_token: matches!(who, Some(Caller::Own(_))),
             body_digest: digest(body),
             text: admitted.text,
         };
@@ -273,7 +280,8 @@ impl Sessions {
             turn: turn.clone(),
             text: admitted.text,
         };
-        let (credential, body) = (who.clone(), Some(body.clone()));
+        let credential = who.as_ref().and_then(Caller::credential).cloned();
+        let body = Some(body.clone());
         let orders = Orders { credential, body, ..Orders::default() };
         let (handle, inside) = handle::pair(orders);
         let from = session.log.tail().next_seq;
@@ -286,9 +294,15 @@ impl Sessions {
     }
 
     /// Goes on with a turn that the log remembers without a verdict.
-    pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished) {
+    /// `kept` is what was sealed of it.
+    pub(super) fn resume(&self, session: &Arc<Session>, turn: &Unfinished, kept: Kept) {
         let cancel = turn.cancel_asked.then_some(Stop::TurnOnly);
-        let (handle, inside) = handle::pair(Orders { cancel, ..Orders::default() });
+        let Kept { credential, body, unopened: _ } = kept;
+        let unsent = body.as_ref().and_then(|body| self.place_for(body));
+        // Without a place in memory it waits for its repeat, as one whose body was not sealed.
+        let body = body.filter(|_| unsent.is_some());
+        let has_body = body.is_some();
+        let (handle, inside) = handle::pair(Orders { cancel, credential, body, spare: None });
         // Also if it cannot go on now: its ids stay taken and its session busy.
         let (accepted, dispatched) = (turn.accepted.clone(), turn.dispatched.clone());
         let (from, told) = (turn.from, handle.clone());
@@ -309,9 +323,10 @@ impl Sessions {
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();
         let machine = Machine::resumed(Instant::now(), deadlines, &point);
+        let machine = if has_body { machine.with_body() } else { machine };
         let parts = Parts {
             machine: machine.with_redispatch(entry.upstream.redispatch()),
-            needs_credential: turn.accepted.starter.is_some(),
+            standing: Standing::of(&turn.accepted),
             prepared,
             bound,
             cursor: turn.cursor.clone(),
@@ -325,7 +340,7 @@ impl Sessions {
         if dispatched {
             driver.announce(handle::Answered::Running);
         }
-        self.spawn(session, driver, handle, Admitted { running, unsent: None, text: None });
+        self.spawn(session, driver, handle, Admitted { running, unsent, text: None });
     }
 
     fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {
@@ -341,7 +356,7 @@ impl Sessions {
             log: session.log.clone(),
             inside,
             ids,
-            needs_credential: accept.as_ref().is_some_and(|accept| accept.starter.is_some()),
+            standing: accept.as_ref().map_or(Standing::Nobody, Standing::of),
             accept,
             first,
             box_credential: credential,

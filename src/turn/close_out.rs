@@ -143,10 +143,12 @@ pub fn withdrawn_frames(names: &Names, why: Withdrawal, message: &str) -> Vec<Ev
     let outcome = match why {
         Withdrawal::Cancelled => Outcome::Cancelled,
         Withdrawal::Refused
+        | Withdrawal::SessionLost
         | Withdrawal::BoxUnreachable
         | Withdrawal::BoxError
         | Withdrawal::NeverSent
-        | Withdrawal::LogUnavailable => Outcome::Failed,
+        | Withdrawal::LogUnavailable
+        | Withdrawal::NotKept => Outcome::Failed,
     };
     let (status, answer) = (public_status(outcome), Answer::default());
     let mut frames = before_done(names, status, Some(&error), &answer);

@@ -125,6 +125,12 @@ impl Handle {
         });
     }
 
+    /// What was last ordered.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.orders.borrow().clone()
+    }
+
     /// What the turn last told.
     #[must_use]
     pub fn status(&self) -> Status {

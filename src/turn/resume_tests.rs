@@ -14,6 +14,7 @@ fn accepted(at_ms: u64) -> TurnRecord {
         execution: ExecutionId::mint(),
         turn: None,
         starter: None,
+        by_own_token: false,
         body_digest: [0; 32],
         text: None,
     })

@@ -133,6 +133,8 @@ impl Verdict {
 pub enum Withdrawal {
     /// The box said no; its refusal is the answer.
     Refused,
+    /// The box has forgotten the session that earlier turns were in.
+    SessionLost,
     /// The box was never reached.
     BoxUnreachable,
     /// The box answered, but with nothing sensible.
@@ -143,6 +145,8 @@ pub enum Withdrawal {
     Cancelled,
     /// The log did not take the turn.
     LogUnavailable,
+    /// What it would need after a restart could not be kept.
+    NotKept,
 }
 
 impl Withdrawal {
@@ -151,11 +155,13 @@ impl Withdrawal {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Refused => "DISPATCH_REFUSED",
+            Self::SessionLost => "SESSION_LOST",
             Self::BoxUnreachable => "BOX_UNREACHABLE",
             Self::BoxError => "BOX_ERROR",
             Self::NeverSent => "NEVER_STARTED",
             Self::Cancelled => "CANCELLED",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
+            Self::NotKept => "SEAL_UNAVAILABLE",
         }
     }
 
@@ -164,6 +170,10 @@ impl Withdrawal {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Refused => "the box refused the turn",
+            Self::SessionLost => {
+                "the box has forgotten this session; the prompt was not sent, since it would run \
+                 without what was said before. A new session id starts anew"
+            }
             Self::BoxUnreachable => "the box could not be reached; the prompt was not sent",
             Self::BoxError => "the box gave no sensible answer; the prompt was not sent",
             Self::NeverSent => {
@@ -171,6 +181,9 @@ impl Withdrawal {
             }
             Self::Cancelled => "the turn was cancelled before its prompt was sent",
             Self::LogUnavailable => "the log takes no records; the prompt was not sent",
+            Self::NotKept => {
+                "the credential and the prompt cannot be sealed on disk; the prompt was not sent"
+            }
         }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! # What every adapter promises
 //! Of sending:
-//! - `prepare` leaves no prompt at the box; run twice, it does no harm.
+//! - `prepare` leaves no prompt at the box; run twice, it does no harm. It says [`Prepare::Forgotten`]
+//!   if and only if an earlier turn was bound to a session that the box says it does not know.
 //! - `dispatch` sends the prompt at most once a call. [`Dispatch::NotSent`] is said only if no byte of
 //!   the request can have left, [`Dispatch::Refused`] only of the box's own no; whatever else went
 //!   wrong, a gateway's page included, is [`Dispatch::Unanswered`].
@@ -165,6 +166,9 @@ pub enum Prepare {
     Ready(Prepared),
     /// The box will not have this turn (wrong credential, unknown session, …).
     Refused(Refusal),
+    /// The box does not know the session any more that an earlier turn was bound to: it would run
+    /// the prompt without what was said before.
+    Forgotten,
     /// The box asks for patience (429, 503), with its `Retry-After` if it gave one. The refusal is
     /// the answer if patience runs out.
     Later(Refusal, Option<Duration>),

@@ -6,7 +6,7 @@ mod breaking_disk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use afterbay::credential::Credential;
+use afterbay::credential::{Caller, Credential};
 use afterbay::ids::BoxName;
 use afterbay::mode::Phase;
 use afterbay::session::{Abort, Answered};
@@ -315,7 +315,7 @@ async fn a_stop_that_was_answered_outlives_the_restart_also_if_the_turn_had_not_
         // It hangs in a call, and so cannot hear of the stop before the restart.
         rig.puppet.hold(Call::Find);
         rig.puppet.stands(Call::Find).await;
-        let who = Credential::new(GOOD);
+        let who = Caller::Holder(Credential::new(GOOD));
         let abort = rig.sessions().abort(&turn.session, Some(&who)).await;
         assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
         again(&mut rig, end).await;

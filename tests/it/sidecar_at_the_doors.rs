@@ -145,3 +145,28 @@ async fn what_a_client_may_not_know_stays_out_of_logs_whatever_the_sidecar_says(
     }
     stage.holds().await;
 }
+
+#[tokio::test]
+async fn a_turn_of_a_session_that_the_box_has_forgotten_fails_before_it_is_sent() {
+    let stage = Stage::with(&["--head-wait", "5s", "--start-deadline", "1s"]).await;
+    stage.answers_at_once();
+    let turn = stage.ask(TURN, OWNER, "X-Execution-ID: e1\r\n", PROMPT).await;
+    assert_eq!(turn.last_data("done")["status"], "success", "{turn:?}");
+    let gone = || [Canned::error(404, "NOT_FOUND")];
+    stage.sidecar.says(Route::Messages, gone());
+    stage.sidecar.says(Route::Status, gone());
+
+    let lost = stage.ask(TURN, OWNER, "X-Execution-ID: e2\r\n", PROMPT).await;
+    assert_eq!(lost.head.status(), 410, "{lost:?}");
+    assert_eq!(lost.head.one("x-afterbay-error"), Some("SESSION_LOST"), "{lost:?}");
+    assert_eq!(stage.sidecar.seen(Route::Run).len(), 1, "it was sent");
+    // What was said in it is still there.
+    let read = stage.ask("GET /agents/executions/e1/events", OWNER, "", "").await;
+    assert!(read.body.contains("answer"), "{read:?}");
+    // Its ids are free: once the box has the session again, it is sent.
+    stage.answers_at_once();
+    stage.sidecar.says(Route::Messages, []);
+    let turn = stage.ask(TURN, OWNER, "X-Execution-ID: e2\r\n", PROMPT).await;
+    assert_eq!((turn.head.status(), stage.sidecar.seen(Route::Run).len()), (200, 2), "{turn:?}");
+    stage.holds().await;
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use afterbay::credential::Credential;
+use afterbay::credential::{Caller, Credential};
 use afterbay::session::{Abort, Answered, Session, StartError};
 use afterbay::turn::verdict::Withdrawal;
 use afterbay::upstream::Ending;
@@ -91,7 +91,7 @@ async fn an_abort_before_the_prompt_leaves_means_that_it_never_does() {
     rig.puppet.hold(Call::Prepare);
     let started = rig.post("e-1").await.expect("started");
     rig.puppet.stands(Call::Prepare).await;
-    let who = Credential::new(GOOD);
+    let who = Caller::Holder(Credential::new(GOOD));
     let abort = rig.sessions().abort(&started.turn.session, Some(&who)).await;
     assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
     rig.puppet.release(Call::Prepare);
@@ -109,7 +109,7 @@ async fn an_abort_while_the_prompt_leaves_stops_the_box_once_it_has_it() {
     rig.puppet.hold(Call::Dispatch);
     let started = rig.post("e-1").await.expect("started");
     rig.puppet.stands(Call::Dispatch).await;
-    let who = Credential::new(GOOD);
+    let who = Caller::Holder(Credential::new(GOOD));
     let abort = rig.sessions().abort(&started.turn.session, Some(&who)).await;
     assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
     rig.puppet.release(Call::Dispatch);
@@ -127,7 +127,7 @@ async fn an_abort_reaches_a_turn_that_waits_for_a_box_that_is_down() {
     let started = rig.post("e-1").await.expect("started");
     until("it is tried", || rig.puppet.calls(Call::Dispatch) > 2).await;
     rig.puppet.fail(Call::Cancel, super::support::puppet::Fault::Connect);
-    let who = Credential::new(GOOD);
+    let who = Caller::Holder(Credential::new(GOOD));
     let abort = rig.sessions().abort(&started.turn.session, Some(&who)).await;
     assert!(matches!(abort, Ok(Abort::Asked)), "{abort:?}");
     let answered = within("it is answered", started.turn.answered()).await;
@@ -221,7 +221,7 @@ async fn who_asks_between_the_close_out_and_its_filing_is_told_of_the_turn_that_
 #[tokio::test]
 async fn an_abort_between_the_close_out_and_its_filing_finds_that_nothing_runs() {
     let (rig, session) = closing().await;
-    let who = Credential::new(GOOD);
+    let who = Caller::Holder(Credential::new(GOOD));
     let abort = rig.sessions().abort(&session, Some(&who));
     let (abort, ()) = tokio::join!(abort, async { rig.disk.release() });
     assert!(matches!(abort, Ok(Abort::NothingRuns)), "{abort:?}");

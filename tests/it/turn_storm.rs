@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use afterbay::credential::Credential;
+use afterbay::credential::{Caller, Credential};
 use afterbay::log::Health;
 use afterbay::session::{Answered, StartError};
 use afterbay::turn::Deadlines;
@@ -169,7 +169,7 @@ impl Storm {
     async fn abort(&mut self) {
         let session = *SESSIONS.choose(&mut self.rng).expect("some");
         if let Some(session) = self.rig.session(session) {
-            let who = Credential::new(GOOD);
+            let who = Caller::Holder(Credential::new(GOOD));
             // The box may be down; then the caller is told so.
             drop(self.rig.sessions().abort(&session, Some(&who)).await);
         }
@@ -210,7 +210,7 @@ impl Storm {
                 continue;
             };
             if let Some(session) = self.rig.session(self.posted[execution]) {
-                let who = Credential::new(GOOD);
+                let who = Caller::Holder(Credential::new(GOOD));
                 drop(self.rig.sessions().may_read(&session, Some(&who)).await);
             }
             let answered = within("it is answered", turn.answered()).await;

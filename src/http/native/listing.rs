@@ -40,7 +40,7 @@ use crate::session::listing::{Listed, Wanted};
     ),
 )]
 pub(super) async fn get(door: &Door, parts: &Parts) -> Result<Response, Error> {
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(parts)?;
     let query = Query::parse(parts.uri.query());
     let wanted = wanted(&query)?;
     let most = query.number("limit", 1..=limits::MAX_PAGE_SESSIONS)?;

@@ -29,7 +29,7 @@ use http::request::Parts;
 use super::Door;
 use super::auth;
 use super::error::{Error, Resource};
-use crate::credential::Credential;
+use crate::credential::Caller;
 use crate::ids::{BoxName, ExecutionId, SessionId};
 use crate::session::{Session, TurnRef};
 pub(crate) use route::{Route, is_ours, route};
@@ -76,7 +76,7 @@ async fn readable_session(
     id: SessionId,
 ) -> Result<Arc<Session>, Error> {
     let box_name = known_box(door, box_name)?;
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(parts)?;
     let sessions = &door.doors.sessions;
     let resource = Resource::Session(id.clone());
     let Some(session) = sessions.session(&box_name, &id) else {
@@ -96,9 +96,9 @@ async fn readable_turn(
     parts: &Parts,
     box_name: BoxName,
     id: ExecutionId,
-) -> Result<(TurnRef, Option<Credential>), Error> {
+) -> Result<(TurnRef, Option<Caller>), Error> {
     let box_name = known_box(door, box_name)?;
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(parts)?;
     let sessions = &door.doors.sessions;
     let resource = Resource::Execution(id.clone());
     let Some(turn) = sessions.turn(&box_name, &id) else {

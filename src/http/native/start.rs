@@ -51,6 +51,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
         (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
         (status = 409, description = "Another turn runs, these ids were used for another message, \
             or the turn was cancelled before the box took it.", body = ErrorBody),
+        (status = 410, description = "The box has forgotten this session: nothing was sent.",
+            body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 415, description = "The body is not JSON, or encoded.", body = ErrorBody),
         Refusals,
@@ -64,7 +66,7 @@ pub(super) async fn post(
     session: SessionId,
 ) -> Result<Response, Error> {
     let box_name = known_box(door, box_name)?;
-    let who = auth::credential(&parts.headers)?;
+    let who = auth::caller(&parts)?;
     check_content_type(&parts.headers)?;
     let mut held = door.bodies.read(&parts.headers, body).await?;
     let query = Query::parse(parts.uri.query());

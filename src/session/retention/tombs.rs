@@ -178,6 +178,7 @@ mod tests {
             execution: ExecutionId::parse(&id("e")).expect("an id"),
             turn: Some(TurnId::parse(&id("t")).expect("an id")),
             starter: Some(crate::credential::CredentialHash::from_bytes([1; 32])),
+            by_own_token: false,
             body_digest: [2; 32],
             text: Some(crate::upstream::TextHash::of("hi")),
         };

@@ -78,6 +78,9 @@ pub struct Accepted {
     /// Who starts it; none if no credential was shown.
     #[serde(default, with = "optional_hash_text", skip_serializing_if = "Option::is_none")]
     pub starter: Option<CredentialHash>,
+    /// Whether `starter` is an own token, of which the box knows nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_own_token: bool,
     /// BLAKE3 of the request's body.
     #[serde(with = "hex_text")]
     pub body_digest: [u8; 32],
@@ -277,13 +280,15 @@ mod tests {
             execution: ExecutionId::mint(),
             turn: None,
             starter: Some(CredentialHash::from_bytes([3; 32])),
+            by_own_token: true,
             body_digest: [9; 32],
             text: Some(TextHash::of("hi")),
         };
         let bare = Accepted { client_session: None, starter: None, text: None, ..accepted.clone() };
+        let bare = Accepted { by_own_token: false, ..bare };
         let records = [
             TurnRecord::Accepted(accepted.clone()),
-            TurnRecord::Accepted(bare),
+            TurnRecord::Accepted(bare.clone()),
             TurnRecord::Prepared(Prepared { at_ms: 1, session: None, notes: "{\"a\":1}".into() }),
             TurnRecord::Repeated,
             TurnRecord::Dispatched(Dispatched {
@@ -302,6 +307,9 @@ mod tests {
             let back = TurnRecord::decode(&record.encode()).expect("own bytes");
             assert_eq!(back, record);
         }
+        // What an older version wrote says nothing of own tokens.
+        let older = TurnRecord::Accepted(bare).encode();
+        assert!(!String::from_utf8_lossy(&older.bytes).contains("own_token"));
     }
 
     #[test]

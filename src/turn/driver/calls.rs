@@ -6,18 +6,25 @@ use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
 use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
 
-use super::{Done, Driver};
+use super::{Done, Driver, Standing};
 
 impl Driver {
     /// Whom to be at the box, or `None` if the turn's credential is gone.
     fn who(&self) -> Option<Option<Credential>> {
-        if !self.parts.needs_credential {
+        if self.is_nobody() {
             return Some(None);
         }
-        let own = self.spare.clone().or_else(|| self.parts.inside.orders().credential);
+        let own = self.own();
         let configured = self.parts.box_credential.clone();
         let who = if self.use_box_credential { configured } else { own.or(configured) };
-        who.map(Some)
+        // At a box for which nothing is configured, an own token's holder is nobody.
+        let is_operator = self.parts.standing == Standing::Operator;
+        who.map(Some).or(is_operator.then_some(None))
+    }
+
+    /// A client's credential: the one that was adopted last.
+    fn own(&self) -> Option<Credential> {
+        self.spare.clone().or_else(|| self.parts.inside.orders().credential)
     }
 
     pub(super) async fn prepare(&mut self) -> Done {
@@ -30,6 +37,7 @@ impl Driver {
                 self.refusal = Some(refusal);
                 Done::Input(Input::Refused)
             }
+            Prepare::Forgotten => Done::Input(Input::Forgotten),
             Prepare::Later(refusal, wait) => {
                 self.refusal = Some(refusal);
                 failed(Failure::Later(wait))
@@ -148,7 +156,7 @@ impl Driver {
             self.spare = Some(spare);
             return Done::Input(Input::CredentialArrived);
         }
-        let configured = self.parts.needs_credential && self.parts.box_credential.is_some();
+        let configured = !self.is_nobody() && self.parts.box_credential.is_some();
         let own = self.spare.is_some() || self.parts.inside.orders().credential.is_some();
         if configured && !self.use_box_credential && own {
             self.use_box_credential = true;
@@ -166,7 +174,11 @@ impl Driver {
         };
         // For finding and polling only: a prompt goes out as whoever sent it.
         let may_have_left = self.parts.prepared.is_some();
-        spare.filter(|spare| self.parts.needs_credential && may_have_left && is_new(spare))
+        spare.filter(|spare| !self.is_nobody() && may_have_left && is_new(spare))
+    }
+
+    fn is_nobody(&self) -> bool {
+        self.parts.standing == Standing::Nobody
     }
 
     pub(super) fn tell_whether_authorized(&self) {
@@ -174,8 +186,16 @@ impl Driver {
         self.parts.inside.tell(|status| status.needs_credential = nobody);
     }
 
-    pub(super) fn authorized(&self) {
+    /// The box has answered whoever the driver is.
+    pub(super) fn authorized(&mut self) {
         self.parts.inside.tell(|status| status.needs_credential = false);
+        let is_same = |one: &Credential, other: &Credential| one.expose() == other.expose();
+        let used = self.own().filter(|_| !self.use_box_credential && !self.is_nobody());
+        let Some(used) = used else { return };
+        if !self.accepted.as_ref().is_some_and(|accepted| is_same(accepted, &used)) {
+            self.accepted = Some(used.clone());
+            self.adopted = Some(used);
+        }
     }
 }
 

@@ -53,9 +53,10 @@ pub struct Parts {
     pub accept: Option<control::Accepted>,
     /// The number of the turn's first event.
     pub first: Seq,
-    /// Whether its starter showed a credential: then nothing is asked of the box without one.
-    pub needs_credential: bool,
-    /// The configured credential, used when the client's own is gone or refused.
+    /// Whom the box is to see.
+    pub standing: Standing,
+    /// The configured credential, used when the client's own is gone or refused, and for those who
+    /// showed an own token.
     pub box_credential: Option<Credential>,
     /// What `prepare` had come to before a restart.
     pub prepared: Option<Prepared>,
@@ -67,6 +68,30 @@ pub struct Parts {
     pub fidelity: Fidelity,
     /// The families of this floor.
     pub metrics: Metrics,
+}
+
+/// Whom the box sees behind a turn: it follows from what its starter showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody: nothing was shown.
+    Nobody,
+    /// The starter, by a credential: nothing is asked of the box without one.
+    Starter,
+    /// Whoever runs this program, as an own token was shown: by the configured credential, and
+    /// without any at a box for which none is configured.
+    Operator,
+}
+
+impl Standing {
+    /// What follows from the record of the turn.
+    #[must_use]
+    pub const fn of(accepted: &control::Accepted) -> Self {
+        match (accepted.starter, accepted.by_own_token) {
+            (None, _) => Self::Nobody,
+            (Some(_), false) => Self::Starter,
+            (Some(_), true) => Self::Operator,
+        }
+    }
 }
 
 /// Drives one turn. See the module.
@@ -90,6 +115,10 @@ pub struct Driver {
     /// The client's credential was refused; this one, which a reader had shown, is used until
     /// another arrives.
     spare: Option<Credential>,
+    /// The last of them that the box is known to accept; the starter's own counts as that.
+    accepted: Option<Credential>,
+    /// A newer one that it has just accepted.
+    adopted: Option<Credential>,
     /// Those were refused, too; the configured one is used until another arrives.
     use_box_credential: bool,
 }
@@ -99,6 +128,9 @@ pub struct Driver {
 pub enum Milestone {
     /// The box has the turn, and that is durable. Call `announce` and `advance` again.
     Dispatched(Bound),
+    /// The box has accepted this credential in the place of the one before: another client's, or a
+    /// newer one of the starter's. Call `advance` again.
+    Adopted(Credential),
     /// The close-out is durable.
     Finished {
         /// The number of its last event.
@@ -126,6 +158,7 @@ impl Driver {
     pub fn new(mut parts: Parts) -> Self {
         let action = parts.machine.begin(Instant::now());
         let frames = Frames::of(&parts);
+        let accepted = parts.inside.orders().credential;
         let driver = Self {
             parts,
             frames,
@@ -136,6 +169,8 @@ impl Driver {
             messages_took: None,
             refusal: None,
             spare: None,
+            accepted,
+            adopted: None,
             use_box_credential: false,
         };
         // A turn that begins by waiting for its body or a credential must say so before anyone
@@ -143,6 +178,12 @@ impl Driver {
         driver.tell_phase();
         driver.tell_whether_authorized();
         driver
+    }
+
+    /// Whether the turn is not in the log yet.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.parts.accept.is_some()
     }
 
     /// Tells how the dispatch was answered; the first word counts.
@@ -164,6 +205,9 @@ impl Driver {
             self.tell_phase();
             if let (true, Some(bound)) = (dispatched, &self.parts.bound) {
                 return Milestone::Dispatched(bound.clone());
+            }
+            if let Some(credential) = self.adopted.take() {
+                return Milestone::Adopted(credential);
             }
         }
     }

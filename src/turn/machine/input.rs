@@ -24,6 +24,8 @@ pub enum Input {
     Absent(Boot),
     /// The session that the prompt went to is gone from the box, and what it showed with it.
     Gone,
+    /// The box has forgotten the session, and with it what was said before this turn.
+    Forgotten,
     /// The box said no before it took the turn.
     Refused,
     /// A call gave nothing.

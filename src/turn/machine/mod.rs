@@ -106,6 +106,13 @@ impl Machine {
         Self { phase, turn_ends, start_ends, has_body: false, cancel_asked, search, ..fresh }
     }
 
+    /// With the body in memory, although the turn is resumed.
+    #[must_use]
+    pub const fn with_body(mut self) -> Self {
+        self.has_body = true;
+        self
+    }
+
     /// Where the turn is.
     #[must_use]
     pub const fn phase(&self) -> Phase {
@@ -160,6 +167,7 @@ impl Machine {
             Input::Unnamed => self.unnamed(now),
             Input::Absent(boot) => self.absent(now, boot),
             Input::Gone => self.gone(now),
+            Input::Forgotten => self.close(Action::Withdraw(Withdrawal::SessionLost)),
             Input::Refused => self.close(Action::Withdraw(Withdrawal::Refused)),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Polled(seen) => self.polled(now, seen),

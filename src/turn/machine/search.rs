@@ -95,6 +95,7 @@ impl Machine {
             | Input::Unnamed
             | Input::Tick
             | Input::Prepared
+            | Input::Forgotten
             | Input::BodyArrived
             | Input::CredentialArrived
             | Input::Polled(_) => self.next(now),

@@ -55,12 +55,15 @@ async fn try_prepare(
 ) -> Result<Prepare, Error> {
     if let Some(bound) = &ids.box_session {
         let reply = look_up(client, who, bound).await?;
+        if is_unknown(&reply) {
+            return Ok(Prepare::Forgotten);
+        }
         return known(client, who, reply).await;
     }
     if let Some(session) = ids.client_session.as_ref().filter(|id| is_opencodes(id)) {
         let reply = look_up(client, who, session).await?;
         // An id that only looks like one of the box's is an alias like any other.
-        if !(reply.status == StatusCode::NOT_FOUND && matches!(reply.class(), Error::Gone)) {
+        if !is_unknown(&reply) {
             return known(client, who, reply).await;
         }
     }
@@ -71,6 +74,11 @@ async fn try_prepare(
     }
     let session: Session<'_> = reply.json()?;
     ready(&session, session.time.updated)
+}
+
+/// Whether it is the box's own 404.
+fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply.class(), Error::Gone)
 }
 
 fn is_opencodes(id: &SessionId) -> bool {

@@ -111,6 +111,18 @@ async fn try_prepare(
         };
         notes.candidates.push(Candidate { id: session.to_string(), known, last });
     }
+    if let Some(bound) = &ids.box_session
+        && !notes.candidates.iter().any(|candidate| candidate.known)
+    {
+        // Its messages alone might be gone.
+        let reply = client.read(Call::Session, who, &status::path(bound)).await?;
+        match json_of(&reply) {
+            Ok(_) => {}
+            Err(Error::Gone) => return Ok(Prepare::Forgotten),
+            Err(error) if reply.status.is_success() => return Err(error),
+            Err(_) => return Ok(unprepared(reply)),
+        }
+    }
     if lane == Lane::Messages && notes.candidates.is_empty() {
         return Ok(Prepare::Refused(nameless()));
     }

@@ -123,6 +123,7 @@ fn accepted(session: u64) -> Control {
         execution: ExecutionId::mint(),
         turn: Some(TurnId::parse("turn-1").unwrap()),
         starter: None,
+        by_own_token: false,
         body_digest: [7; 32],
         text: Some(TextHash::of("say hello")),
     };

@@ -132,6 +132,29 @@ async fn a_turn_of_a_learned_box_needs_a_credential_again_after_a_restart_and_ta
 }
 
 #[tokio::test]
+async fn where_own_tokens_are_asked_for_they_are_asked_for_before_the_api_and_end_here() {
+    let tokens = NamedTempFile::new().expect("a file");
+    std::fs::write(tokens.path(), "a own-token-0123456789abcdef0123456789abcdef\n")
+        .expect("a file");
+    let path = tokens.path().to_str().expect("UTF-8");
+    let scene = Scene::with("networks = [\"127.0.0.0/8\"]\n", &["--tokens-file", path]).await;
+    scene.shows("sbx", &sandbox("sbx", &scene.a_box.base()));
+    let get = "GET /v1/sandboxes/sbx";
+    let key = "Authorization: Bearer key\r\n";
+    for line in [get, "POST /v1/sandboxes", "DELETE /v1/sandboxes/sbx", "GET /box/sbx/x"] {
+        let refused = scene.stage.ask(line, key, "").await;
+        assert_eq!(refused.head.one("x-afterbay-error"), Some("TOKEN_REQUIRED"), "{line}");
+        assert!(scene.api.seen_at(line).is_empty(), "{line}");
+    }
+    let own = "X-Afterbay-Token: own-token-0123456789abcdef0123456789abcdef\r\n";
+    let told = scene.stage.ask(get, &format!("{key}{own}"), "").await;
+    assert_eq!(told.json("/connection/sidecarUrl"), scene.ours("sbx"));
+    let seen = &scene.api.seen_at(get)[0];
+    assert_eq!(seen.header("authorization"), Some("Bearer key"));
+    assert_eq!(seen.header("x-afterbay-token"), None);
+}
+
+#[tokio::test]
 async fn nothing_secret_of_an_answer_or_a_request_is_written() {
     let (api, a_box) = (Sidecar::start().await, Sidecar::start().await);
     let folder = tempfile::tempdir().expect("a folder");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use afterbay::credential::{Caller, Credential};
 use afterbay::log::Health;
 use afterbay::mode::Phase;
 use afterbay::session::StartError;
@@ -28,7 +29,8 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) async fn live(plan: Plan) -> Ledger {
-        let Plan { seed, memory, deliveries, has_box_credential, stages, returns_at_last } = plan;
+        let Plan { seed, memory, deliveries, has_box_credential, seals, stages, returns_at_last } =
+            plan;
         let deadlines = Deadlines {
             start: Duration::from_millis(80),
             redispatch: Duration::from_millis(3),
@@ -40,6 +42,7 @@ impl Life {
         puppet.deliver(deliveries);
         puppet.says(TURN, "a");
         let rig = Rig::before(puppet, seed, deadlines, has_box_credential.then_some(GOOD));
+        let rig = if seals { rig.sealing() } else { rig };
         let ledger = Ledger { lives: 1, ..Ledger::default() };
         let mut life = Self { rig, memory, ledger, answer_may_be_lost: false };
         for stage in &stages {
@@ -189,7 +192,7 @@ impl Life {
         if client_returns {
             self.client_posts().await;
         } else if let Some(session) = self.rig.session(SESSION) {
-            let who = afterbay::credential::Credential::new(GOOD);
+            let who = Caller::Holder(Credential::new(GOOD));
             let right = self.rig.sessions().may_read(&session, Some(&who)).await;
             // A session whose only turn is withdrawn in this moment is nobody's.
             assert!(right.is_ok() || self.rig.session(SESSION).is_none(), "{right:?}");

@@ -85,6 +85,8 @@ pub(super) struct Plan {
     pub(super) deliveries: Vec<Delivery>,
     /// Without it the turn waits for its owner after each kill.
     pub(super) has_box_credential: bool,
+    /// Whether credential and prompt outlive the process, sealed.
+    pub(super) seals: bool,
     pub(super) stages: Vec<Stage>,
     /// Whether the client comes back at the end, with its request or only to look.
     pub(super) returns_at_last: bool,
@@ -120,7 +122,8 @@ impl Plan {
         let more = (0..rng.random_range(0..3)).map(|_| *ANY.choose(&mut rng).expect("some"));
         let deliveries = [first].into_iter().chain(more).collect();
         let (has_box_credential, returns_at_last) = (rng.random_bool(0.6), rng.random_bool(0.7));
-        Self { seed, memory, deliveries, has_box_credential, stages, returns_at_last }
+        let seals = rng.random_bool(0.4);
+        Self { seed, memory, deliveries, has_box_credential, seals, stages, returns_at_last }
     }
 }
 

@@ -187,6 +187,7 @@ async fn a_prepare_that_gets_a_bad_answer_may_be_tried_again() {
         let said = match &prepare {
             Prepare::Ready(_) => "ready",
             Prepare::Refused(_) => "refused",
+            Prepare::Forgotten => "forgotten",
             Prepare::Later(..) => "later",
             Prepare::Failed(error) => error.class(),
         };

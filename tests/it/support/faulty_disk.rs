@@ -179,6 +179,26 @@ impl FaultyDisk {
         self.0.moved.notify_all();
     }
 
+    /// Power goes, and takes of all that was not synced the `n`-th change of a name alone; false if
+    /// there were not so many.
+    pub(crate) fn lose_power_and_one_name(&self, n: usize) -> bool {
+        let mut state = self.state();
+        state.boot += 1;
+        let State { files, names, durable_names, name_changes, .. } = &mut *state;
+        let lost_one = n < name_changes.len();
+        for (at, change) in name_changes.drain(..).enumerate() {
+            if at != n {
+                apply(durable_names, &change);
+            }
+        }
+        for file in files {
+            *file = Content::durable(&file.now);
+        }
+        names.clone_from(durable_names);
+        self.0.moved.notify_all();
+        lost_one
+    }
+
     /// Power goes off in the middle of the `n`-th operation from now (0 is the next).
     pub(crate) fn crash_at(&self, n: usize) {
         let mut state = self.state();

@@ -80,6 +80,7 @@ impl Hall {
             store: store.expect("an empty log"),
             boxes: Boxes::default().with(BoxName::default_box(), box_entry(Arc::clone(&script))),
             hash_key: HashKey::from_bytes([7; 32]),
+            vault: None,
             deadlines: Deadlines::default(),
             intervals: intervals(),
             fidelity: settings.fidelity,

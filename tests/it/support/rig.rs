@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afterbay::credential::{Credential, HashKey};
+use afterbay::credential::{Caller, Credential, HashKey};
 use afterbay::event::Seq;
 use afterbay::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use afterbay::log::{Logged, Options, Step, Store, UpkeepBy};
 use afterbay::metrics::Metrics;
 use afterbay::mode::Fidelity;
+use afterbay::seal::SealKey;
 use afterbay::session::boxes::{BoxEntry, Boxes};
 use afterbay::session::recovered::Recovered;
 use afterbay::session::retention::{Keep, Retention};
+use afterbay::session::sealed::Vault;
 use afterbay::session::{
     Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest, Vouching,
 };
@@ -24,6 +26,8 @@ use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::schedule::Intervals;
 use http::HeaderMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
+use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,9 +46,35 @@ pub(crate) struct Rig {
     pub(crate) puppet: Arc<Puppet>,
     pub(crate) deadlines: Deadlines,
     pub(crate) box_credential: Option<&'static str>,
+    /// Where it seals what its turns need, if it does.
+    pub(crate) seal: Option<Seal>,
     keep: Keep,
     fidelity: Fidelity,
     live: Option<Live>,
+}
+
+/// A folder of sealed files on a real disk, and the key.
+pub(crate) struct Seal {
+    folder: TempDir,
+    pub(crate) key: u8,
+}
+
+impl Seal {
+    fn vault(&self) -> Vault {
+        let key = SealKey::from_bytes([self.key; 32]);
+        Vault::open(self.folder.path(), key).expect("a folder")
+    }
+
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().join("sealed")
+    }
+
+    /// The files that are there.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder()).expect("a folder");
+        entries.map(|entry| entry.expect("a file").path()).collect()
+    }
 }
 
 /// What dies with the process.
@@ -92,7 +122,23 @@ impl Rig {
     fn idle(disk: FaultyDisk, puppet: Arc<Puppet>) -> Self {
         let (deadlines, keep, fidelity) =
             (Deadlines::default(), Keep::default(), Fidelity::default());
-        Self { disk, puppet, deadlines, box_credential: None, keep, fidelity, live: None }
+        Self {
+            disk,
+            puppet,
+            deadlines,
+            box_credential: None,
+            seal: None,
+            keep,
+            fidelity,
+            live: None,
+        }
+    }
+
+    /// The same, with credentials and unsent bodies sealed; nothing has happened yet.
+    pub(crate) fn sealing(mut self) -> Self {
+        self.live = None;
+        self.seal = Some(Seal { folder: tempfile::tempdir().expect("a folder"), key: 1 });
+        self.started()
     }
 
     fn started(mut self) -> Self {
@@ -119,10 +165,15 @@ impl Rig {
             budget: ProxyBudget::new(OFTEN).for_box(OFTEN),
             credential: self.box_credential.map(Credential::new),
         };
+        let vault = self.seal.as_ref().map(Seal::vault);
+        if let Some(vault) = &vault {
+            recovered.unseal(vault).expect("the sealed files can be looked at");
+        }
         let config = Config {
             store: store.clone(),
             boxes: Boxes::default().with(BoxName::default_box(), entry),
             hash_key: HashKey::from_bytes([7; 32]),
+            vault,
             deadlines: self.deadlines.clone(),
             intervals: Intervals { fastest: soon, slowest: soon, waiting: soon },
             fidelity: self.fidelity,
@@ -207,7 +258,7 @@ impl Rig {
     /// Reads as this credential would, and so offers it.
     pub(crate) async fn look(&self, session: &str, who: Option<&str>) -> Result<(), u16> {
         let session = self.session(session).expect("a session");
-        let who = who.map(Credential::new);
+        let who = who.map(Credential::new).map(Caller::Holder);
         let may = self.sessions().may_read(&session, who.as_ref()).await;
         may.map_err(|denied| denied.status.as_u16())
     }
@@ -239,7 +290,7 @@ pub(crate) fn request(
         session: session.map(|id| SessionId::parse(id).expect("an id")),
         execution: execution.map(|id| ExecutionId::parse(id).expect("an id")),
         turn: turn.map(|id| TurnId::parse(id).expect("an id")),
-        who: who.map(Credential::new),
+        who: who.map(Credential::new).map(Caller::Holder),
         body: Body {
             headers: HeaderMap::new(),
             bytes: bytes::Bytes::from_static(b"{\"message\":\"hi\"}"),

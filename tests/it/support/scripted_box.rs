@@ -217,6 +217,11 @@ impl ScriptedBox {
         self.lock().seen.iter().filter(|seen| seen.route == route).cloned().collect()
     }
 
+    /// All requests so far, in their order.
+    pub(crate) fn all_seen(&self) -> Vec<Seen> {
+        self.lock().seen.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().expect("no test panics while it holds the state")
     }

@@ -49,6 +49,7 @@ pub(crate) fn open(
         store,
         boxes: Boxes::default().with(BoxName::default_box(), entry),
         hash_key: HashKey::from_bytes([7; 32]),
+        vault: None,
         deadlines: Deadlines::default(),
         intervals: Intervals::default(),
         fidelity: Fidelity::default(),

@@ -80,13 +80,47 @@ async fn a_bad_answer_to_preparing_is_a_refusal_or_may_be_tried_again() {
         let sidecar = Sidecar::start().await;
         sidecar.says(Route::Messages, [answer.clone()]);
         let prepare = adapter(&sidecar).prepare(Some(&who()), &new_turn()).await;
-        let said = match &prepare {
-            Prepare::Ready(_) => "ready".to_owned(),
-            Prepare::Refused(refusal) => format!("refused {}", refusal.status.as_u16()),
-            Prepare::Later(refusal, _) => format!("later {}", refusal.status.as_u16()),
-            Prepare::Failed(error) => format!("failed {}", error.class()),
-        };
-        assert_eq!(said, expected, "{answer:?}");
+        assert_eq!(word(&prepare), expected, "{answer:?}");
+    }
+}
+
+fn word(prepare: &Prepare) -> String {
+    match prepare {
+        Prepare::Ready(_) => "ready".to_owned(),
+        Prepare::Refused(refusal) => format!("refused {}", refusal.status.as_u16()),
+        Prepare::Forgotten => "forgotten".to_owned(),
+        Prepare::Later(refusal, _) => format!("later {}", refusal.status.as_u16()),
+        Prepare::Failed(error) => format!("failed {}", error.class()),
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_earlier_turns_is_forgotten_only_where_nothing_shows_it() {
+    let gone = || Canned::error(404, "NOT_FOUND");
+    let idle = status(&json!({"state": "idle"}));
+    let some = Canned::json(200, &json!([said("a0", "", &json!({}))]));
+    for (messages, status, expected) in [
+        (vec![gone()], gone(), "forgotten"),
+        (vec![gone()], idle, "ready"),
+        // The client's own name for it.
+        (vec![gone(), some.clone()], gone(), "ready"),
+        (vec![some], gone(), "ready"),
+        (vec![gone()], Canned::html(404), "failed status"),
+        (vec![gone()], Canned::html(200), "failed nonsense"),
+        (vec![gone()], Canned::nothing(), "failed no_answer"),
+        (vec![gone()], Canned::error(401, "UNAUTHORIZED"), "refused 401"),
+        (vec![gone()], Canned::error(503, "AGENT_WARMING_UP"), "later 503"),
+    ] {
+        let sidecar = Sidecar::start().await;
+        sidecar.says(Route::Messages, messages.clone());
+        sidecar.says(Route::Status, [status.clone()]);
+        let mut ids = new_turn();
+        ids.box_session = Some(session_id(ASSIGNED));
+        let prepare = adapter(&sidecar).prepare(Some(&who()), &ids).await;
+        assert_eq!(word(&prepare), expected, "{messages:?} {status:?}");
+        ids.box_session = None;
+        sidecar.says(Route::Messages, [gone()]);
+        assert_eq!(word(&adapter(&sidecar).prepare(Some(&who()), &ids).await), "ready");
     }
 }
 

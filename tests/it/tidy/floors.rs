@@ -59,7 +59,7 @@ impl Floor {
 
 pub(super) fn floor(module: &str) -> Option<Floor> {
     Some(match module {
-        "ids" | "credential" | "mode" | "limits" => Floor::Words,
+        "ids" | "credential" | "seal" | "mode" | "limits" => Floor::Words,
         "event" => Floor::Events,
         "metrics" | "tasks" => Floor::Counters,
         "sse" => Floor::Wire,
