@@ -55,6 +55,7 @@ pub mod schedule;
 mod snapshot;
 pub mod stream;
 pub mod tangle;
+pub mod text_hash;
 pub mod trust;
 
 use std::time::Duration;
@@ -69,6 +70,7 @@ use crate::ids::{ExecutionId, SessionId, TurnId};
 use crate::mode::BoxKind;
 pub use cursor::{CursorDelta, PollCursor};
 pub use error::Error;
+pub use text_hash::TextHash;
 
 /// The names under which a turn is known, fixed before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,31 +85,6 @@ pub struct TurnIds {
     pub turn: Option<TurnId>,
     /// The prompt's text as a hash, if the adapter knows a prompt again by that.
     pub text: Option<TextHash>,
-}
-
-/// The hash of a prompt's text: enough to know it again among a box's messages, and all of it that
-/// the log may keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextHash([u8; 32]);
-
-impl TextHash {
-    /// The hash (BLAKE3) of `text`.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(*blake3::hash(text.as_bytes()).as_bytes())
-    }
-
-    /// A hash that was kept.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The hash, to be kept.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 32] {
-        self.0
-    }
 }
 
 /// A turn's request body and end-to-end headers, as the client sent them. Never in the log.
