@@ -451,6 +451,35 @@ pub const START_TRIES: usize = 4;
 /// already, or about to be.
 pub const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
+/// Boxes that are known from answers of the Sandbox API: what one account runs at once, many times
+/// over. A few KiB each in memory and on disk. Beyond it those that were not seen for longest go.
+pub const MAX_LEARNED_BOXES: usize = 10_000;
+
+/// How long a box is known that no answer has shown again: sandboxes that live longer are asked for
+/// more often.
+pub const LEARNED_BOX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often it is written down that a box was seen: the age above need not be known better.
+pub const LEARNED_SEEN_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Between two looks for boxes that were not seen for too long.
+pub const LEARNED_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Credentials handed out for one box that are known again: the newest ones. Each lives for some
+/// minutes, and an API may hand out one to each caller.
+pub const MAX_HANDED_OUT: usize = 16;
+
+/// Longest URL of a box that is learned. Such URLs hold a host and an id or two.
+pub const MAX_BOX_URL_BYTES: usize = 2 << 10;
+
+/// Lines of the file of learned boxes that may be old before it is written anew, beyond as many as
+/// count: writing some hundred lines anew for each few changes is what appending avoids.
+pub const LEARNED_FILE_SLACK_LINES: usize = 1024;
+
+/// The largest file of learned boxes that is read: three times what [`MAX_LEARNED_BOXES`] of the
+/// longest lines and as many old ones come to.
+pub const MAX_LEARNED_FILE_BYTES: u64 = 256 << 20;
+
 /// How long a box's refusal of a credential is remembered: long enough that a guesser cannot use
 /// us to hammer the box, short enough that a token that becomes valid soon works.
 pub const DENIAL_MEMORY: Duration = Duration::from_secs(5);
@@ -531,6 +560,25 @@ pub const MAX_PAGE_SESSIONS: u64 = 500;
 
 /// Turns of a session that are told, the newest ones: 300 bytes each.
 pub const MAX_SHOWN_TURNS: usize = 1000;
+
+/// Largest answer of the Sandbox API that is read: a list of ten thousand sandboxes.
+pub const MAX_API_ANSWER_BYTES: usize = 16 << 20;
+
+/// Documents up to this size are searched where they are: a fraction of a millisecond.
+pub const READ_IN_PLACE_BYTES: usize = 256 << 10;
+
+/// Largest body of a create that is kept to be sent once more; a larger one is sent once. It holds
+/// names, sizes and variables.
+pub const MAX_CREATE_BODY_BYTES: usize = 1 << 20;
+
+/// From the first sending of a failed create to the last one: clients give up after 30 s. (Default.)
+pub const ACQUIRE_BUDGET: Duration = Duration::from_secs(25);
+
+/// Pause before a failed create is sent a second time; each further one is twice as long.
+pub const CREATE_FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest of these pauses, unless the API asks for more.
+pub const CREATE_LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What an overloaded or draining afterbay asks clients to wait.
 pub const COME_BACK_AFTER: Duration = Duration::from_secs(2);

@@ -39,6 +39,7 @@ mod it {
     mod digest;
     mod doors;
     mod expect_continue;
+    mod front;
     mod fuzz_corpora;
     mod kills_around_the_dispatch;
     mod log_compaction_faults;

@@ -3,17 +3,17 @@
 //!
 //! The former is named [`BoxName::default_box`] and comes first, the others follow in the order of
 //! the file; the first of all is the one at the root. No name is there twice, at least one box is
-//! there, none of them is this program, and none stands open to strangers unless that is meant.
+//! there unless there is a Sandbox API, none of them is this program, and none stands open to strangers unless that is meant.
 
 use super::address;
 use super::file::BoxTable;
 use super::keys::Key;
 use super::mistake::Origin;
-use super::own_door;
 use super::parts::{AdminAddress, Listen, Upstream};
 use super::sources::{Sources, credential};
 use crate::ids::BoxName;
 use crate::mode::BoxKind;
+use crate::upstream::own_door;
 
 /// A box, and where its URL was given.
 #[derive(Debug)]
@@ -22,11 +22,12 @@ pub(super) struct Placed {
     origin: Origin,
 }
 
-/// Reads every box before a wrong one ends it. Never an empty list.
+/// Reads every box before a wrong one ends it. The list is empty only before a Sandbox API.
 pub(super) fn read(sources: &mut Sources<'_>) -> Option<Vec<Placed>> {
     let tables = sources.take_boxes();
     let mut boxes = Vec::new();
-    let has_default = tables.is_empty() || sources.place_of(Key::Box).is_some();
+    let is_needed = tables.is_empty() && sources.place_of(Key::Api).is_none();
+    let has_default = is_needed || sources.place_of(Key::Box).is_some();
     if has_default {
         boxes.push(read_one(sources, Some(BoxName::default_box())));
     } else {

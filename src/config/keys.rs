@@ -23,6 +23,14 @@ pub(super) enum Key {
     Lane,
     /// Where the box tells results.
     ResultPath,
+    /// The Sandbox API's URL.
+    Api,
+    /// Networks that its boxes may be in.
+    ApiNetworks,
+    /// Whether failed creates are sent again.
+    AcquireRetry,
+    /// For how long.
+    AcquireBudget,
     /// Further certificate authorities.
     CaFile,
     /// How turns are run.
@@ -181,7 +189,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 44] = [
+pub(super) const ROWS: [Row; 48] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// or https:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -192,6 +200,14 @@ pub(super) const ROWS: [Row; 44] = [
         "how prompts go to a `tangle` box: `run` (a detached run with the client's whole body) or `messages` (into a session that the client names, its text alone)"),
     row(Key::ResultPath, "result-path", "box.result_path", One("PATH"), Told("none"),
         "where the box tells a turn's result, with `{id}` for the session; asked before its messages, and answered from the log once the box has forgotten"),
+    row(Key::Api, "api", "api.url", One("URL"), Told("none"),
+        "the Sandbox API that makes sandboxes; its routes pass, and its answers lead clients here; with it no box is needed"),
+    row(Key::ApiNetworks, "api-networks", "api.networks", Many("NETWORK"), Text(String::new),
+        "networks such as 10.0.0.0/8 that the boxes of its sandboxes may be in although they are not public"),
+    row(Key::AcquireRetry, "acquire-retry", "acquire.retry", Switch, Text(|| "false".to_owned()),
+        "send a failed create of a sandbox again, if it carries an idempotency key"),
+    row(Key::AcquireBudget, "acquire-budget", "acquire.budget", One("DURATION"), Text(|| show(limits::ACQUIRE_BUDGET)),
+        "from the first sending of such a create to the last"),
     row(Key::CaFile, "ca-file", "tls.ca_file", One("FILE"), Told("none"),
         "certificates (PEM) of authorities that are trusted besides the system's to say who an https:// box is"),
     row(Key::Mode, "mode", "mode", One("MODE"), Told("`poll`, or `SANDBOX_STREAMING` if it says `poll` or `sse`"),

@@ -5,6 +5,7 @@
 //! comes out is a plain struct for each part of the program; defaults are in `limits`.
 
 mod address;
+mod api;
 mod boxes;
 mod credentials;
 pub(crate) mod duration;
@@ -14,7 +15,6 @@ mod flags;
 mod identity;
 mod keys;
 mod mistake;
-pub(crate) mod own_door;
 mod own_tokens;
 mod parts;
 mod size;
@@ -35,7 +35,7 @@ pub use keys::markdown;
 pub use mistake::{Mistake, Mistakes, Origin};
 use own_tokens::TokensFile;
 pub use parts::{
-    AdminAddress, Callers, Config, Credentials, Deadlines, Listen, LogFormat, OnAbandon, Poll,
+    AdminAddress, Api, Callers, Config, Credentials, Deadlines, Listen, LogFormat, OnAbandon, Poll,
     Retention, SessionBus, Streams, Telemetry, Upstream,
 };
 use sources::Sources;
@@ -73,6 +73,7 @@ pub fn load(
 
 /// Reads every part before any missing one ends it, so that every mistake is found.
 fn read(sources: &mut Sources<'_>) -> Option<Config> {
+    let api = api::read(sources);
     let boxes = boxes::read(sources);
     let authorities = tls::read_authorities(sources);
     let mode = read_mode(sources);
@@ -95,15 +96,20 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
             boxes::check_open_door(boxes, listen, open || tokens.is_some(), sources);
         }
     }
-    let mut boxes = boxes?.into_iter().map(|placed| placed.upstream);
+    if let (Some(Some(api)), Some(listen)) = (&api, &listen) {
+        api::check_own_doors(api, listen, sources);
+        if let Some(callers) = &callers {
+            api::check_public_url(callers, listen, sources);
+        }
+    }
     open?;
     let tokens = tokens?.map(|TokensFile { tokens, warning }| {
         sources.warnings.extend(warning);
         tokens
     });
     let config = Config {
-        upstream: boxes.next()?,
-        further: boxes.collect(),
+        boxes: boxes?.into_iter().map(|placed| placed.upstream).collect(),
+        api: api?.map(|placed| placed.api),
         authorities: authorities?,
         mode: mode?,
         data_dir: data_dir?,

@@ -13,6 +13,7 @@ use crate::mode::{BoxKind, Fidelity, Mode};
 use crate::seal::SealKey;
 use crate::session::Vouching;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::reach::Network;
 use crate::upstream::result_path::ResultPath;
 use crate::upstream::tangle::Lane;
 use crate::upstream::trust::Authorities;
@@ -20,10 +21,11 @@ use crate::upstream::trust::Authorities;
 /// Everything, on its way to the parts.
 #[derive(Debug)]
 pub struct Config {
-    /// The box at the root: the only one, or the first.
-    pub upstream: Upstream,
-    /// The other boxes, in the order of the file; no name is there twice.
-    pub further: Vec<Upstream>,
+    /// The boxes, in the order of the file; no name is there twice. The first one is at the root.
+    /// None is needed before an API.
+    pub boxes: Vec<Upstream>,
+    /// The Sandbox API, if there is one.
+    pub api: Option<Api>,
     /// Who, besides the system's authorities, is trusted to say who a box is.
     pub authorities: Authorities,
     /// How turns are run.
@@ -69,6 +71,17 @@ pub struct Upstream {
     pub lane: Lane,
     /// Where it tells the result of a turn.
     pub result_path: Option<ResultPath>,
+}
+
+/// The Sandbox API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Networks that its boxes may be in although they are not public.
+    pub networks: Vec<Network>,
+    /// For how long failed creates are sent again; not at all if there is no time.
+    pub acquire: Option<Duration>,
 }
 
 /// Where the program is reached.

@@ -184,7 +184,7 @@ impl<'a> Sources<'a> {
         }
         let Row { name, file, .. } = row;
         let variable = row.variable();
-        let or = if row.key == Key::Box { ", or a table [boxes.NAME]" } else { "" };
+        let or = if row.key == Key::Box { ", or a table [boxes.NAME], or `api`" } else { "" };
         (Origin::Whole, format!("`{name}` is missing; give --{name}, {variable} or `{file}`{or}"))
     }
 

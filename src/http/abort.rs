@@ -26,7 +26,7 @@ pub(crate) async fn post(
     body: Body,
     id: SessionId,
 ) -> Result<Response, Error> {
-    let Some(session) = door.doors.sessions.session(&door.doors.box_name, &id) else {
+    let Some(session) = door.doors.sessions.session(&door.box_name, &id) else {
         return door.pass(parts, body).await;
     };
     let who = auth::caller(&parts)?;

@@ -38,6 +38,11 @@ impl Budget {
         Self { bytes: Arc::new(Semaphore::new(all)), most }
     }
 
+    /// The same bytes in all, and at most `most` of them for one body.
+    pub(crate) fn up_to(&self, most: usize) -> Self {
+        Self { bytes: Arc::clone(&self.bytes), most }
+    }
+
     /// Reads `body` to its end.
     ///
     /// # Errors

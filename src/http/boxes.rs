@@ -1,4 +1,4 @@
-//! Which box a request is for: by the first two segments of its raw path.
+//! Whom a request is for, by its raw path: a box, or the Sandbox API.
 //!
 //! `/box/{name}/…` is for the box of that name, and what follows the name is routed and passed on
 //! as if it had come to a door of that box alone; everything else is for the box at the root, which
@@ -6,6 +6,13 @@
 //! `/box/` are found under its name. Behind `/box/` every segment that is not empty is ours: one
 //! that names no box is answered here, whatever the box at the root has there, since otherwise a
 //! misspelt name would send a turn to the wrong box.
+//!
+//! Before a Sandbox API its routes are its own, and all of the root if no box is there. A sandbox's box
+//! has two prefixes, `/box/{id}` and `/v1/sandboxes/{id}/runtime`. One that is not known any more has
+//! a door without a way behind it as long as the log holds a session of it.
+//!
+//! Configured boxes have doors that stay; a learned one's is made for each request, out of what all
+//! doors share. So a name that is guessed leaves nothing behind.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,50 +23,73 @@ use http::uri::PathAndQuery;
 
 use super::body::Budget;
 use super::error::{Error, Resource};
+use super::front::Front;
 use super::passthrough::Passthrough;
 use super::place::Places;
 use super::query::decode_segment;
-use super::{Door, Doors, Settings, guard};
+use super::{Door, Doors, Settings, guard, native};
 use crate::ids::BoxName;
 use crate::upstream::result_path::ResultPath;
 
-/// A box behind the doors that is not the one at the root.
+/// A configured box behind the doors.
 #[derive(Debug, Clone)]
-pub struct FurtherBox {
+pub struct NamedBox {
     /// Its name, no other box's.
     pub name: BoxName,
     /// The way to it.
     pub passthrough: Passthrough,
-    /// Where a client asks it for a turn's result.
+    /// Where a client asks it for a turn's result: a path with `{id}` in the place of the session.
     pub result_path: Option<ResultPath>,
 }
 
-/// One door for each box; what is bounded is bounded for all of them together.
+/// All doors; what is bounded is bounded for all of them together.
 #[derive(Debug)]
 pub(super) struct Hall {
+    /// Without a box at the root it is the door of one that is not there.
     root: Arc<Door>,
+    has_root: bool,
     named: HashMap<BoxName, Arc<Door>>,
+}
+
+/// Whom a request is for.
+#[derive(Debug)]
+pub(super) enum Entrance<'a> {
+    /// This box.
+    Box(Arc<Door>),
+    /// The Sandbox API. The door is for what needs no box.
+    Api(&'a Front, &'a Door),
 }
 
 impl Hall {
     pub(super) fn new(mut doors: Doors) -> Self {
         let Settings { max_turn_body, max_bodies, .. } = doors.settings;
+        let (root, mut further) = (doors.root.take(), std::mem::take(&mut doors.further));
+        // Each knows what has come through another.
+        let first = root.as_ref().map(|root| root.passthrough.clone());
+        if let Some(first) = first.or_else(|| Some(doors.front.as_ref()?.to_api.clone())) {
+            for named in &mut further {
+                named.passthrough = named.passthrough.clone().known_as(&first);
+            }
+            doors.front = doors.front.map(|front| front.known_as(&first));
+        }
         let places = Places::new(&doors.settings, doors.drain.clone());
         let bodies = Budget::new(max_turn_body, max_bodies);
-        let further = std::mem::take(&mut doors.further);
-        let door =
-            |doors: Doors| Arc::new(Door { doors, places: places.clone(), bodies: bodies.clone() });
-        let mut named = HashMap::new();
-        for FurtherBox { name, passthrough, result_path } in further {
-            let passthrough = passthrough.known_as(&doors.passthrough);
-            let mut doors = doors.clone();
-            doors.settings.result_path = result_path;
-            let doors = Doors { passthrough, box_name: name.clone(), ..doors };
-            named.insert(name, door(doors));
+        let (doors, box_name) = (Arc::new(doors), BoxName::default_box());
+        let nobody = Door { doors, places, bodies, box_name, way: None, result_path: None };
+        let door = |named: NamedBox| {
+            let NamedBox { name: box_name, passthrough, result_path } = named;
+            Arc::new(Door { box_name, way: Some(passthrough), result_path, ..nobody.clone() })
+        };
+        let mut named: HashMap<_, _> =
+            further.into_iter().map(|named| (named.name.clone(), door(named))).collect();
+        let (has_root, root) = match root {
+            Some(root) => (true, door(root)),
+            None => (false, Arc::new(nobody)),
+        };
+        if has_root {
+            named.insert(root.box_name.clone(), Arc::clone(&root));
         }
-        let root = door(doors);
-        named.insert(root.doors.box_name.clone(), Arc::clone(&root));
-        Self { root, named }
+        Self { root, has_root, named }
     }
 
     /// The door at the root.
@@ -67,18 +97,27 @@ impl Hall {
         &self.root
     }
 
-    /// The door of the box that the request is for; a prefix is taken off its target.
+    /// Whom the request is for; a prefix is taken off its target.
     ///
     /// # Errors
     /// [`Error::BoxUnknown`], and before that those of the guard and [`Error::TokenRequired`].
-    pub(super) fn door(&self, parts: &mut Parts) -> Result<&Door, Error> {
-        let Some(segment) = segment(parts.uri.path()) else {
-            return Ok(&self.root);
+    pub(super) fn entrance(&self, parts: &mut Parts) -> Result<Entrance<'_>, Error> {
+        let front = self.root.doors.front.as_ref();
+        let path = parts.uri.path();
+        let prefix = prefix(path).or_else(|| self.runtime_prefix(path));
+        let Some(Prefix { segment, length }) = prefix else {
+            // The asterisk form names nothing that could be passed on.
+            let is_ours = native::is_ours(path) || !path.starts_with('/');
+            let is_apis = |front: &&Front| front.owns(path) || !self.has_root;
+            return Ok(match front.filter(|_| !is_ours).filter(is_apis) {
+                Some(front) => Entrance::Api(front, &self.root),
+                None => Entrance::Box(Arc::clone(&self.root)),
+            });
         };
-        let name = decode_segment(segment).and_then(|text| BoxName::parse(&text).ok());
-        if let Some(door) = name.as_ref().and_then(|name| self.named.get(name)) {
-            parts.uri = without_prefix(&parts.uri, PREFIX.len() + segment.len())?;
-            return Ok(door);
+        let name = name_of(segment);
+        if let Some(door) = name.as_ref().and_then(|name| self.door(name)) {
+            parts.uri = without_prefix(&parts.uri, length)?;
+            return Ok(Entrance::Box(door));
         }
         let Settings { allowed, tokens, .. } = &self.root.doors.settings;
         guard::check_host(parts, allowed)?;
@@ -86,14 +125,63 @@ impl Hall {
         tokens.admit(parts)?;
         Err(Error::BoxUnknown(name.map(Resource::Box)))
     }
+
+    /// The prefix that a sandbox's box has among the routes of the API, unless that is not ours.
+    fn runtime_prefix<'a>(&self, path: &'a str) -> Option<Prefix<'a>> {
+        self.root.doors.front.as_ref()?;
+        let prefix = runtime_prefix(path)?;
+        // What cannot be a learned box's name, or is a configured box's, is left to the API.
+        let name = name_of(prefix.segment)?;
+        (!self.named.contains_key(&name)).then_some(prefix)
+    }
+
+    fn door(&self, name: &BoxName) -> Option<Arc<Door>> {
+        if let Some(door) = self.named.get(name) {
+            return Some(Arc::clone(door));
+        }
+        let Doors { sessions, front, .. } = self.root.doors.as_ref();
+        let way = front.as_ref().zip(sessions.learned_box(name));
+        let way = way.map(|(front, endpoint)| front.to_boxes.to(endpoint));
+        let is_known = way.is_some() || sessions.knows_box(name);
+        let of_it = || Door {
+            box_name: name.clone(),
+            way,
+            result_path: None,
+            ..self.root.as_ref().clone()
+        };
+        is_known.then(of_it).map(Arc::new)
+    }
 }
 
-const PREFIX: &str = "/box/";
+/// A part of a path that stands for a box.
+#[derive(Debug, Clone, Copy)]
+struct Prefix<'a> {
+    /// What names the box, as it came.
+    segment: &'a str,
+    /// How many bytes of the path it takes, with all before it.
+    length: usize,
+}
 
-/// The segment of `path` that stands for a box.
-fn segment(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix(PREFIX)?;
-    rest.split('/').next().filter(|segment| !segment.is_empty())
+const BOXES: &str = "/box/";
+const SANDBOXES: &str = "/v1/sandboxes/";
+const RUNTIME: &str = "/runtime";
+
+fn prefix(path: &str) -> Option<Prefix<'_>> {
+    let rest = path.strip_prefix(BOXES)?;
+    let segment = rest.split('/').next().filter(|segment| !segment.is_empty())?;
+    Some(Prefix { segment, length: BOXES.len() + segment.len() })
+}
+
+fn runtime_prefix(path: &str) -> Option<Prefix<'_>> {
+    let (segment, _) = path.strip_prefix(SANDBOXES)?.split_once('/')?;
+    let length = SANDBOXES.len() + segment.len() + RUNTIME.len();
+    let rest = path.get(length - RUNTIME.len()..)?.strip_prefix(RUNTIME)?;
+    let is_whole = rest.is_empty() || rest.starts_with('/');
+    (is_whole && !segment.is_empty()).then_some(Prefix { segment, length })
+}
+
+fn name_of(segment: &str) -> Option<BoxName> {
+    decode_segment(segment).and_then(|text| BoxName::parse(&text).ok())
 }
 
 /// `uri` without the first bytes of its path; nothing left is `/`. The other bytes are kept.
@@ -113,14 +201,23 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(target: &str, expected: Option<(&str, &str)>) {
+    fn check_of(
+        found: fn(&str) -> Option<Prefix<'_>>,
+        target: &str,
+        expected: Option<(&str, &str)>,
+    ) {
         let uri: Uri = target.parse().expect("a target");
-        let found = segment(uri.path()).map(|segment| {
-            let rest = without_prefix(&uri, PREFIX.len() + segment.len()).expect("a target");
+        let found = found(uri.path()).map(|Prefix { segment, length }| {
+            let rest = without_prefix(&uri, length).expect("a target");
             (segment.to_owned(), rest.to_string())
         });
         let expected = expected.map(|(segment, rest)| (segment.to_owned(), rest.to_owned()));
         assert_eq!(found, expected, "{target}");
+    }
+
+    #[track_caller]
+    fn check(target: &str, expected: Option<(&str, &str)>) {
+        check_of(prefix, target, expected);
     }
 
     #[test]
@@ -141,6 +238,29 @@ mod tests {
         for target in
             ["/", "/box", "/box/", "/box//a", "/boxes/a", "/Box/a", "//box/a", "*", "/b%6Fx/a"]
         {
+            check(target, None);
+        }
+    }
+
+    #[test]
+    fn a_sandbox_has_a_prefix_among_the_routes_of_the_api() {
+        let check = |target, expected| check_of(runtime_prefix, target, expected);
+        check("/v1/sandboxes/a/runtime", Some(("a", "/")));
+        check("/v1/sandboxes/a/runtime/", Some(("a", "/")));
+        check("/v1/sandboxes/a/runtime?x", Some(("a", "/?x")));
+        check("/v1/sandboxes/a%3Ab/runtime//x%2F?y", Some(("a%3Ab", "//x%2F?y")));
+        check("/v1/sandboxes/a/runtime/runtime/x", Some(("a", "/runtime/x")));
+        for target in [
+            "/v1/sandboxes/a",
+            "/v1/sandboxes/a/",
+            "/v1/sandboxes//runtime",
+            "/v1/sandboxes/a/runtimes",
+            "/v1/sandboxes/a/Runtime",
+            "/v1/sandboxes/a//runtime",
+            "/v1/sandboxes/a/x/runtime",
+            "/v2/sandboxes/a/runtime",
+            "/box/v1/sandboxes/a/runtime",
+        ] {
             check(target, None);
         }
     }

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::front::Unreadable;
 use super::route::Allowed;
 use crate::ids::{BoxName, ExecutionId, InvalidId, SessionId};
 use crate::limits;
@@ -59,7 +60,9 @@ pub(crate) enum Error {
     #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
     RouteNotFound,
     /// No box of that name.
-    #[error("no box of that name is configured")]
+    #[error(
+        "no box of that name is known; that of a sandbox is once it was asked for through afterbay"
+    )]
     BoxUnknown(Option<Resource>),
     /// No such session with us.
     #[error("no such session is known here")]
@@ -159,6 +162,15 @@ pub(crate) enum Error {
     /// The connection to the box broke before it answered.
     #[error("the box broke off without an answer")]
     BoxBroke,
+    /// No connection to the Sandbox API: nothing was sent.
+    #[error("the Sandbox API is not reachable")]
+    ApiUnreachable,
+    /// The connection to the Sandbox API broke before the answer was whole.
+    #[error("the Sandbox API broke off without an answer")]
+    ApiBroke,
+    /// An answer that may tell where boxes are and cannot be read, so it is not passed on.
+    #[error("the Sandbox API's answer cannot be read: {0}")]
+    ApiAnswer(Unreadable),
     /// A broken law of ours.
     #[error("afterbay failed on this request")]
     Internal,
@@ -292,6 +304,9 @@ impl Error {
             Self::AmbiguousFraming => Told::new(S::BAD_REQUEST, "AMBIGUOUS_FRAMING"),
             Self::BoxUnreachable => Told::new(S::BAD_GATEWAY, "BOX_UNREACHABLE"),
             Self::BoxBroke => Told::new(S::BAD_GATEWAY, "BOX_ERROR"),
+            Self::ApiUnreachable => Told::new(S::BAD_GATEWAY, "API_UNREACHABLE"),
+            Self::ApiBroke => Told::new(S::BAD_GATEWAY, "API_ERROR"),
+            Self::ApiAnswer(_) => Told::new(S::BAD_GATEWAY, "API_ANSWER_UNREADABLE"),
             Self::Internal => Told::new(S::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }
     }
@@ -351,7 +366,7 @@ fn told_of_start(error: &StartError) -> Told<'_> {
             Told { state: Some(phase.as_str()), ..told }
         }
         StartError::BadPrompt(_) => Told::new(StatusCode::BAD_REQUEST, "INVALID_PROMPT"),
-        StartError::UnknownBox => Told::new(StatusCode::NOT_FOUND, "NOT_FOUND"),
+        StartError::UnknownBox => Told::new(StatusCode::NOT_FOUND, "BOX_UNKNOWN"),
         StartError::LogUnavailable => {
             Told::later(StatusCode::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE")
         }

@@ -46,7 +46,7 @@ pub(crate) async fn execution(
     parts: &Parts,
     id: &ExecutionId,
 ) -> Result<Response, Error> {
-    match door.doors.sessions.turn(&door.doors.box_name, id) {
+    match door.doors.sessions.turn(&door.box_name, id) {
         Some(found) => turn(door, parts, found).await,
         None => Err(Error::ExecutionNotFound(Resource::Execution(id.clone()))),
     }

@@ -184,7 +184,7 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
 }
 
 fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
-    let Doors { settings, metrics, drain, .. } = &door.doors;
+    let Doors { settings, metrics, drain, .. } = door.doors.as_ref();
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Replay | By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),

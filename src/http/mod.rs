@@ -1,9 +1,10 @@
 //! The doors: every request that a client or a box's user sends comes in here.
 //!
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
-//! are not ours must reach the box with every byte. In order, for each request: for which box is it
-//! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
-//! page (`guard`), is it let in ([`own_tokens`]), what does it ask (`route`), may it (`auth`), and then one file for each answer:
+//! are not ours must reach the box with every byte. In order, for each request: for which box is it,
+//! or for the Sandbox API ([`boxes`], [`front`]), and in which mode (`streaming`), is it meant for this
+//! server and not sent by a foreign page (`guard`), is it let in ([`own_tokens`]), what does it ask
+//! (`route`), may it (`auth`), and then one file for each answer:
 //! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
 //! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
 //! the log alone (`follow`, `stream`). Every
@@ -23,6 +24,7 @@ mod error;
 mod events;
 mod expect;
 mod follow;
+pub mod front;
 pub mod guard;
 mod head;
 mod last_words;
@@ -59,9 +61,11 @@ use crate::metrics::http::{Asked, Metrics};
 use crate::mode::Mode;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
+use crate::upstream::result_path::ResultPath;
 use body::Budget;
-use boxes::{FurtherBox, Hall};
-use error::Error;
+use boxes::{Entrance, Hall, NamedBox};
+use error::{Error, Resource};
+use front::Front;
 use passthrough::Passthrough;
 use place::Places;
 use query::Query;
@@ -72,8 +76,6 @@ use route::Route;
 pub struct Doors {
     /// Where turns are started and read.
     pub sessions: Sessions,
-    /// The way to the box at the root for everything else.
-    pub passthrough: Passthrough,
     /// How to behave.
     pub settings: Settings,
     /// What is counted here.
@@ -82,18 +84,25 @@ pub struct Doors {
     pub drain: CancellationToken,
     /// What must finish although its client is gone runs here.
     pub tasks: Tasks,
-    /// The box at the root.
-    pub box_name: BoxName,
+    /// The box at the root, if there is one.
+    pub root: Option<NamedBox>,
     /// The other boxes, each below its name.
-    pub further: Vec<FurtherBox>,
+    pub further: Vec<NamedBox>,
+    /// The Sandbox API, if there is one.
+    pub front: Option<Front>,
 }
 
-/// The doors of one box, with what they keep between requests: the budgets.
-#[derive(Debug)]
+/// The door of one box, with what all doors share: the rest of the program, and the budgets.
+#[derive(Debug, Clone)]
 struct Door {
-    doors: Doors,
+    doors: Arc<Doors>,
     places: Places,
     bodies: Budget,
+    box_name: BoxName,
+    /// The way to the box; there is none to a box of which only the log tells.
+    way: Option<Passthrough>,
+    /// Where it tells the results of turns.
+    result_path: Option<ResultPath>,
 }
 
 /// The routes of the public port.
@@ -104,16 +113,22 @@ pub fn router(doors: Doors) -> Router {
 async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     end_to_end::join_cookie(&mut parts);
-    let Doors { settings, metrics, .. } = &hall.root().doors;
+    let Doors { settings, metrics, .. } = hall.root().doors.as_ref();
     let page = cors::named_origin(&parts.headers, &settings.allowed);
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
     let counted = mode.as_ref().copied().unwrap_or(settings.mode);
-    let admitted = hall.door(&mut parts).and_then(|door| {
-        let route = admit(door, &mut parts, mode, page.is_some())?;
-        Ok((door, route))
-    });
-    let (asked, answer) = match admitted {
-        Ok((door, route)) => (label(&route), answer(door, route, parts, body).await),
+    let (asked, answer) = match hall.entrance(&mut parts) {
+        Ok(Entrance::Box(door)) => match admit(&door, &mut parts, mode, page.is_some()) {
+            Ok(route) => (label(&route), answer(&door, route, parts, body).await),
+            Err(error) => (Asked::Other, Err(error)),
+        },
+        Ok(Entrance::Api(front, door)) => {
+            match admit_to_api(door, &mut parts, mode, page.is_some()) {
+                Ok(ApiRoute::Api) => (Asked::Api, front.answer(door, parts, body).await),
+                Ok(ApiRoute::Preflight) => (Asked::Other, Ok(cors::preflight(&parts))),
+                Err(error) => (Asked::Other, Err(error)),
+            }
+        }
         Err(error) => (Asked::Other, Err(error)),
     };
     let mut response = answer.unwrap_or_else(Error::into_response);
@@ -152,6 +167,34 @@ fn admit(
     }
 }
 
+/// What a request to the Sandbox API is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ApiRoute {
+    /// The API's.
+    Api,
+    /// The page of a named origin asks what it may send.
+    Preflight,
+}
+
+/// As [`admit`], for what is the Sandbox API's: the same in every mode, of which there must be at most
+/// one.
+fn admit_to_api(
+    door: &Door,
+    parts: &mut Parts,
+    mode: Result<Mode, Error>,
+    is_named: bool,
+) -> Result<ApiRoute, Error> {
+    let Settings { allowed, tokens, .. } = &door.doors.settings;
+    guard::check_host(parts, allowed)?;
+    if is_named && cors::is_preflight(parts) {
+        return Ok(ApiRoute::Preflight);
+    }
+    mode?;
+    guard::check_origin(parts, allowed)?;
+    tokens.admit(parts)?;
+    Ok(ApiRoute::Api)
+}
+
 /// What a request asks.
 fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
     let path = parts.uri.path();
@@ -161,7 +204,7 @@ fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
         _ if upgrade::is_asked(parts) => Ok(Route::WebSocket),
         Mode::Sse if path.starts_with('/') => Ok(Route::Pass),
         Mode::Sse | Mode::Poll => {
-            let at = door.doors.settings.result_path.as_ref();
+            let at = door.result_path.as_ref();
             let result = at.and_then(|at| route::result_route(&parts.method, path, at));
             let other = || route::route(&parts.method, path, &query, &parts.headers);
             result.map_or_else(other, Ok).map_err(Error::from)
@@ -170,7 +213,8 @@ fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {
-    let Doors { sessions, box_name, .. } = &door.doors;
+    let Door { doors, box_name, .. } = door;
+    let sessions = &doors.sessions;
     match route {
         Route::Turn => run_stream::post(door, parts, body).await,
         Route::NamedReplay => events::named(door, &parts).await,
@@ -192,7 +236,7 @@ async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<R
         Route::Options(_) => Ok(no_content()),
         Route::Preflight => Ok(cors::preflight(&parts)),
         Route::WrongMethod(allowed) => Err(Error::MethodNotAllowed(allowed)),
-        Route::WebSocket => upgrade::carry(door, parts, body).await,
+        Route::WebSocket => upgrade::carry(door, door.way()?, parts, body).await,
         Route::Pass => door.pass(parts, body).await,
     }
 }
@@ -217,7 +261,13 @@ fn no_content() -> Response {
 }
 
 impl Door {
+    /// The way to the box.
+    fn way(&self) -> Result<&Passthrough, Error> {
+        let unknown = || Error::BoxUnknown(Some(Resource::Box(self.box_name.clone())));
+        self.way.as_ref().ok_or_else(unknown)
+    }
+
     async fn pass(&self, parts: Parts, body: Body) -> Result<Response, Error> {
-        self.doors.passthrough.send(parts, body).await
+        self.way()?.send(parts, body).await
     }
 }

@@ -49,6 +49,12 @@ impl Passthrough {
         Self { client: client(connect), endpoint, name }
     }
 
+    /// The same way to another endpoint: under the same name, over the same connections.
+    #[must_use]
+    pub fn to(&self, endpoint: watch::Receiver<Endpoint>) -> Self {
+        Self { endpoint, ..self.clone() }
+    }
+
     /// The same way under the name that `other` has in `Via`, so that each knows what has come
     /// through the other.
     #[must_use]

@@ -69,7 +69,9 @@ async fn answer(
     let from_box = door.pass(parts, body).await;
     let is_missing = match &from_box {
         Ok(answer) => no_word_of_the_box(answer.status()),
-        Err(error) => matches!(error, Error::BoxUnreachable | Error::BoxBroke),
+        Err(error) => {
+            matches!(error, Error::BoxUnreachable | Error::BoxBroke | Error::BoxUnknown(_))
+        }
     };
     if is_missing && let Some(answer) = from_log(door, &again, asked, id).await {
         return Ok(answer);
@@ -85,7 +87,7 @@ const fn no_word_of_the_box(status: StatusCode) -> bool {
 /// `None` if there is nothing to tell, or nobody to tell it to.
 async fn from_log(door: &Door, parts: &Parts, asked: Asked, id: &SessionId) -> Option<Response> {
     let sessions = &door.doors.sessions;
-    let session = sessions.session(&door.doors.box_name, id)?;
+    let session = sessions.session(&door.box_name, id)?;
     let who = auth::caller(parts).ok()?;
     sessions.may_read(&session, who.as_ref()).await.ok()?;
     let query = Query::parse(parts.uri.query());

@@ -37,7 +37,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     }
     // Without a prompt there is nothing to start, only something to read.
     if let Some(execution) = asked.execution.as_ref().filter(|_| asked.is_empty) {
-        let known = door.doors.sessions.turn(&door.doors.box_name, execution);
+        let known = door.doors.sessions.turn(&door.box_name, execution);
         if let Some(turn) = known {
             let resource = Resource::Execution(execution.clone());
             auth::may_read(&door.doors.sessions, &turn.session, who.as_ref(), resource).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     let place = door.places.take()?;
     let headers = end_to_end::of_turn(&parts.headers);
     let Started { new, turn } =
-        start(door, door.doors.box_name.clone(), asked, headers, held, who).await?;
+        start(door, door.box_name.clone(), asked, headers, held, who).await?;
     let by = if new { By::Start } else { By::Post };
     follow::turn(door, turn, ask, by, place).await
 }
@@ -69,6 +69,7 @@ pub(crate) async fn start(
     let resource = session.clone().map(Resource::Session);
     let resource = resource.or_else(|| execution.clone().map(Resource::Execution));
     let sessions = door.doors.sessions.clone();
+    let named = Resource::Box(box_name.clone());
     let started = door.doors.tasks.spawn("start turn", async move {
         let body = upstream::Body { headers, bytes: held.bytes.clone() };
         let request = TurnRequest { session, execution, turn, who, body };
@@ -83,6 +84,7 @@ pub(crate) async fn start(
             Some(resource) => Error::Denied(Refused { denied, resource }),
             None => Error::Start(StartError::Denied(denied)),
         }),
+        Ok(Err(StartError::UnknownBox)) => Err(Error::BoxUnknown(Some(named))),
         Ok(Err(error)) => Err(Error::Start(error)),
         Err(error) => {
             tracing::error!(%error, "start a turn");

@@ -6,7 +6,6 @@ use super::guard::Allowed;
 use super::own_tokens::OwnTokens;
 use crate::limits;
 use crate::mode::{Fidelity, Mode};
-use crate::upstream::result_path::ResultPath;
 
 /// Who answers for the events of a session that we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,9 +26,6 @@ pub struct Settings {
     pub session_bus: SessionBus,
     /// How much of a turn is told.
     pub fidelity: Fidelity,
-    /// Where a client asks for a turn's result at the box: a path with `{id}` in the place of the
-    /// session.
-    pub result_path: Option<ResultPath>,
     /// Longest wait for the dispatch's answer before a turn's head goes out.
     pub head_wait: Duration,
     /// Silence after which a comment is sent; [`limits::MIN_HEARTBEAT`] at the least.
@@ -58,7 +54,6 @@ impl Default for Settings {
             mode: Mode::default(),
             session_bus: SessionBus::default(),
             fidelity: Fidelity::default(),
-            result_path: None,
             head_wait: limits::HEAD_WAIT,
             heartbeat: limits::HEARTBEAT,
             allowed: Allowed::default(),

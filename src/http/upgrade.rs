@@ -19,6 +19,7 @@ use super::end_to_end::member;
 use super::error::Error;
 use super::guard;
 use super::leave::Leave;
+use super::passthrough::Passthrough;
 use super::{Door, passthrough, tunnel};
 
 /// Whether the request is the handshake of a WebSocket that can be carried.
@@ -29,21 +30,25 @@ pub(super) fn is_asked(parts: &Parts) -> bool {
         && guard::is_websocket(&parts.headers)
 }
 
-/// Sends the handshake to the box, and carries the connection if the box agrees.
+/// Sends the handshake on this way, to the box or the API, and carries the connection if the box agrees.
 ///
 /// # Errors
 /// [`Error::Draining`], [`Error::TooManyWebSockets`]; [`Error::AmbiguousFraming`] for a handshake
 /// with a body, whose end and the socket's beginning two readers could see in different places;
 /// those of the pass-through; [`Error::BoxBroke`] if the box switches to something else.
 // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
-pub(super) async fn carry(door: &Door, mut parts: Parts, body: Body) -> Result<Response, Error> {
+pub(super) async fn carry(
+    door: &Door,
+    way: &Passthrough,
+    mut parts: Parts,
+    body: Body,
+) -> Result<Response, Error> {
     let place = door.places.take_socket()?;
     let asked = protocol(&parts.headers).ok_or(Error::Internal)?;
     let on_client = parts.extensions.remove::<OnUpgrade>().ok_or(Error::Internal)?;
     if !body.is_end_stream() {
         return Err(Error::AmbiguousFraming);
     }
-    let way = &door.doors.passthrough;
     let mut request = way.request(parts, body)?;
     switch(request.headers_mut(), asked);
     let mut answer = way.exchange(request).await?;

@@ -49,6 +49,8 @@ pub enum Asked {
     WebSocket,
     /// Anything else for the box.
     Passed,
+    /// Anything for the Sandbox API.
+    Api,
     /// OPTIONS, a wrong method, or a request refused before it was routed.
     Other,
 }
@@ -63,6 +65,7 @@ impl Asked {
             Self::WebSocket => "websocket",
             Self::Native => "native",
             Self::Passed => "passed",
+            Self::Api => "api",
             Self::Other => "other",
         }
     }

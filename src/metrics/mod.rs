@@ -3,6 +3,7 @@
 //! No statics: [`Metrics::new`] makes a registry of its own, and each floor is handed its part.
 //! Labels are closed sets; an id is never a label.
 
+pub mod front;
 pub mod http;
 pub mod log;
 pub mod retention;
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub upstream: upstream::Metrics,
     /// The turns.
     pub turn: turn::Metrics,
+    /// The Sandbox API.
+    pub front: front::Metrics,
     /// The doors.
     pub http: http::Metrics,
 }
@@ -40,6 +43,7 @@ impl Metrics {
             retention: retention::Metrics::new(&registry)?,
             upstream: upstream::Metrics::new(&registry)?,
             turn: turn::Metrics::new(&registry)?,
+            front: front::Metrics::new(&registry)?,
             http: http::Metrics::new(&registry)?,
             registry,
         })

@@ -3,7 +3,7 @@
 //! The only place that knows them all. [`House::build`] opens what must be open before anything is
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
-use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
+use super::sandbox_api::{self, Bound, Wired};
 use crate::config::{
-    Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
+    Api, Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
 use crate::credential::{HashKey, OwnToken};
 use crate::http::admin::{self, Admin, Latch};
-use crate::http::boxes::FurtherBox;
+use crate::http::boxes::NamedBox;
 use crate::http::guard::Allowed;
 use crate::http::own_tokens::OwnTokens;
 use crate::http::passthrough::Passthrough;
@@ -37,6 +38,7 @@ use crate::turn;
 use crate::upstream::budget::{BoxBudget, ProxyBudget};
 use crate::upstream::client::BoxClient;
 use crate::upstream::connect::Connect;
+use crate::upstream::endpoint::Endpoint;
 use crate::upstream::opencode::Opencode;
 use crate::upstream::reach::Reach;
 use crate::upstream::schedule::Intervals;
@@ -47,9 +49,9 @@ use crate::upstream::trust::{Authorities, Trust};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) data_dir: PathBuf,
-    /// The box at the root.
-    pub(super) upstream: Upstream,
-    pub(super) further: Vec<Upstream>,
+    /// The first one is at the root.
+    pub(super) boxes: Vec<Upstream>,
+    pub(super) api: Option<Api>,
     /// Who else is trusted to say who a box is.
     pub(super) authorities: Authorities,
     pub(super) mode: Mode,
@@ -61,8 +63,8 @@ pub(super) struct Plan {
     pub(super) streams: Streams,
     pub(super) retention: Retention,
     pub(super) grace: Duration,
-    /// Where clients really connect: port 0 is resolved by now.
-    pub(super) bound: SocketAddr,
+    /// Where clients and operators really connect.
+    pub(super) bound: Bound,
     /// Fires when the program begins to stop: not ready any more, no new turns, streams end.
     pub(super) drain: CancellationToken,
 }
@@ -87,8 +89,8 @@ impl House {
     pub(super) async fn build(plan: Plan) -> anyhow::Result<Self> {
         let Plan {
             data_dir,
-            upstream,
-            further,
+            boxes: configured,
+            api,
             authorities,
             mode,
             callers,
@@ -106,16 +108,16 @@ impl House {
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let all = ProxyBudget::new(poll.rate_total);
-        let is_tls = std::iter::once(&upstream).chain(&further).any(|one| one.endpoint.is_tls());
-        let connect = connect(is_tls, authorities).await?;
-        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream, &connect);
-        let doors_further = further.iter().map(|one| front(one, &connect)).collect();
-        let configured = std::iter::once(upstream).chain(further);
-        let budget = || all.for_box(poll.rate);
-        let boxes = configured_boxes(configured, &connect, budget, &metrics.upstream);
-        let opened = open_data(data_dir, credentials, metrics.log.clone()).await?;
+        let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
+        let (root, further) = named_boxes(&configured, &connect);
+        let (polls, counters) = ((all, poll.rate), &metrics.upstream);
+        let boxes = configured_boxes(configured, &connect, &polls, counters);
+        let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault } = opened;
         let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
+        let public_url = callers.public_url.clone();
+        let api = api.map(|api| Wired { api, connect, public_url, bound });
+        let (boxes, front) = sandbox_api::behind(api, boxes, data_dir, polls, &metrics).await?;
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
@@ -136,20 +138,20 @@ impl House {
         resumed.set();
         let keeping = retention::Retention::new(sessions.clone(), metrics.retention.clone());
         tasks.spawn("retention", keeping.run());
+        tasks.spawn("learned boxes", sessions.clone().forget_unseen_boxes());
         let room = sessions.room().clone();
         let doors = Doors {
             sessions,
-            passthrough,
             settings: http::Settings {
-                result_path,
                 tokens: tokens.unwrap_or_default(),
                 ..door_settings(mode, callers, streams, grace, bound)
             },
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
-            box_name,
-            further: doors_further,
+            root,
+            further,
+            front,
         };
         let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
         let (clients, operators) = (http::router(doors), admin::router(admin));
@@ -206,15 +208,40 @@ async fn open_data(
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }
 
-/// How configured boxes are connected to: wherever they are. Who is trusted is read where a box is
-/// reached by TLS, and nowhere else; off the runtime's threads, since it reads files.
-async fn connect(is_tls: bool, authorities: Authorities) -> anyhow::Result<Connect> {
-    if !is_tls {
+/// Whether anything is reached by TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Never,
+    /// Nothing that is configured; a box that is learned may be.
+    Perhaps,
+    Surely,
+}
+
+fn tls(boxes: &[Upstream], api: Option<&Api>) -> Tls {
+    let configured = boxes.iter().map(|one| &one.endpoint);
+    let mut configured = configured.chain(api.map(|api| &api.endpoint));
+    match api {
+        _ if configured.any(Endpoint::is_tls) => Tls::Surely,
+        Some(_) => Tls::Perhaps,
+        None => Tls::Never,
+    }
+}
+
+/// How configured boxes are connected to: wherever they are. Who is trusted is read where something
+/// is reached by TLS, and nowhere else; off the runtime's threads, since it reads files.
+async fn connect(tls: Tls, authorities: Authorities) -> anyhow::Result<Connect> {
+    if tls == Tls::Never {
         return Ok(Connect::default());
     }
     let trust = tokio::task::spawn_blocking(move || Trust::with(&authorities)).await;
-    let trust = trust.context("read the certificate authorities")??;
-    Ok(Connect::new(trust, Reach::Any))
+    match (trust.context("read the certificate authorities")?, tls) {
+        (Ok(trust), _) => Ok(Connect::new(trust, Reach::Any)),
+        (Err(error), Tls::Perhaps) => {
+            tracing::warn!(%error, "no box that is learned can be reached by https");
+            Ok(Connect::default())
+        }
+        (Err(error), Tls::Never | Tls::Surely) => Err(error.into()),
+    }
 }
 
 fn open_vault(
@@ -232,23 +259,29 @@ fn open_vault(
     }
 }
 
-/// One box as the doors see it, with connections of its own.
-fn front(upstream: &Upstream, connect: &Connect) -> FurtherBox {
-    let Upstream { name, endpoint, result_path, .. } = upstream;
-    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
-    FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() }
+/// The boxes as the doors see them: the one at the root, and the others.
+fn named_boxes(configured: &[Upstream], connect: &Connect) -> (Option<NamedBox>, Vec<NamedBox>) {
+    let mut named = configured.iter().map(|one| named_box(one, connect));
+    (named.next(), named.collect())
 }
 
-/// The boxes as sessions see them.
+/// One box as the doors see it, with connections of its own.
+fn named_box(upstream: &Upstream, connect: &Connect) -> NamedBox {
+    let Upstream { name, endpoint, result_path, .. } = upstream;
+    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
+    NamedBox { name: name.clone(), passthrough, result_path: result_path.clone() }
+}
+
+/// The configured boxes as sessions see them.
 fn configured_boxes(
-    configured: impl Iterator<Item = Upstream>,
+    configured: Vec<Upstream>,
     connect: &Connect,
-    budget: impl Fn() -> BoxBudget,
+    (all, rate): &(ProxyBudget, NonZeroU32),
     metrics: &metrics::upstream::Metrics,
 ) -> Boxes {
-    configured.fold(Boxes::default(), |boxes, upstream| {
+    configured.into_iter().fold(Boxes::default(), |boxes, upstream| {
         let name = upstream.name.clone();
-        boxes.with(name, box_entry(upstream, connect, budget(), metrics.clone()))
+        boxes.with(name, box_entry(upstream, connect, all.for_box(*rate), metrics.clone()))
     })
 }
 
@@ -294,7 +327,7 @@ fn door_settings(
     callers: Callers,
     streams: Streams,
     grace: Duration,
-    bound: SocketAddr,
+    bound: Bound,
 ) -> http::Settings {
     let Callers { mut hosts, public_url: _, readers: _, origins } = callers;
     let Streams { head_wait, heartbeat, session_bus, fidelity } = streams;
@@ -302,7 +335,7 @@ fn door_settings(
         SessionBus::Log => http::SessionBus::Log,
         SessionBus::Pass => http::SessionBus::Pass,
     };
-    hosts.push(bound.ip().to_string());
+    hosts.push(bound.clients.ip().to_string());
     let allowed = Allowed { hosts, origins };
     let usual = http::Settings::default();
     http::Settings { mode, session_bus, fidelity, head_wait, heartbeat, allowed, grace, ..usual }

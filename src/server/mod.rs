@@ -9,6 +9,7 @@ mod assembly;
 mod connections;
 mod listeners;
 mod own_door;
+mod sandbox_api;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::tasks::Tasks;
 use assembly::{House, Plan};
 pub use connections::{Ends, Settings, Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
+use sandbox_api::Bound;
 
 /// Serves until `stop` resolves, then stops in order.
 ///
@@ -37,8 +39,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Config {
-        upstream,
-        further,
+        boxes,
+        api,
         authorities,
         mode,
         data_dir,
@@ -57,12 +59,16 @@ pub async fn run(
     let Listeners { clients, operators } = listeners;
     let bound = clients.local_addr().context("ask for the clients' address")?;
     let admin = operators.local_addr().context("ask for the operators' address")?;
-    own_door::check(std::iter::once(&upstream).chain(&further), [bound, admin]).await?;
+    own_door::check(&boxes, api.as_ref(), [bound, admin]).await?;
+    let (scheme, wire) = match identity {
+        None => ("http", Wire::Clear),
+        Some(identity) => ("https", Wire::Tls(identity)),
+    };
     let ends = Ends::default();
     let plan = Plan {
         data_dir,
-        upstream,
-        further,
+        boxes,
+        api,
         authorities,
         mode,
         callers,
@@ -73,14 +79,10 @@ pub async fn run(
         streams,
         retention,
         grace: shutdown_grace,
-        bound,
+        bound: Bound { scheme, clients: bound, operators: admin },
         drain: ends.drain.clone(),
     };
     let house = House::build(plan).await?;
-    let (scheme, wire) = match identity {
-        None => ("http", Wire::Clear),
-        Some(identity) => ("https", Wire::Tls(identity)),
-    };
     let mut clients =
         Door::open("clients' door", clients, wire, house.clients.clone(), Settings::CLIENTS, ends);
     let mut operators = Door::open(

@@ -1,4 +1,4 @@
-//! A last look before serving: no box may be this program itself.
+//! A last look before serving: no box may be this program itself, nor the Sandbox API.
 //!
 //! The configuration has checked what it could tell from text. Here the ports are bound, names can
 //! be resolved, and the machine can be asked which addresses are its own. Only boxes on a port of
@@ -9,20 +9,23 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::config::Upstream;
-use crate::config::own_door::{host, is_behind};
+use crate::config::{Api, Upstream};
 use crate::limits;
 use crate::upstream::endpoint::Host;
+use crate::upstream::own_door::{host, is_behind};
 
-/// Checks `boxes` against the doors.
+/// Checks the boxes and the API against the doors.
 ///
 /// # Errors
 /// With the box's name and the door.
 pub(super) async fn check(
-    boxes: impl Iterator<Item = &Upstream>,
+    boxes: &[Upstream],
+    api: Option<&Api>,
     doors: [SocketAddr; 2],
 ) -> anyhow::Result<()> {
-    for Upstream { name, endpoint, .. } in boxes {
+    let boxes = boxes.iter().map(|one| (format!("box `{}`", one.name), &one.endpoint));
+    let api = api.map(|api| ("the Sandbox API".to_owned(), &api.endpoint));
+    for (what, endpoint) in boxes.chain(api) {
         for door in doors.iter().filter(|door| door.port() == endpoint.port()) {
             let addresses = match host(endpoint) {
                 Host::Address(address) => vec![address],
@@ -32,7 +35,7 @@ pub(super) async fn check(
                 is_behind(*address, door.ip()) || (door.ip().is_unspecified() && is_local(*address))
             };
             if addresses.iter().any(is_own) {
-                anyhow::bail!("box `{name}` would be afterbay itself, which listens on {door}");
+                anyhow::bail!("{what} would be afterbay itself, which listens on {door}");
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::learned::LearnedBoxes;
 use crate::credential::Credential;
 use crate::ids::BoxName;
 use crate::upstream::Upstream;
@@ -19,23 +20,47 @@ pub struct BoxEntry {
     pub credential: Option<Credential>,
 }
 
-/// All boxes of the config.
+/// All boxes: those of the config, and those that the Sandbox API's answers tell of.
 #[derive(Debug, Clone, Default)]
 pub struct Boxes {
-    entries: HashMap<BoxName, BoxEntry>,
+    configured: HashMap<BoxName, BoxEntry>,
+    learned: Option<LearnedBoxes>,
 }
 
 impl Boxes {
     /// Adds a box, or replaces the one of that name.
     #[must_use]
     pub fn with(mut self, name: BoxName, entry: BoxEntry) -> Self {
-        self.entries.insert(name, entry);
+        self.configured.insert(name, entry);
         self
     }
 
-    /// The box of that name.
+    /// Adds those that are learned. A configured box's name is never one of theirs.
     #[must_use]
-    pub fn get(&self, name: &BoxName) -> Option<&BoxEntry> {
-        self.entries.get(name)
+    pub fn with_learned(mut self, learned: LearnedBoxes) -> Self {
+        self.learned = Some(learned);
+        self
+    }
+
+    /// The box of that name, for new turns.
+    pub(super) fn get(&self, name: &BoxName) -> Option<BoxEntry> {
+        let configured = self.configured.get(name).cloned();
+        configured.or_else(|| self.learned.as_ref()?.get(name))
+    }
+
+    /// The box of that name, for what it may still have although its sandbox was deleted.
+    pub(super) fn last_known(&self, name: &BoxName) -> Option<BoxEntry> {
+        let configured = self.configured.get(name).cloned();
+        configured.or_else(|| self.learned.as_ref()?.last_known(name))
+    }
+
+    /// Whether the name is a configured box's.
+    pub(super) fn is_configured(&self, name: &BoxName) -> bool {
+        self.configured.contains_key(name)
+    }
+
+    /// Those that are learned, if any can be.
+    pub(super) fn learned(&self) -> Option<&LearnedBoxes> {
+        self.learned.as_ref()
     }
 }

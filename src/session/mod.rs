@@ -3,12 +3,14 @@
 //! `registry` holds them all and finds them by any of their names; `start` starts turns, attaches
 //! to them, and takes them up after a restart; `abort` stops them. `names` keeps the aliases,
 //! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are,
-//! `run` keeps a session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
+//! `sandboxes` what the Sandbox API's answers tell of boxes, which [`learned`] keeps, `run` keeps a
+//! session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
 //! on disk what a turn needs after a restart and the log may not hold, [`recovered`] rebuilds all of it from the log's control records. A
 //! session's events are in the log and nowhere else.
 
 mod abort;
 pub mod boxes;
+pub mod learned;
 pub mod listing;
 mod names;
 pub mod overview;
@@ -19,6 +21,7 @@ mod registry;
 pub mod retention;
 mod run;
 mod running;
+pub mod sandboxes;
 pub mod sealed;
 mod start;
 

@@ -14,6 +14,8 @@ use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     sessions: DashMap<(BoxName, SessionId), SessionKey>,
+    /// How many of those each box has.
+    boxes: DashMap<BoxName, usize>,
     executions: DashMap<(BoxName, ExecutionId), Execution>,
 }
 
@@ -49,6 +51,7 @@ impl Names {
         match self.sessions.entry((box_name.clone(), id.clone())) {
             Entry::Occupied(taken) => *taken.get() == key,
             Entry::Vacant(free) => {
+                *self.boxes.entry(box_name.clone()).or_default() += 1;
                 free.insert(key);
                 true
             }
@@ -73,7 +76,17 @@ impl Names {
 
     /// Frees `id`, if it leads to `key`.
     pub(super) fn release_session(&self, box_name: &BoxName, id: &SessionId, key: SessionKey) {
-        self.sessions.remove_if(&(box_name.clone(), id.clone()), |_, held| *held == key);
+        let name = (box_name.clone(), id.clone());
+        if self.sessions.remove_if(&name, |_, held| *held == key).is_some() {
+            self.boxes.alter(box_name, |_, sessions| sessions.saturating_sub(1));
+            self.boxes.remove_if(box_name, |_, sessions| *sessions == 0);
+        }
+    }
+
+    /// Whether a session has a name on this box.
+    #[must_use]
+    pub(super) fn has_box(&self, box_name: &BoxName) -> bool {
+        self.boxes.contains_key(box_name)
     }
 
     /// Frees `id`, if it leads to `key`'s session.
@@ -99,6 +112,24 @@ mod tests {
         assert_eq!(names.session(&home, &id), Some(one));
         names.release_session(&home, &id, one);
         assert_eq!(names.session(&home, &id), None);
+    }
+
+    #[test]
+    fn a_box_is_there_as_long_as_one_of_its_sessions_has_a_name() {
+        let names = Names::default();
+        let home = BoxName::default_box();
+        let [one, two] = ["one", "two"].map(|id| SessionId::parse(id).expect("an id"));
+        let key = SessionKey::mint();
+        assert!(!names.has_box(&home));
+        names.claim_session(&home, &one, key);
+        names.claim_session(&home, &one, key);
+        names.claim_session(&home, &two, key);
+        names.release_session(&home, &one, SessionKey::mint());
+        names.release_session(&home, &one, key);
+        names.release_session(&home, &one, key);
+        assert!(names.has_box(&home));
+        names.release_session(&home, &two, key);
+        assert!(!names.has_box(&home));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! The owner is the credential of the first turn that the box took; only its keyed hash is kept,
 //! so this holds after a restart and when the box is gone. Any other credential is shown to the
-//! box once: if the box accepts it for this session, it becomes a reader, durably. A 404 from the
-//! box is no permission (unless an operator says so, [`Vouching::Box`]), and neither is silence. An
-//! own token is never shown to the box: it reads what it owns, and what everyone may read.
+//! box once, unless the Sandbox API has handed it out for the box: if the box accepts it for this
+//! session, it becomes a reader, durably. A 404 from the box is no permission (unless an operator
+//! says so, [`Vouching::Box`]), and neither is silence. An own token is never shown to the box: it
+//! reads what it owns, and what everyone may read.
 
 use std::str::FromStr;
 
@@ -67,7 +68,7 @@ impl Sessions {
     /// # Errors
     /// [`Denied`].
     pub async fn may_read(&self, session: &Session, who: Option<&Caller>) -> Result<(), Denied> {
-        let known = known(session, who.map(|who| self.hash(who)));
+        let known = self.known(session, who.map(|who| self.hash(who)));
         let Some(Caller::Holder(credential)) = who else {
             let unknown =
                 if who.is_some() { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
@@ -91,7 +92,16 @@ impl Sessions {
     /// Whether whoever has this credential, or none, may read the session, as far as that is known
     /// without asking the box.
     pub(super) fn is_known_reader(&self, session: &Session, who: Option<CredentialHash>) -> bool {
-        matches!(known(session, who), Known::Yes)
+        matches!(self.known(session, who), Known::Yes)
+    }
+
+    /// Whoever the Sandbox API has given a credential for the box may read what is kept of it, also when
+    /// the box itself can no longer say so.
+    fn known(&self, session: &Session, who: Option<CredentialHash>) -> Known {
+        match (known(session, who), who) {
+            (Known::Ask, Some(who)) if self.is_handed_out(&session.box_name, who) => Known::Yes,
+            (known, _) => known,
+        }
     }
 
     /// Shows the credential to the box; a good one becomes a reader, durably.
@@ -106,7 +116,7 @@ impl Sessions {
             return Err(forbidden);
         };
         entry.budget.question().await;
-        match vouch(entry, self.inner.config.vouching, who, &id).await {
+        match vouch(&entry, self.inner.config.vouching, who, &id).await {
             Ok(Vouched::Yes) => {
                 self.add_reader(session, hash).await;
                 Ok(())
@@ -137,8 +147,8 @@ impl Sessions {
         }
     }
 
-    /// A turn that waits for a credential gets this one, for polling: its starter's own at once,
-    /// another's once the box accepts it. One that does not wait keeps it for later.
+    /// A turn that waits for a credential gets this one, for polling: its starter's own and one that
+    /// the Sandbox API handed out at once, another's once the box accepts it. One that does not wait keeps it for later.
     fn offer_credential(&self, session: &Session, who: &Credential) {
         let running = |turn: &RunningTurn| (turn.handle.clone(), turn.accepted.starter);
         let running = session.state().running.turn().map(running);
@@ -149,12 +159,13 @@ impl Sessions {
         if !handle.status().needs_credential {
             return handle.keep(who);
         }
-        if starter == Some(self.inner.config.hash_key.hash(&who)) {
+        let hash = self.inner.config.hash_key.hash(&who);
+        if starter == Some(hash) || self.is_handed_out(&session.box_name, hash) {
             return handle.adopt(who);
         }
         let box_session = session.state().box_session.clone();
         let vouching = self.inner.config.vouching;
-        let entry = self.boxes().get(&session.box_name).cloned();
+        let entry = self.boxes().last_known(&session.box_name);
         let (Some(entry), Some(id)) = (entry, box_session) else {
             return;
         };

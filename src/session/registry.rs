@@ -121,12 +121,6 @@ impl Sessions {
         &self.inner.room
     }
 
-    /// Whether a box of that name is configured.
-    #[must_use]
-    pub fn knows_box(&self, name: &BoxName) -> bool {
-        self.boxes().get(name).is_some()
-    }
-
     pub(super) fn boxes(&self) -> &Boxes {
         &self.inner.config.boxes
     }

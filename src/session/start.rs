@@ -104,7 +104,6 @@ impl Sessions {
         box_name: &BoxName,
         request: TurnRequest,
     ) -> Result<Started, StartError> {
-        let entry = self.boxes().get(box_name).ok_or(StartError::UnknownBox)?;
         for _ in 0..limits::START_TRIES {
             let known = self.known_turn(box_name, &request);
             let named = request.session.as_ref().and_then(|id| self.session(box_name, id));
@@ -129,14 +128,16 @@ impl Sessions {
                 }
                 return Err(busy);
             }
+            // What is known can be read although its box is gone; anything new needs the box.
+            let entry = self.boxes().get(box_name).ok_or(StartError::UnknownBox)?;
             let text = entry.upstream.check_prompt(&request.body)?;
             let admitted = self.admit(&request.body, text)?;
             let begun = match session {
                 Some(session) => {
                     let mut state = session.state();
-                    self.begin(entry, &session, &mut state, &request, admitted)
+                    self.begin(&entry, &session, &mut state, &request, admitted)
                 }
-                None => self.begin_session(entry, box_name, &request, admitted),
+                None => self.begin_session(&entry, box_name, &request, admitted),
             };
             // Whoever lost a race for a name finds the winner's turn when it looks again.
             if let Some(turn) = begun {
@@ -306,8 +307,8 @@ impl Sessions {
         let (accepted, dispatched) = (turn.accepted.clone(), turn.dispatched.clone());
         let (from, told) = (turn.from, handle.clone());
         session.state().running.begin(RunningTurn { accepted, dispatched, from, handle: told });
-        let Some(entry) = self.boxes().get(&session.box_name) else {
-            tracing::warn!(box_name = %session.box_name, "a turn waits for a box that is not configured");
+        let Some(entry) = self.boxes().last_known(&session.box_name) else {
+            tracing::warn!(box_name = %session.box_name, "a turn waits for a box that is not known");
             return;
         };
         let Ok(running) = Arc::clone(&self.inner.running).try_acquire_owned() else {
@@ -329,7 +330,7 @@ impl Sessions {
             prepared,
             bound,
             cursor: turn.cursor.clone(),
-            ..self.parts(entry, session, fresh)
+            ..self.parts(&entry, session, fresh)
         };
         self.metrics().resumed.inc();
         let (id, execution) = (session.id(), &turn.accepted.execution);

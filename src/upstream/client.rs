@@ -52,6 +52,12 @@ impl BoxClient {
         Self { endpoint, pooled, fresh, metrics }
     }
 
+    /// The same way to the box at `endpoint`; the connections are shared.
+    #[must_use]
+    pub fn to(&self, endpoint: watch::Receiver<Endpoint>) -> Self {
+        Self { endpoint, ..self.clone() }
+    }
+
     /// Reads `target` (a path below the base, with its query).
     ///
     /// # Errors

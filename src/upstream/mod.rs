@@ -46,6 +46,7 @@ pub mod cursor;
 pub mod endpoint;
 pub mod error;
 pub mod opencode;
+pub(crate) mod own_door;
 mod prompt_headers;
 pub mod reach;
 pub mod reply;
@@ -54,7 +55,7 @@ pub mod schedule;
 mod snapshot;
 pub mod stream;
 pub mod tangle;
-mod text_hash;
+pub mod text_hash;
 pub mod trust;
 
 use std::time::Duration;

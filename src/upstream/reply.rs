@@ -81,21 +81,7 @@ impl Reply {
     /// What the box asks for, in seconds or as a date, at most [`limits::MAX_RETRY_AFTER`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let wait = if value.bytes().all(|b| b.is_ascii_digit()) && !value.is_empty() {
-            // More digits than a u64 holds ask for longer than any bound.
-            value.parse().map_or(Duration::MAX, Duration::from_secs)
-        } else {
-            let until = httpdate::parse_http_date(value).ok()?;
-            until.duration_since(self.clock()).unwrap_or_default()
-        };
-        Some(wait.min(limits::MAX_RETRY_AFTER))
-    }
-
-    /// The time by the clock that wrote the `Retry-After`, if the answer tells it.
-    fn clock(&self) -> SystemTime {
-        let date = self.headers.get(DATE).and_then(|value| value.to_str().ok());
-        date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now)
+        retry_after(&self.headers)
     }
 
     /// The answer as it is handed to the client: without the headers of its transport.
@@ -107,6 +93,27 @@ impl Reply {
         headers.remove(header::CONTENT_LENGTH);
         Refusal { status, headers, body }
     }
+}
+
+/// What an answer with these headers asks for, in seconds or as a date, at most
+/// [`limits::MAX_RETRY_AFTER`].
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if value.bytes().all(|b| b.is_ascii_digit()) && !value.is_empty() {
+        // More digits than a u64 holds ask for longer than any bound.
+        value.parse().map_or(Duration::MAX, Duration::from_secs)
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        until.duration_since(clock(headers)).unwrap_or_default()
+    };
+    Some(wait.min(limits::MAX_RETRY_AFTER))
+}
+
+/// The time by the clock that wrote the `Retry-After`, if the answer tells it.
+fn clock(headers: &HeaderMap) -> SystemTime {
+    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now)
 }
 
 /// Removes the headers that belong to one connection, those that `Connection` names included.

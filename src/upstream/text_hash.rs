@@ -1,4 +1,4 @@
-//! How a prompt is known again without being kept.
+//! By what an adapter knows a prompt again.
 
 /// The hash of a prompt's text: enough to know it again among a box's messages, and all of it that
 /// the log may keep.

@@ -22,8 +22,7 @@ async fn asked(play: &Play, who: &str, target: &str, status: &str) -> Answer {
 }
 
 async fn with_result_path() -> Play {
-    let result_path = Some("/agents/sessions/{id}/result".parse().expect("a path"));
-    Play::with(Settings { result_path, ..Settings::default() }).await
+    Play::telling_results("/agents/sessions/{id}/result").await
 }
 
 #[tokio::test]

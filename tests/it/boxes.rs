@@ -16,21 +16,21 @@ use super::support::daemon::Daemon;
 use super::support::scripted_sidecar::{Canned, Route, Sidecar};
 
 /// The program with a configuration file of its own, and a folder that outlives it.
-struct Stage {
+pub(super) struct Stage {
     daemon: Daemon,
-    clients: SocketAddr,
+    pub(super) clients: SocketAddr,
     operators: SocketAddr,
-    folder: TempDir,
+    pub(super) folder: TempDir,
     more: Vec<String>,
 }
 
 /// A table of a box of kind `tangle`, with `more` keys.
-fn table(name: &str, url: &str, more: &str) -> String {
+pub(super) fn table(name: &str, url: &str, more: &str) -> String {
     format!("[boxes.{name}]\nurl = \"{url}\"\nkind = \"tangle\"\n{more}\n")
 }
 
 impl Stage {
-    async fn of(tables: &[String], more: &[&str]) -> Self {
+    pub(super) async fn of(tables: &[String], more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut text = String::new();
         for table in tables {
@@ -54,25 +54,25 @@ impl Stage {
     }
 
     /// Kills it and starts it again on what it has left.
-    async fn killed_and_again(self) -> Self {
+    pub(super) async fn killed_and_again(self) -> Self {
         let Self { mut daemon, folder, more, .. } = self;
         daemon.signal(rustix::process::Signal::KILL);
         daemon.exit().await;
         Self::open(folder, more).await
     }
 
-    async fn send(&self, line: &str, fields: &str, body: &str) -> Conn {
+    pub(super) async fn send(&self, line: &str, fields: &str, body: &str) -> Conn {
         let mut client = Conn::open(self.clients).await;
         let head = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}");
         client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await;
         client
     }
 
-    async fn ask(&self, line: &str, fields: &str, body: &str) -> Answer {
+    pub(super) async fn ask(&self, line: &str, fields: &str, body: &str) -> Answer {
         read(self.send(line, fields, body).await).await
     }
 
-    async fn metrics(&self) -> String {
+    pub(super) async fn metrics(&self) -> String {
         let mut operator = Conn::open(self.operators).await;
         operator.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         read(operator).await.body
@@ -80,7 +80,7 @@ impl Stage {
 }
 
 /// From now on the box takes a prompt and has answered it with `text` by the first poll.
-fn answers(sidecar: &Sidecar, text: &str) {
+pub(super) fn answers(sidecar: &Sidecar, text: &str) {
     let started = r#"{"executionId":"exec_box","sessionId":"sess_box"}"#;
     sidecar.says(Route::Run, [Canned::stream(&[("execution.started", started)])]);
     let status = json!({"data": {"session": {"state": "completed"}}});

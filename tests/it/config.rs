@@ -1,5 +1,6 @@
 //! The configuration as a value: which source counts, what is refused, what is told.
 
+mod api;
 mod boxes;
 mod secrets;
 mod tls;
@@ -77,8 +78,8 @@ fn check_only_mistake(loaded: Result<Loaded, Mistakes>, parts: &[&str]) {
 fn box_and_kind_are_enough_and_the_rest_has_its_defaults() {
     let Loaded { config, warnings } = load(&ENOUGH, [], None).unwrap();
     assert_eq!(warnings, [""; 0]);
-    assert_eq!(config.upstream.endpoint.to_string(), "http://127.0.0.1:4096");
-    assert!(config.upstream.credential.is_none());
+    assert_eq!(config.boxes[0].endpoint.to_string(), "http://127.0.0.1:4096");
+    assert!(config.boxes[0].credential.is_none());
     assert_eq!(config.mode, Mode::Poll);
     assert_eq!(config.data_dir, Path::new("/home/somebody/.local/state/afterbay"));
     assert_eq!(config.listen.clients, "127.0.0.1:8788".parse::<SocketAddr>().unwrap());
@@ -111,7 +112,7 @@ fn what_is_told_and_to_whom_and_how_often_the_box_is_asked_can_be_chosen() {
     let usual = config(&[]);
     assert_eq!((usual.streams.fidelity, usual.callers.readers), Default::default());
     assert_eq!((usual.poll.rate.get(), usual.poll.rate_total.get()), (50, 500));
-    assert_eq!(usual.upstream.result_path, None);
+    assert_eq!(usual.boxes[0].result_path, None);
     let path = "/agents/sessions/{id}/result";
     let other = config(&[
         "--fidelity",
@@ -127,9 +128,9 @@ fn what_is_told_and_to_whom_and_how_often_the_box_is_asked_can_be_chosen() {
     ]);
     assert_eq!((other.streams.fidelity, other.callers.readers), (Fidelity::Result, Vouching::Box));
     assert_eq!((other.poll.rate.get(), other.poll.rate_total.get()), (7, 9));
-    assert_eq!(other.upstream.result_path, path.parse().ok());
+    assert_eq!(other.boxes[0].result_path, path.parse().ok());
     assert_eq!(
-        (usual.upstream.lane, config(&["--lane", "messages"]).upstream.lane),
+        (usual.boxes[0].lane, config(&["--lane", "messages"]).boxes[0].lane),
         (Lane::Run, Lane::Messages)
     );
     for (line, parts) in [
@@ -158,7 +159,7 @@ fn a_flag_wins_over_its_variable_the_variable_over_the_file_the_file_over_the_de
     ];
     let loaded = load(&["--poll-fast", "1s"], variables, Some(file.path())).unwrap().config;
     assert_eq!(loaded.poll.fast, Duration::from_secs(1));
-    assert_eq!(loaded.upstream.endpoint.to_string(), "http://variable:1");
+    assert_eq!(loaded.boxes[0].endpoint.to_string(), "http://variable:1");
     assert_eq!(loaded.poll.slow, Duration::from_secs(30));
     assert_eq!(loaded.poll.waiting, Duration::from_secs(10));
     assert_eq!(loaded.callers.hosts, ["a.example.org", "b.example.org"]);

@@ -221,6 +221,12 @@ impl RawBox {
         Self { listener, addr }
     }
 
+    /// Listens there.
+    pub(super) async fn listen_on(addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("the port is still free");
+        Self { listener, addr }
+    }
+
     /// The next connection.
     pub(super) async fn accept(&self) -> Conn {
         let accepted = timeout(DEADLINE, self.listener.accept()).await.expect("in time");

@@ -22,7 +22,7 @@ use crate::session::{Abort, AbortError};
     path = "/afterbay/v1/boxes/{box}/turns/{execution}/cancel",
     operation_id = "cancelTurn",
     params(
-        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("box" = Name, Path, description = "The box, by its configured name, or a sandbox by its id."),
         ("execution" = Name, Path, description = "The turn, by its execution id."),
     ),
     responses(

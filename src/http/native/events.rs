@@ -34,7 +34,7 @@ use crate::sse::last_event_id::LastEventId;
     path = "/afterbay/v1/boxes/{box}/sessions/{session}/events",
     operation_id = "readEvents",
     params(
-        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("box" = Name, Path, description = "The box, by its configured name, or a sandbox by its id."),
         ("session" = Name, Path, description = "The session, by any of its names."),
         ("after" = Option<u64>, Query, minimum = 0, maximum = 9_223_372_036_854_775_807_i64,
             description = "The cursor: what follows this event. Also `Last-Event-ID`, \

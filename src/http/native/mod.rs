@@ -32,7 +32,7 @@ use super::error::{Error, Resource};
 use crate::credential::Caller;
 use crate::ids::{BoxName, ExecutionId, SessionId};
 use crate::session::{Session, TurnRef};
-pub(crate) use route::{Route, route};
+pub(crate) use route::{Route, is_ours, route};
 
 /// Answers a request of the native API.
 ///

@@ -76,9 +76,12 @@ pub(super) const TABLE: [Entry; 7] = [
 /// # Errors
 /// [`Error::RouteNotFound`] for what only begins like one, [`Error::InvalidId`].
 pub(crate) fn route(method: &Method, path: &str) -> Option<Result<Outer, Error>> {
-    let below = path.strip_prefix(ROOT)?;
-    let is_ours = below.is_empty() || below.starts_with('/');
-    is_ours.then(|| find(method, path))
+    is_ours(path).then(|| find(method, path))
+}
+
+/// Whether a path is one of the native API, or begins like one.
+pub(crate) fn is_ours(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
 fn find(method: &Method, path: &str) -> Result<Outer, Error> {

@@ -21,7 +21,7 @@ use crate::limits;
     path = "/afterbay/v1/boxes/{box}/sessions/{session}",
     operation_id = "readSession",
     params(
-        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("box" = Name, Path, description = "The box, by its configured name, or a sandbox by its id."),
         ("session" = Name, Path, description = "The session, by any of its names."),
     ),
     responses(

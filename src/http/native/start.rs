@@ -37,7 +37,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
     path = "/afterbay/v1/boxes/{box}/sessions/{session}/turns",
     operation_id = "startTurn",
     params(
-        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("box" = Name, Path, description = "The box, by its configured name, or a sandbox by its id."),
         ("session" = Name, Path, description = "The session: a name of your own begins one."),
         ("Idempotency-Key" = Option<Name>, Header,
             description = "Names this request: a repeat of it starts nothing. The same as `turnId`."),

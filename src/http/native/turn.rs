@@ -23,7 +23,7 @@ use crate::session::overview::TurnOverview;
     path = "/afterbay/v1/boxes/{box}/turns/{execution}",
     operation_id = "readTurn",
     params(
-        ("box" = Name, Path, description = "The box, by its configured name."),
+        ("box" = Name, Path, description = "The box, by its configured name, or a sandbox by its id."),
         ("execution" = Name, Path, description = "The turn, by its execution id."),
     ),
     responses(

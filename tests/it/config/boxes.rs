@@ -15,7 +15,7 @@ fn of_file(line: &[&str], text: &str) -> Result<Loaded, Mistakes> {
 }
 
 fn names(config: &Config) -> Vec<String> {
-    let all = std::iter::once(&config.upstream).chain(&config.further);
+    let all = config.boxes.iter();
     all.map(|upstream| upstream.name.to_string()).collect()
 }
 
@@ -23,7 +23,7 @@ fn names(config: &Config) -> Vec<String> {
 fn the_first_table_of_the_file_is_at_the_root_and_the_order_is_the_files() {
     let config = of_file(&[], TWO).unwrap().config;
     assert_eq!(names(&config), ["zeta", "a:1"]);
-    let (zeta, a) = (&config.upstream, &config.further[0]);
+    let (zeta, a) = (&config.boxes[0], &config.boxes[1]);
     assert_eq!((zeta.endpoint.to_string().as_str(), zeta.kind), ("http://z:1/p", BoxKind::Tangle));
     assert_eq!((zeta.lane, &zeta.result_path), (Lane::Messages, &"/r/{id}".parse().ok()));
     assert_eq!((a.endpoint.to_string().as_str(), a.kind), ("http://a:1", BoxKind::Opencode));
@@ -37,7 +37,7 @@ fn the_first_table_of_the_file_is_at_the_root_and_the_order_is_the_files() {
 fn the_box_of_the_flags_or_of_its_own_section_is_the_default_one_and_comes_first() {
     let config = of_file(&ENOUGH, TWO).unwrap().config;
     assert_eq!(names(&config), ["default", "zeta", "a:1"]);
-    assert_eq!(config.upstream.endpoint.to_string(), "http://127.0.0.1:4096");
+    assert_eq!(config.boxes[0].endpoint.to_string(), "http://127.0.0.1:4096");
     let section = format!("{TWO}[box]\nurl = \"http://own\"\nkind = \"opencode\"\n");
     assert_eq!(names(&of_file(&[], &section).unwrap().config), ["default", "zeta", "a:1"]);
     assert_eq!(names(&of_file(&ENOUGH, "").unwrap().config), ["default"]);
@@ -49,9 +49,9 @@ fn the_box_of_the_flags_or_of_its_own_section_is_the_default_one_and_comes_first
 fn flags_and_variables_are_about_the_default_box_alone() {
     let line = ["--lane", "run", "--result-path", "/flag/{id}"];
     let config = of_file(&[&ENOUGH[..], &line].concat(), TWO).unwrap().config;
-    assert_eq!(config.upstream.result_path, "/flag/{id}".parse().ok());
-    assert_eq!(config.further[0].lane, Lane::Messages);
-    assert_eq!(config.further[0].result_path, "/r/{id}".parse().ok());
+    assert_eq!(config.boxes[0].result_path, "/flag/{id}".parse().ok());
+    assert_eq!(config.boxes[1].lane, Lane::Messages);
+    assert_eq!(config.boxes[1].result_path, "/r/{id}".parse().ok());
     check_only_mistake(of_file(&line[..2], TWO), &["--lane", "no URL is given"]);
     let variables = [("HOME", "/h"), ("AFTERBAY_BOX_CREDENTIAL", "Bearer canary")];
     let strays = load(&[], variables, Some(file(TWO).path()));
@@ -72,10 +72,10 @@ fn each_box_has_a_credential_of_its_own() {
     let exposed = |upstream: &afterbay::config::Upstream| {
         upstream.credential.as_ref().map(|secret| secret.expose().to_owned())
     };
-    assert_eq!(exposed(&config.upstream).as_deref(), Some("Bearer other"));
-    assert_eq!(exposed(&config.further[0]).as_deref(), Some("Bearer canary"));
+    assert_eq!(exposed(&config.boxes[0]).as_deref(), Some("Bearer other"));
+    assert_eq!(exposed(&config.boxes[1]).as_deref(), Some("Bearer canary"));
     let config = load(&ENOUGH, variables, Some(file(one).path())).unwrap().config;
-    assert_eq!(exposed(&config.further[0]), None);
+    assert_eq!(exposed(&config.boxes[1]), None);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn a_credential_comes_from_its_variable_or_from_a_file() {
     let secret = file("Bearer canary\n");
     let path = secret.path().to_str().unwrap();
     let exposed = |loaded: Result<Loaded, Mistakes>| {
-        loaded.unwrap().config.upstream.credential.unwrap().expose().to_owned()
+        loaded.unwrap().config.boxes[0].credential.as_ref().unwrap().expose().to_owned()
     };
     let plain = with(&[], [("AFTERBAY_BOX_CREDENTIAL", "Bearer canary")]);
     assert_eq!(exposed(plain), "Bearer canary");

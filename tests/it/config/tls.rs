@@ -22,7 +22,7 @@ fn https_boxes_and_a_file_of_authorities_are_taken() {
     let (_folder, [authority, ..]) = files();
     let line = ["--box", "https://box.example/p/", "--kind", "tangle", "--ca-file", &authority];
     let config = load(&line, [], None).unwrap().config;
-    assert_eq!(config.upstream.endpoint.to_string(), "https://box.example/p");
+    assert_eq!(config.boxes[0].endpoint.to_string(), "https://box.example/p");
     assert_ne!(config.authorities, afterbay::upstream::trust::Authorities::default());
     let table = file(&format!("[tls]\nca_file = \"{authority}\"\n"));
     let line = ["--box", "https://box.example", "--kind", "tangle"];

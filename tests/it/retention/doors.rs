@@ -1,6 +1,5 @@
 //! What clients are told of turns whose events are gone.
 
-use afterbay::http::Settings;
 use afterbay::turn::control::wall_ms;
 use afterbay::upstream::Ending;
 
@@ -96,8 +95,7 @@ async fn a_stream_that_is_open_stays_so_when_its_session_has_nothing_left() {
 
 #[tokio::test]
 async fn of_a_turn_that_is_gone_the_log_still_tells_the_state_and_no_result() {
-    let result_path = Some("/agents/sessions/{id}/result".parse().expect("a path"));
-    let play = Play::with(Settings { result_path, ..Settings::default() }).await;
+    let play = Play::telling_results("/agents/sessions/{id}/result").await;
     play.run_turn("X-Execution-ID: e-1\r\n", PROMPT).await;
     trim(&play).await;
     for (target, status, source) in

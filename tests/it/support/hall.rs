@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use afterbay::credential::{Credential, HashKey};
 use afterbay::event::Event;
+use afterbay::http::boxes::NamedBox;
 use afterbay::http::passthrough::Passthrough;
 use afterbay::http::{Doors, Settings, router};
 use afterbay::ids::{BoxName, SessionId};
@@ -26,6 +27,7 @@ use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
 use afterbay::upstream::connect::Connect;
 use afterbay::upstream::endpoint::Endpoint;
+use afterbay::upstream::result_path::ResultPath;
 use afterbay::upstream::schedule::Intervals;
 use afterbay::upstream::{
     Accepted, Activity, Answer, BadPrompt, Body, Boot, Bound, CursorDelta, Depth, Dispatch, Ending,
@@ -54,6 +56,16 @@ pub(crate) struct Hall {
 impl Hall {
     /// Opens the doors on `listener`; what is passed on goes to `base`.
     pub(crate) fn open(listener: TcpListener, base: &str, settings: Settings) -> Self {
+        Self::telling_results(listener, base, settings, None)
+    }
+
+    /// The same before a box that tells results there.
+    pub(crate) fn telling_results(
+        listener: TcpListener,
+        base: &str,
+        settings: Settings,
+        result_path: Option<ResultPath>,
+    ) -> Self {
         let addr = listener.local_addr().expect("an address");
         let folder = tempfile::tempdir().expect("a folder");
         let disk = RealDisk::open(&folder.path().join("log")).expect("a data folder");
@@ -83,13 +95,17 @@ impl Hall {
         let endpoint = base.parse::<Endpoint>().expect("a URL").fixed();
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(endpoint, &Connect::default()),
             settings,
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
-            box_name: BoxName::default_box(),
+            root: Some(NamedBox {
+                name: BoxName::default_box(),
+                passthrough: Passthrough::new(endpoint, &Connect::default()),
+                result_path,
+            }),
             further: Vec::new(),
+            front: None,
         };
         tasks.spawn("doors", async move { axum::serve(listener, router(doors)).await });
         Self { addr, script, drain, retention, _folder: folder }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use afterbay::http::boxes::NamedBox;
 use afterbay::http::passthrough::Passthrough;
 use afterbay::http::{Doors, Settings, router};
 use afterbay::ids::BoxName;
@@ -57,13 +58,17 @@ impl OpenDoors {
         let metrics = Metrics::new().expect("names are free");
         let doors = Doors {
             sessions,
-            passthrough: Passthrough::new(endpoint, connect),
             settings,
             metrics: metrics.http.clone(),
             drain: ends.drain.clone(),
             tasks: tasks.clone(),
-            box_name: BoxName::default_box(),
+            root: Some(NamedBox {
+                name: BoxName::default_box(),
+                passthrough: Passthrough::new(endpoint, connect),
+                result_path: None,
+            }),
             further: Vec::new(),
+            front: None,
         };
         let connections = Tasks::new();
         let serve = serve_connections(

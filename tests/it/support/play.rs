@@ -34,6 +34,15 @@ impl Play {
         Self { hall, raw_box }
     }
 
+    /// Before a box that tells results at this path.
+    pub(crate) async fn telling_results(path: &str) -> Self {
+        let raw_box = RawBox::listen().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let (base, path) = (format!("http://{}", raw_box.addr), path.parse().expect("a path"));
+        let hall = Hall::telling_results(listener, &base, Settings::default(), Some(path));
+        Self { hall, raw_box }
+    }
+
     /// Sends a request of its own connection, with the credential that the box accepts.
     pub(crate) async fn ask(&self, line: &str, fields: &str, body: &str) -> Conn {
         self.ask_as(GOOD, line, fields, body).await

@@ -3,6 +3,7 @@
 //!
 //! - [`Sidecar::start`] binds port 0 on loopback; [`Sidecar::base`] is its URL.
 //! - [`Sidecar::says`] puts answers on a [`Route`]: each is given once, the last one for ever.
+//! - [`Sidecar::says_to`] does the same for one method and path, before any route.
 //! - [`Sidecar::holds`] sets the messages that the message route gives, with its `limit`.
 //! - [`Sidecar::seen`] tells the requests that arrived, in order.
 //! - [`Sidecar::drops_all`] waits until nobody reads a stream any more.
@@ -121,6 +122,8 @@ impl Canned {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) route: Route,
+    /// Method and path.
+    pub(crate) line: String,
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
@@ -136,6 +139,8 @@ impl Seen {
 #[derive(Default)]
 struct Shared {
     answers: BTreeMap<Route, VecDeque<Canned>>,
+    /// By method and path.
+    answers_to: BTreeMap<String, VecDeque<Canned>>,
     messages: Option<Vec<Value>>,
     seen: Vec<Seen>,
     /// How many open streams somebody reads.
@@ -212,6 +217,16 @@ impl Sidecar {
         self.lock().answers.insert(route, answers.into_iter().collect());
     }
 
+    /// Replaces the answers to what is asked so, as `GET /path`.
+    pub(crate) fn says_to(&self, line: &str, answers: impl IntoIterator<Item = Canned>) {
+        self.lock().answers_to.insert(line.to_owned(), answers.into_iter().collect());
+    }
+
+    /// The requests so far that asked so.
+    pub(crate) fn seen_at(&self, line: &str) -> Vec<Seen> {
+        self.lock().seen.iter().filter(|seen| seen.line == line).cloned().collect()
+    }
+
     /// Sets the messages of every session, oldest first.
     pub(crate) fn holds(&self, messages: &Value) {
         self.lock().messages = messages.as_array().cloned();
@@ -283,6 +298,7 @@ async fn answer(
     let body = body.collect().await.map_err(|_| Close)?.to_bytes();
     let seen = Seen {
         route: route(&head),
+        line: format!("{} {}", head.method, head.uri.path()),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
@@ -340,7 +356,10 @@ fn route(head: &http::request::Parts) -> Route {
 
 impl Shared {
     fn next(&mut self, seen: &Seen) -> Canned {
-        let queue = self.answers.entry(seen.route).or_default();
+        let queue = match self.answers_to.get_mut(&seen.line) {
+            Some(queue) => queue,
+            None => self.answers.entry(seen.route).or_default(),
+        };
         let canned = if queue.len() > 1 { queue.pop_front() } else { queue.front().cloned() };
         if let Some(canned) = canned {
             return canned;
