@@ -1,6 +1,6 @@
 //! The doors: every request that a client or a box's user sends comes in here.
 //!
-//! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
+//! [`Service`] has one handler and no router, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it,
 //! or for the Sandbox API ([`boxes`], [`front`]), and in which mode (`streaming`), is it meant for this
 //! server and not sent by a foreign page (`guard`), is it let in ([`own_tokens`]), what does it ask
@@ -37,6 +37,7 @@ mod query;
 mod remembered;
 mod route;
 mod run_stream;
+mod service;
 mod settings;
 mod stream;
 mod streaming;
@@ -46,14 +47,14 @@ mod upgrade;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
+pub use service::Service;
 pub use settings::{SessionBus, Settings};
 
 use crate::ids::BoxName;
@@ -105,12 +106,7 @@ struct Door {
     result_path: Option<ResultPath>,
 }
 
-/// The routes of the public port.
-pub fn router(doors: Doors) -> Router {
-    Router::new().fallback(serve).with_state(Arc::new(Hall::new(doors)))
-}
-
-async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+async fn serve(hall: &Hall, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     end_to_end::join_cookie(&mut parts);
     let Doors { settings, metrics, .. } = hall.root().doors.as_ref();
@@ -124,7 +120,7 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
         },
         Ok(Entrance::Api(front, door)) => {
             match admit_to_api(door, &mut parts, mode, page.is_some()) {
-                Ok(ApiRoute::Api) => (Asked::Api, front.answer(door, parts, body).await),
+                Ok(ApiRoute::Api) => (Asked::Api, Box::pin(front.answer(door, parts, body)).await),
                 Ok(ApiRoute::Preflight) => (Asked::Other, Ok(cors::preflight(&parts))),
                 Err(error) => (Asked::Other, Err(error)),
             }
@@ -213,6 +209,19 @@ fn asked(door: &Door, parts: &Parts, mode: Mode) -> Result<Route, Error> {
 }
 
 async fn answer(door: &Door, route: Route, parts: Parts, body: Body) -> Result<Response, Error> {
+    if matches!(route, Route::Pass) {
+        return door.pass(parts, body).await;
+    }
+    // Beside the future of a passed request, which is moved several times: it would triple its size.
+    Box::pin(answer_ours(door, route, parts, body)).await
+}
+
+async fn answer_ours(
+    door: &Door,
+    route: Route,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, Error> {
     let Door { doors, box_name, .. } = door;
     let sessions = &doors.sessions;
     match route {

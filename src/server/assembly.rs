@@ -73,7 +73,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct House {
     /// The clients' door.
-    pub(super) clients: Router,
+    pub(super) clients: http::Service,
     /// The operators' door.
     pub(super) operators: Router,
     /// Every task that is not a connection: drivers above all.
@@ -154,7 +154,7 @@ impl House {
             front,
         };
         let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
-        let (clients, operators) = (http::router(doors), admin::router(admin));
+        let (clients, operators) = (http::Service::new(doors), admin::router(admin));
         Ok(Self { clients, operators, tasks, store })
     }
 

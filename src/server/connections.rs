@@ -3,20 +3,21 @@
 //! Promises: a bounded number of connections, each with a bounded buffer; a peer that sends no
 //! request, or half of one, or of a TLS handshake, is dropped in time; a shortage of descriptors is
 //! survived. HTTP/1 and HTTP/2 on the same port, upgrades included, in the clear or all under TLS. What
-//! is answered is the router's business.
+//! is answered is the service's business.
 //!
 //! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
 //! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
 //! left is dropped.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -31,7 +32,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::config::Identity;
 use crate::limits;
@@ -82,11 +83,30 @@ pub struct Ends {
     pub cut: CancellationToken,
 }
 
-/// Serves `router` on `listener` until drained or cut. Connections are tasks of `tasks`.
-pub async fn serve_connections(
+/// What answers requests; it is cloned for each.
+pub trait Answers:
+    Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Serves `service` on `listener` until drained or cut. Connections are tasks of `tasks`.
+pub async fn serve_connections<S: Answers>(
     listener: TcpListener,
     wire: Wire,
-    router: Router,
+    service: S,
     settings: Settings,
     ends: Ends,
     tasks: Tasks,
@@ -95,7 +115,7 @@ pub async fn serve_connections(
         listener,
         wire,
         places: Arc::new(Semaphore::new(settings.max_connections)),
-        router,
+        service,
         settings,
         ends: ends.clone(),
         tasks,
@@ -135,17 +155,17 @@ enum KeepAlive {
     Off,
 }
 
-struct Acceptor {
+struct Acceptor<S> {
     listener: TcpListener,
     wire: Wire,
     places: Arc<Semaphore>,
-    router: Router,
+    service: S,
     settings: Settings,
     ends: Ends,
     tasks: Tasks,
 }
 
-impl Acceptor {
+impl<S: Answers> Acceptor<S> {
     /// Accepts for ever; each connection holds a token of `tracker` while it lives.
     async fn accept_into(
         &self,
@@ -178,7 +198,7 @@ impl Acceptor {
             return;
         }
         let connection = Connection {
-            router: self.router.clone(),
+            service: self.service.clone(),
             settings: self.settings,
             ends: self.ends.clone(),
             tasks: self.tasks.clone(),
@@ -230,15 +250,15 @@ fn after_failed_accept(error: &io::Error) -> AfterFailedAccept {
     if gone.contains(&error.kind()) { AfterFailedAccept::Next } else { AfterFailedAccept::Pause }
 }
 
-struct Connection {
-    router: Router,
+struct Connection<S> {
+    service: S,
     settings: Settings,
     ends: Ends,
     tasks: Tasks,
     keep_alive: KeepAlive,
 }
 
-impl Connection {
+impl<S: Answers> Connection<S> {
     async fn serve_secured(self, identity: Identity, stream: TcpStream, peer: SocketAddr) {
         if let Some(stream) = self.shake_hands(&identity, stream, peer).await {
             self.serve(stream, peer).await;
@@ -271,21 +291,21 @@ impl Connection {
         None
     }
 
-    async fn serve<S>(self, stream: S, peer: SocketAddr)
+    async fn serve<T>(self, stream: T, peer: SocketAddr)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, settings, ends, tasks, keep_alive } = self;
+        let Self { service, settings, ends, tasks, keep_alive } = self;
         let asked = Arc::new(AtomicBool::new(false));
-        let service = {
+        let answers = {
             let asked = Arc::clone(&asked);
             service_fn(move |request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
-                router.clone().oneshot(request.map(Body::new))
+                service.clone().oneshot(request.map(Body::new))
             })
         };
         let builder = builder(settings, keep_alive, tasks);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), answers);
         tokio::pin!(connection);
         // The server's own timer covers a head once its first bytes have told the version of
         // HTTP; a peer that sends less than that is caught here.

@@ -16,7 +16,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,7 +24,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::tasks::Tasks;
 use assembly::{House, Plan};
-pub use connections::{Ends, Settings, Wire, serve_connections};
+pub use connections::{Answers, Ends, Settings, Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
 use sandbox_api::Bound;
 
@@ -115,13 +114,13 @@ impl Door {
         name: &'static str,
         listener: TcpListener,
         wire: Wire,
-        router: Router,
+        service: impl Answers,
         settings: Settings,
         ends: Ends,
     ) -> Self {
         let connections = Tasks::new();
         let serve =
-            serve_connections(listener, wire, router, settings, ends.clone(), connections.clone());
+            serve_connections(listener, wire, service, settings, ends.clone(), connections.clone());
         let serving = connections.spawn(name, serve);
         Self { ends, connections, serving }
     }

@@ -11,7 +11,7 @@ use afterbay::credential::{Credential, HashKey};
 use afterbay::event::Event;
 use afterbay::http::boxes::NamedBox;
 use afterbay::http::passthrough::Passthrough;
-use afterbay::http::{Doors, Settings, router};
+use afterbay::http::{Doors, Service, Settings};
 use afterbay::ids::{BoxName, SessionId};
 use afterbay::limits;
 use afterbay::log::{Options, RealDisk, Store};
@@ -34,6 +34,7 @@ use afterbay::upstream::{
     Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal, TextHash,
     TurnIds, Upstream, View, Vouched,
 };
+use axum::ServiceExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
@@ -107,7 +108,9 @@ impl Hall {
             further: Vec::new(),
             front: None,
         };
-        tasks.spawn("doors", async move { axum::serve(listener, router(doors)).await });
+        tasks.spawn("doors", async move {
+            axum::serve(listener, Service::new(doors).into_make_service()).await
+        });
         Self { addr, script, drain, retention, _folder: folder }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use afterbay::http::boxes::NamedBox;
 use afterbay::http::passthrough::Passthrough;
-use afterbay::http::{Doors, Settings, router};
+use afterbay::http::{Doors, Service, Settings};
 use afterbay::ids::BoxName;
 use afterbay::metrics::Metrics;
 use afterbay::server::{self, Ends, Wire, serve_connections};
@@ -74,7 +74,7 @@ impl OpenDoors {
         let serve = serve_connections(
             listener,
             Wire::Clear,
-            router(doors),
+            Service::new(doors),
             server::Settings::CLIENTS,
             ends.clone(),
             connections.clone(),
