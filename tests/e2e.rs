@@ -16,6 +16,7 @@ mod e2e {
     mod file_system;
     mod http;
     mod opencode;
+    mod packages;
     mod port;
     mod process;
     mod script;
@@ -27,6 +28,7 @@ mod e2e {
     mod box_hop;
     mod client_hop;
     mod kill_at_sync;
+    mod split_hop;
 
     // Who watches.
     mod client;
@@ -43,7 +45,7 @@ mod e2e {
     mod fifty;
     mod flood;
     mod kills;
-    mod languages;
+    mod matrix;
     mod people;
     mod simbox;
     mod story;

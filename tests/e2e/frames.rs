@@ -40,6 +40,8 @@ pub(crate) enum Stop {
 pub(crate) struct Frames {
     response: Response,
     waiting: Vec<u8>,
+    /// So many of the waiting bytes hold no end of a block.
+    searched: usize,
     retry: Option<u64>,
     comments: usize,
     last_words: bool,
@@ -55,7 +57,8 @@ impl Frames {
         let through_nginx = response.header("server").is_some_and(|name| name.starts_with("nginx"));
         assert_eq!(response.header("x-accel-buffering"), (!through_nginx).then_some("no"));
         assert_eq!(response.header("content-encoding"), None);
-        Self { response, waiting: Vec::new(), retry: None, comments: 0, last_words: false }
+        let (waiting, searched) = (Vec::new(), 0);
+        Self { response, waiting, searched, retry: None, comments: 0, last_words: false }
     }
 
     /// Takes unnumbered frames too, as number 0: so a turn is taken back that the box never had.
@@ -114,7 +117,12 @@ impl Frames {
 
     /// Takes the bytes up to and with the next blank line.
     fn block(&mut self) -> Option<Bytes> {
-        let end = self.waiting.windows(2).position(|two| two == b"\n\n")? + 2;
+        let news = self.waiting.get(self.searched..)?;
+        let Some(end) = news.windows(2).position(|two| two == b"\n\n") else {
+            self.searched = self.waiting.len().saturating_sub(1);
+            return None;
+        };
+        let end = std::mem::take(&mut self.searched) + end + 2;
         Some(self.waiting.drain(..end).collect::<Vec<u8>>().into())
     }
 
