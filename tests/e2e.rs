@@ -35,6 +35,7 @@ mod e2e {
     mod digest;
     mod frames;
     mod oracle;
+    mod reading;
 
     // The scenarios.
     mod adapter_promises;

@@ -15,7 +15,7 @@ parts=(tools format lockfile clippy docs unit_and_it e2e)
 
 missing_tools() {
     local tool missing=0
-    for tool in rustc cargo node npm python3 cc curl setpriv; do
+    for tool in rustc cargo node npm python3 cc curl openssl setpriv; do
         command -v "$tool" >/dev/null || { echo "missing: $tool"; missing=1; }
     done
     return "$missing"

@@ -10,7 +10,6 @@ mod behind;
 mod browser;
 mod cast;
 mod kept;
-mod reading;
 mod running;
 mod rust_reader;
 mod table;

@@ -17,13 +17,21 @@ const socket = new WebSocket(tab.webSocketDebuggerUrl, { perMessageDeflate: fals
 await once(socket, "open");
 
 let number = 0;
-const send = (method, params = {}) => socket.send(JSON.stringify({ id: ++number, method, params }));
+const answered = new Map();
+
+// One command after the other: what is asked before the page opens must be in place by then.
+function send(method, params = {}) {
+  const id = ++number;
+  socket.send(JSON.stringify({ id, method, params }));
+  return new Promise((resolve) => answered.set(id, resolve));
+}
 
 socket.on("message", async (text) => {
-  const { method, params, error, result } = JSON.parse(text);
+  const { id, method, params, error, result } = JSON.parse(text);
   const failed = error?.message ?? result?.errorText;
   if (failed) throw new Error(failed);
   if (method === "Runtime.exceptionThrown") throw new Error(JSON.stringify(params));
+  answered.get(id)?.();
   if (method !== "Runtime.bindingCalled") return;
   console.log(params.payload);
   if (!("end" in JSON.parse(params.payload))) return;
@@ -31,6 +39,6 @@ socket.on("message", async (text) => {
   process.exit(0);
 });
 
-send("Runtime.enable");
-send("Runtime.addBinding", { name: "tell" });
-send("Page.navigate", { url: `${page}#${encodeURIComponent(JSON.stringify({ url, last }))}` });
+await send("Runtime.enable");
+await send("Runtime.addBinding", { name: "tell" });
+await send("Page.navigate", { url: `${page}#${encodeURIComponent(JSON.stringify({ url, last }))}` });

@@ -15,13 +15,16 @@ url, last, *further = sys.argv[1:]
 def read(last):
     """The status of one call, `000` without an answer, and the last id."""
     command = ["curl", "--no-buffer", "--silent", "--show-error", "--max-time", "120", url]
-    command += ["--write-out", "\n%{http_code}", *further]
+    command += ["--write-out", "\n%{http_code} %{http_version}", *further]
     command += ["--header", f"Last-Event-ID: {last}"] if last else []
     frame = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
         for line in curl.stdout:
             if not line.endswith(b"\n"):
-                return line.decode(), last
+                status, version = line.decode().split()
+                if status != "000" and "--http2" in further and version != "2":
+                    raise SystemExit(f"HTTP/{version} for HTTP/2")
+                return status, last
             line = line.decode().rstrip("\n")
             if not line and "data" in frame:
                 lines.tell(frame.get("id"), frame.get("event"), frame["data"])

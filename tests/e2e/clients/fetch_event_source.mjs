@@ -1,6 +1,6 @@
 // Reads with the npm package `@microsoft/fetch-event-source`: after a cut it comes back by itself
-// with its last id; the clean end of a stream is its end. It is written for browsers: of theirs it
-// needs `window` and `document`.
+// with its last id, and after the clean end of a stream because it is told to, if there was no `done`.
+// It is written for browsers: of theirs it needs `window` and `document`.
 //
 // Arguments: URL, last id or "".
 
@@ -14,6 +14,8 @@ const { fetchEventSource } = require("@microsoft/fetch-event-source");
 
 const [url, last] = process.argv.slice(2);
 
+let over = false;
+
 class NothingMore extends Error {}
 
 try {
@@ -26,7 +28,12 @@ try {
     },
     onmessage({ id, event, data }) {
       // It makes an empty message of each comment and of a block that holds only `retry`.
-      if (data) tell(id, event, data);
+      if (!data) return;
+      tell(id, event, data);
+      over = event === "done";
+    },
+    onclose() {
+      if (!over) throw new Error("the stream ended before the turn");
     },
     onerror(error) {
       if (error instanceof NothingMore) throw error;

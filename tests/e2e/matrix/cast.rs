@@ -1,11 +1,8 @@
 //! The clients, as people use them: which there are, how each is started, and what each does
 //! otherwise than the others.
 
-use std::path::PathBuf;
-
-use super::super::packages;
+use super::super::reading::Reading;
 use super::browser::{Browser, Pages};
-use super::reading::Reading;
 use super::rust_reader;
 
 /// A client.
@@ -97,18 +94,12 @@ pub(crate) struct Cast {
     /// Where it serves the pages is what the daemon must let in.
     pub(crate) pages: Pages,
     browser: Option<Browser>,
-    node: PathBuf,
-    modules: PathBuf,
-    python: PathBuf,
 }
 
 impl Cast {
     /// Installs what is missing, and starts the browser.
     pub(crate) async fn ready() -> Self {
-        let browser = Browser::start().await;
-        let (node, modules) = (packages::program("node"), packages::node());
-        let python = packages::python().join("python");
-        Self { pages: Pages::serve().await, browser, node, modules, python }
+        Self { browser: Browser::start().await, pages: Pages::serve().await }
     }
 
     /// Lets it read `url` from behind `last` on; `None` if it is not installed.
@@ -118,11 +109,11 @@ impl Cast {
         Some(match reader {
             Reader::ChromiumEventSource => self.chromium("eventsource.js", arguments)?,
             Reader::ChromiumFetch => self.chromium("fetch_event_source.js", arguments)?,
-            Reader::NodeEventSource => self.script("eventsource.mjs", &arguments),
-            Reader::NodeFetch => self.script("fetch_event_source.mjs", &arguments),
-            Reader::PythonHttpx => self.script("httpx_sse_client.py", &arguments),
-            Reader::PythonRequests => self.script("sseclient_client.py", &arguments),
-            Reader::Curl => self.script("curl_client.py", &arguments),
+            Reader::NodeEventSource => Reading::script("eventsource.mjs", &arguments),
+            Reader::NodeFetch => Reading::script("fetch_event_source.mjs", &arguments),
+            Reader::PythonHttpx => Reading::script("httpx_sse_client.py", &arguments),
+            Reader::PythonRequests => Reading::script("sseclient_client.py", &arguments),
+            Reader::Curl => Reading::script("curl_client.py", &arguments),
             Reader::Rust => {
                 let url = url.to_owned();
                 Reading::task(|lines| async move { rust_reader::read(url, last, &lines).await })
@@ -132,16 +123,6 @@ impl Cast {
 
     fn chromium(&self, script: &str, [url, last]: [&str; 2]) -> Option<Reading> {
         let page = self.pages.page(script);
-        Some(self.script("chromium.mjs", &[&self.browser.as_ref()?.devtools, &page, url, last]))
-    }
-
-    /// A script of `clients` with these arguments.
-    pub(crate) fn script(&self, name: &str, arguments: &[&str]) -> Reading {
-        let program = if name.ends_with(".py") { &self.python } else { &self.node };
-        Reading::program(program, |command| {
-            command.arg(packages::script(name)).args(arguments);
-            command.env("AFTERBAY_CLIENT_MODULES", &self.modules);
-            command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("http_proxy");
-        })
+        Some(Reading::script("chromium.mjs", &[&self.browser.as_ref()?.devtools, &page, url, last]))
     }
 }

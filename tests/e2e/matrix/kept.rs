@@ -10,11 +10,11 @@ use super::super::client::{Client, Turn, WAYS, Way};
 use super::super::frames::{Frame, Frames};
 use super::super::http::Request;
 use super::super::oracle::{self, Verdict};
+use super::super::reading::compare;
 use super::super::split_hop::{PLACES, SplitHop};
 use super::super::wait;
 use super::behind::Behind;
 use super::cast::{Cast, Reader};
-use super::reading::compare;
 use super::running::url;
 use super::table::{Cell, Column};
 
@@ -48,7 +48,7 @@ pub(crate) async fn finished(cast: &Cast, behind: &Behind) -> Column {
     };
     let client = over(behind, "turn-5", script).await;
     let url = url(behind.address(), &client);
-    Column { name: "finished", cells: read(cast, &url, Some(client.last_id()), &[]).await }
+    Column::new("finished", read(cast, &url, Some(client.last_id()), &[]).await)
 }
 
 /// An event of more than 8 MB in one line.
@@ -57,7 +57,7 @@ pub(crate) async fn huge(cast: &Cast, behind: &Behind) -> Column {
     let largest = client.seen.iter().map(|frame| frame.data_text().len()).max();
     assert!(largest >= Some(8 << 20), "{largest:?}");
     let cells = read(cast, &url(behind.address(), &client), None, &client.seen).await;
-    Column { name: "huge", cells }
+    Column::new("huge", cells)
 }
 
 /// Events that come in pieces, cut at every place around their beginnings.
@@ -67,7 +67,7 @@ pub(crate) async fn borders(cast: &Cast, behind: &Behind) -> Column {
     assert!(client.seen.len() > PLACES);
     let hop = SplitHop::start(behind.address()).await;
     let cells = read(cast, &url(hop.address(), &client), None, &client.seen).await;
-    Column { name: "borders", cells }
+    Column::new("borders", cells)
 }
 
 /// Flags of a daemon that keeps one small turn of a session.
@@ -107,5 +107,5 @@ pub(crate) async fn expired(cast: &Cast, forgetful: &Behind, gone: &Client) -> C
     assert_eq!(bounds, (&json!(after + 1), &json!(dropped)));
     assert_eq!(oracle::bytes_of(rest), oracle::bytes_of(&kept.seen));
     let url = format!("http://{}{path}", address);
-    Column { name: "expired", cells: read(cast, &url, Some(after), &seen).await }
+    Column::new("expired", read(cast, &url, Some(after), &seen).await)
 }

@@ -12,9 +12,9 @@ use super::super::client_hop::{ClientHop, Plan};
 use super::super::frames::{Frame, Frames};
 use super::super::http::Request;
 use super::super::oracle::{self, Verdict};
+use super::super::reading::{LIMIT, Reading, compare};
 use super::behind::Behind;
 use super::cast::{Cast, Reader, Torn};
-use super::reading::{LIMIT, Reading, compare};
 use super::table::{Cell, Column};
 
 /// What happens in the middle.
@@ -71,7 +71,7 @@ pub(crate) async fn play(cast: &Cast, behind: &mut Behind, act: Act) -> Column {
     let cells = places.iter().zip(had.into_iter().zip(ends));
     let cells =
         cells.map(|(place, (had, all))| (place.reader, had.map_or_else(Cell::Failed, |()| all)));
-    Column { name, cells: cells.collect() }
+    Column::new(name, cells.collect())
 }
 
 async fn place(

@@ -8,7 +8,7 @@ use eventsource_stream::Eventsource;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 
-use super::reading::Line;
+use super::super::reading::Line;
 
 /// Until it asks again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,5 +39,5 @@ pub(crate) async fn read(url: String, mut last: String, lines: &Mutex<Vec<Line>>
             last = event.id;
         }
     }
-    tell(Line::End { end: "closed".to_owned() });
+    tell(Line::end("closed"));
 }

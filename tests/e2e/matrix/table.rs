@@ -24,8 +24,20 @@ impl From<Result<(), String>> for Cell {
 /// One scenario, with a cell for each client.
 #[derive(Debug)]
 pub(crate) struct Column {
-    pub(crate) name: &'static str,
-    pub(crate) cells: Vec<(Reader, Cell)>,
+    name: &'static str,
+    cells: Vec<(Reader, Cell)>,
+}
+
+impl Column {
+    /// Prints what has failed at once: a test that runs out of its time prints no table.
+    pub(crate) fn new(name: &'static str, cells: Vec<(Reader, Cell)>) -> Self {
+        for (reader, cell) in &cells {
+            if let Cell::Failed(why) = cell {
+                println!("{name}: {}: {why}", reader.name());
+            }
+        }
+        Self { name, cells }
+    }
 }
 
 /// Prints the table, and what is to be said of its cells.

@@ -4,6 +4,8 @@
 import { fetchEventSource } from "./fetch-event-source/fetch";
 import { end, last, line, url } from "./lines.js";
 
+let over = false;
+
 class Stop extends Error {}
 
 const asked = fetchEventSource(url, {
@@ -17,7 +19,12 @@ const asked = fetchEventSource(url, {
   },
   onmessage({ id, event, data }) {
     // It makes an empty message of each comment and of a block that holds only `retry`.
-    if (data) line(id, event, data);
+    if (!data) return;
+    line(id, event, data);
+    over = event === "done";
+  },
+  onclose() {
+    if (!over) throw new Error("the stream ended before the turn");
   },
   onerror(error) {
     if (error instanceof Stop) throw error;

@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::future::Future;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,24 +12,33 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
-use super::super::frames::Frame;
-use super::super::process::Process;
+use super::frames::Frame;
+use super::packages;
+use super::process::Process;
 
 /// Far longer than any client takes to come back and read on, on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Between two looks at what a client has printed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a client says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Line {
     /// It has delivered an event, whose data has so many bytes with this hash.
     Event { id: String, event: String, length: usize, sha256: String },
     /// It has ended, and how: `closed` when it was told that nothing more will come (204), `ended`
     /// when the end of a stream is its end.
-    End { end: String },
+    #[serde(rename_all = "camelCase")]
+    End {
+        end: String,
+        /// Milliseconds until the first byte, of a client that tells it.
+        first_byte: Option<f64>,
+        /// When each event was there, in milliseconds, by a client that tells it.
+        #[serde(default)]
+        times: Vec<f64>,
+    },
 }
 
 impl Line {
@@ -39,6 +47,11 @@ impl Line {
         let sha256 = Sha256::digest(data.as_bytes());
         let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         Self::Event { id: id.to_owned(), event: event.to_owned(), length: data.len(), sha256 }
+    }
+
+    /// What a client says when it ends.
+    pub(crate) fn end(how: &str) -> Self {
+        Self::End { end: how.to_owned(), first_byte: None, times: Vec::new() }
     }
 
     /// What a client says when it delivers this frame.
@@ -58,11 +71,16 @@ enum Source {
 }
 
 impl Reading {
-    /// A process of its own that prints its lines. To be called on the test's own thread.
-    pub(crate) fn program(program: &Path, dress: impl FnOnce(&mut Command)) -> Self {
+    /// A script of `clients` that prints its lines. To be called on the test's own thread.
+    pub(crate) fn script(name: &str, arguments: &[&str]) -> Self {
+        let is_python = name.ends_with(".py");
+        let python = || packages::python().join("python");
+        let program = if is_python { python() } else { packages::program("node") };
         let output = NamedTempFile::new().expect("a file for the client's output");
-        let process = Process::start(program, |command| {
-            dress(command);
+        let process = Process::start(&program, |command| {
+            command.arg(packages::script(name)).args(arguments);
+            command.env("AFTERBAY_CLIENT_MODULES", packages::node());
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
             command.stdin(Stdio::null()).stdout(output.reopen().expect("share the output"));
         });
         Self(Source::Program { process, output })
@@ -172,7 +190,7 @@ fn told(lines: &[Line]) -> String {
 /// the end.
 pub(crate) fn compare(lines: &[Line], frames: &[Frame], end: &str) -> Result<(), String> {
     let expected: Vec<Line> = frames.iter().map(Line::of).collect();
-    let Some((Line::End { end: ended }, events)) = lines.split_last() else {
+    let Some((Line::End { end: ended, .. }, events)) = lines.split_last() else {
         return Err(format!("no end: {}", told(lines)));
     };
     let differs = events.iter().zip(&expected).position(|(line, expected)| line != expected);
@@ -188,11 +206,10 @@ pub(crate) fn compare(lines: &[Line], frames: &[Frame], end: &str) -> Result<(),
 #[test]
 fn what_is_missing_doubled_altered_or_ends_otherwise_is_complained_of() {
     let list = [("execution.started", serde_json::json!({})), ("done", serde_json::json!({}))];
-    let frames = super::super::digest::frames(&list);
+    let frames = super::digest::frames(&list);
     let whole: Vec<Line> = frames.iter().map(Line::of).collect();
     let check = |lines: &[Line], end: &str| {
-        let end = Line::End { end: end.to_owned() };
-        compare(&[lines, &[end]].concat(), &frames, "closed")
+        compare(&[lines, &[Line::end(end)]].concat(), &frames, "closed")
     };
     assert_eq!(check(&whole, "closed"), Ok(()));
     assert!(check(&whole, "ended").is_err());
