@@ -16,6 +16,7 @@ mod e2e {
     mod file_system;
     mod http;
     mod opencode;
+    mod packages;
     mod port;
     mod process;
     mod script;
@@ -33,12 +34,14 @@ mod e2e {
     mod box_hop;
     mod client_hop;
     mod kill_at_sync;
+    mod split_hop;
 
     // Who watches.
     mod client;
     mod digest;
     mod frames;
     mod oracle;
+    mod reading;
 
     // The scenarios.
     mod adapter_promises;
@@ -49,7 +52,7 @@ mod e2e {
     mod fifty;
     mod flood;
     mod kills;
-    mod languages;
+    mod matrix;
     mod people;
     mod simbox;
     mod story;

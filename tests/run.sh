@@ -15,7 +15,7 @@ parts=(tools format lockfile clippy docs unit_and_it e2e)
 
 missing_tools() {
     local tool missing=0
-    for tool in rustc cargo node npm python3 cc curl setpriv; do
+    for tool in rustc cargo node npm python3 cc curl openssl setpriv; do
         command -v "$tool" >/dev/null || { echo "missing: $tool"; missing=1; }
     done
     return "$missing"
@@ -29,20 +29,22 @@ tools() {
             return 1
     fi
     cargo nextest --version | head -1
-    proxies
+    system_packages
 }
 
-# Two reverse proxies, as the system's packages; the tests that want one say so where it is missing.
-proxies() {
-    command -v nginx >/dev/null && command -v haproxy >/dev/null && return
+# Two reverse proxies and a browser, as the system's packages; the tests that want one say so where
+# it is missing.
+system_packages() {
+    command -v nginx >/dev/null && command -v haproxy >/dev/null &&
+        command -v chromium >/dev/null && return
     # Only where installing them starts no service: in containers, whose policy forbids it.
     if [ "$(id -u)" != 0 ] || [ ! -e /usr/sbin/policy-rc.d ] || ! command -v apt-get >/dev/null; then
-        echo "nginx and haproxy are not installed; the tests through them are skipped"
+        echo "nginx, haproxy and chromium are not all installed; tests with them are skipped"
         return
     fi
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
-        --no-install-recommends nginx-light haproxy; } >/dev/null 2>&1 ||
-        echo "nginx and haproxy cannot be installed; the tests through them are skipped"
+        --no-install-recommends nginx-light haproxy chromium; } >/dev/null 2>&1 ||
+        echo "nginx, haproxy or chromium cannot be installed; tests with them are skipped"
 }
 
 format() { cargo fmt --all --check && cargo fmt --manifest-path tests/fuzz/Cargo.toml --check; }

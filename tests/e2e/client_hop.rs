@@ -79,6 +79,17 @@ impl ClientHop {
         *self.seen.borrow()
     }
 
+    /// Resolves when somebody has been cut and is back; for a limited time.
+    ///
+    /// # Errors
+    /// What happened instead.
+    pub(crate) async fn cut_and_back(&self, limit: Duration) -> Result<(), String> {
+        let mut seen = self.seen.clone();
+        let back = seen.wait_for(|seen| seen.cuts == 1 && seen.connections >= 2);
+        let back = tokio::time::timeout(limit, back).await;
+        back.map(drop).map_err(|_| format!("it was not cut, or is not back: {:?}", self.seen()))
+    }
+
     /// Resolves when a stream is held at `done`.
     pub(crate) async fn held(&self) {
         let mut seen = self.seen.clone();

@@ -2,14 +2,13 @@
 //! requests of what the document allows and of what it forbids, and holds each answer against it.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::daemon;
 use super::http::Request;
-use super::languages::{installed, run};
+use super::packages::environment;
 use super::process::Process;
 use super::simbox::set::{Set, Settings};
 use super::wait;
@@ -34,11 +33,7 @@ checks.positive_data_acceptance.enabled = false
 
 #[tokio::test]
 async fn whatever_the_document_allows_or_forbids_is_answered_as_it_says() {
-    let place = installed("schemathesis", |place| {
-        run(Command::new("python3").args(["-m", "venv"]).arg(place.join("venv")));
-        let pip = place.join("venv/bin/pip");
-        run(Command::new(pip).args(["install", "--quiet", SCHEMATHESIS]));
-    });
+    let place = environment("schemathesis", &[SCHEMATHESIS]);
     let daemon = daemon::Settings { flags: vec!["--head-wait", "200ms"], ..Default::default() };
     let set = Set::with(Settings { daemon, ..Settings::default() }).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -49,7 +44,7 @@ async fn whatever_the_document_allows_or_forbids_is_answered_as_it_says() {
     assert_eq!(started.status, 202);
     let said = fs::File::create(folder.path().join("said")).expect("a file");
     let document = format!("http://{}/afterbay/v1/openapi.json", set.daemon.address());
-    let mut tool = Process::start(&place.join("venv/bin/schemathesis"), |command| {
+    let mut tool = Process::start(&place.join("schemathesis"), |command| {
         command.current_dir(folder.path()).arg("run").arg(document);
         command.args(["--seed", "1", "--max-examples", "30", "--no-color"]);
         command.args(["--request-timeout", "20", "--generation-database", "none"]);

@@ -40,6 +40,10 @@ pub(crate) enum Stop {
 pub(crate) struct Frames {
     response: Response,
     waiting: Vec<u8>,
+    /// How long it may say nothing.
+    silence: Duration,
+    /// So many of the waiting bytes hold no end of a block.
+    searched: usize,
     retry: Option<u64>,
     comments: usize,
     last_words: bool,
@@ -55,7 +59,13 @@ impl Frames {
         let through_nginx = response.header("server").is_some_and(|name| name.starts_with("nginx"));
         assert_eq!(response.header("x-accel-buffering"), (!through_nginx).then_some("no"));
         assert_eq!(response.header("content-encoding"), None);
-        Self { response, waiting: Vec::new(), retry: None, comments: 0, last_words: false }
+        let (waiting, searched, silence) = (Vec::new(), 0, SILENCE_LIMIT);
+        Self { response, waiting, silence, searched, retry: None, comments: 0, last_words: false }
+    }
+
+    /// Bears a longer silence, of a daemon that was told to send comments seldom.
+    pub(crate) fn patient(self, silence: Duration) -> Self {
+        Self { silence, ..self }
     }
 
     /// Takes unnumbered frames too, as number 0: so a turn is taken back that the box never had.
@@ -102,8 +112,9 @@ impl Frames {
 
     async fn read(&mut self) -> io::Result<Option<Bytes>> {
         loop {
-            let frame = tokio::time::timeout(SILENCE_LIMIT, self.response.body.frame()).await;
-            let frame = frame.unwrap_or_else(|_| panic!("no byte within {SILENCE_LIMIT:?}"));
+            let (limit, frame) = (self.silence, self.response.body.frame());
+            let frame = tokio::time::timeout(limit, frame).await;
+            let frame = frame.unwrap_or_else(|_| panic!("no byte within {limit:?}"));
             match frame.transpose().map_err(io::Error::other)?.map(hyper::body::Frame::into_data) {
                 None => return Ok(None),
                 Some(Ok(bytes)) => return Ok(Some(bytes)),
@@ -114,7 +125,12 @@ impl Frames {
 
     /// Takes the bytes up to and with the next blank line.
     fn block(&mut self) -> Option<Bytes> {
-        let end = self.waiting.windows(2).position(|two| two == b"\n\n")? + 2;
+        let news = self.waiting.get(self.searched..)?;
+        let Some(end) = news.windows(2).position(|two| two == b"\n\n") else {
+            self.searched = self.waiting.len().saturating_sub(1);
+            return None;
+        };
+        let end = std::mem::take(&mut self.searched) + end + 2;
         Some(self.waiting.drain(..end).collect::<Vec<u8>>().into())
     }
 

@@ -1,20 +1,16 @@
 //! WebSockets as people use them, through the daemon: client and box are the npm package `ws`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::daemon::{self, Daemon};
-use super::languages::{installed, program, run};
+use super::packages::{node, program, script};
 use super::process::Process;
 use super::wait;
-
-/// The package, pinned.
-const WS: &str = "ws@8.18.3";
 
 /// A script of `clients` with its lines.
 #[derive(Debug)]
@@ -25,11 +21,10 @@ pub(crate) struct Script {
 
 impl Script {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let modules = modules();
+        let modules = node();
         let output = NamedTempFile::new().expect("a file for the script's output");
-        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients");
         let process = Process::start(&program("node"), |command| {
-            command.arg(clients.join(name)).args(arguments);
+            command.arg(script(name)).args(arguments);
             command.env("AFTERBAY_CLIENT_MODULES", modules);
             command.stdin(Stdio::null()).stdout(output.reopen().expect("share the output"));
         });
@@ -62,13 +57,6 @@ impl Script {
         let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();
         whole.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
-}
-
-fn modules() -> PathBuf {
-    installed("node-ws", |place| {
-        let options = ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"];
-        run(Command::new("npm").args(options).arg(place).arg(WS));
-    })
 }
 
 #[tokio::test]

@@ -1,30 +1,30 @@
-// Reads one turn with the npm package `eventsource`, as any browser would: it reconnects by
-// itself with its last id and closes for good when the server says 204.
+// Reads with the npm package `eventsource`, as a browser would: it comes back by itself with its
+// last id, and closes for good when the server says 204. As in a browser, the first cursor can only
+// stand in the URL.
 //
-// Arguments: base URL, execution id. Prints one JSON line for each frame, then {"end":"closed"}.
+// Arguments: URL, last id or "".
 
 import { createRequire } from "node:module";
+import { end, tell } from "./lines.mjs";
 
 const require = createRequire(process.env.AFTERBAY_CLIENT_MODULES + "/");
 const { EventSource } = require("eventsource");
 
-const [base, execution] = process.argv.slice(2);
+const [url, last] = process.argv.slice(2);
 const names = [
   "execution.started", "message.part.updated", "warning", "interaction", "interaction.cancel",
   "error", "result", "done", "message",
 ];
 
-const source = new EventSource(`${base}/agents/run/stream?executionId=${execution}`);
+const source = new EventSource(last ? `${url}&lastEventId=${last}` : url);
 
 for (const name of names) {
   source.addEventListener(name, (event) => {
     // The connection's own `error` events carry no data.
-    if (event.data === undefined) return;
-    console.log(JSON.stringify({ id: event.lastEventId, event: name, data: event.data }));
+    if (event.data !== undefined) tell(event.lastEventId, name, event.data);
   });
 }
 
 source.addEventListener("error", () => {
-  if (source.readyState !== EventSource.CLOSED) return;
-  console.log(JSON.stringify({ end: "closed" }));
+  if (source.readyState === EventSource.CLOSED) end("closed");
 });

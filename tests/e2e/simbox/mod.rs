@@ -7,10 +7,12 @@
 //! - `AFTERBAY_AWAY=300 cargo test --test e2e nobody_is_connected -- --nocapture`
 //! - `AFTERBAY_QUIET=1800 cargo test --test e2e behind_idle_cutters -- --nocapture`
 //! - `AFTERBAY_OUTAGE=120 cargo test --test e2e refused_connections -- --nocapture`
+//! - `AFTERBAY_HOP_CUT=60 cargo test --test e2e that_a_proxy_cuts -- --nocapture`
 
 // The cast.
 mod link;
 mod measure;
+mod proxy;
 pub(super) mod set;
 mod shown;
 
@@ -19,6 +21,8 @@ mod away;
 mod crowd;
 mod fidelity;
 mod full_disk;
+mod hop_cuts;
+mod hop_http2;
 mod outage;
 mod quiet;
 mod real_hops;

@@ -7,23 +7,15 @@ use afterbay::simbox::State;
 use serde_json::json;
 
 use super::super::client::{Client, Opened, Turn, WAYS, Way};
-use super::super::daemon;
 use super::super::frames::{Frame, Frames};
 use super::super::http::{Request, Response};
 use super::super::oracle::{self, Verdict};
 use super::super::wait;
-use super::set::{Set, Settings};
+use super::set::Set;
 use super::shown::{self, Seen};
 
 /// A gate in mid-turn.
 const WAITS: &str = "parts=4 tool=1 step=50ms wait=answer";
-
-/// The box asks seldom while a person is waited for; a test has no time.
-async fn set() -> Set {
-    let flags = vec!["--poll-waiting", "200ms"];
-    let daemon = daemon::Settings { flags, ..daemon::Settings::default() };
-    Set::with(Settings { daemon, ..Settings::default() }).await
-}
 
 async fn send(set: &Set, request: Request) -> Response {
     request.send(set.daemon.address()).await.expect("the daemon answers")
@@ -55,7 +47,7 @@ async fn session_log(set: &Set, path: &str, after: Option<u64>) -> Vec<Frame> {
 
 #[tokio::test]
 async fn an_aborted_turn_is_cancelled_once_under_each_of_its_sessions_names() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     for (marker, under_the_assigned) in [("turn-1", false), ("turn-2", true)] {
         let turn = Turn::new(marker, &format!("{WAITS} assign"));
         let (mut client, mut frames) = at_the_gate(&set, turn).await;
@@ -79,7 +71,7 @@ async fn an_aborted_turn_is_cancelled_once_under_each_of_its_sessions_names() {
 
 #[tokio::test]
 async fn the_log_of_a_session_is_its_turns_and_ends_when_told_to() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     let mut first = set.client(Turn::new("turn-1", "parts=3 step=50ms assign"));
     first.run().await;
     let second = Turn { session: first.turn.session.clone(), ..Turn::new("turn-2", WAITS) };
@@ -118,7 +110,7 @@ async fn the_log_of_a_session_is_its_turns_and_ends_when_told_to() {
 
 #[tokio::test]
 async fn a_repeated_turn_attaches_while_it_runs_and_replays_when_it_is_over() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     let turn = Turn::new("turn-1", WAITS);
     let (mut first, mut frames) = at_the_gate(&set, turn.clone()).await;
     let mut again = set.client(turn.clone());
@@ -140,7 +132,7 @@ async fn a_repeated_turn_attaches_while_it_runs_and_replays_when_it_is_over() {
 
 #[tokio::test]
 async fn another_turn_on_a_busy_session_is_told_so_and_may_come_later() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     let (mut first, mut frames) = at_the_gate(&set, Turn::new("turn-1", WAITS)).await;
     let second = Turn { session: first.turn.session.clone(), ..Turn::new("turn-2", "parts=2") };
     let mut second = set.client(second);
@@ -158,7 +150,7 @@ async fn another_turn_on_a_busy_session_is_told_so_and_may_come_later() {
 
 #[tokio::test]
 async fn receipts_and_assigned_ids_make_no_difference_to_a_client() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     for (marker, words) in
         [("turn-1", "receipt"), ("turn-2", "assign"), ("turn-3", "receipt assign")]
     {
@@ -179,7 +171,7 @@ async fn receipts_and_assigned_ids_make_no_difference_to_a_client() {
 
 #[tokio::test]
 async fn a_client_may_go_on_under_the_id_that_the_box_assigned() {
-    let set = set().await;
+    let set = Set::for_waiting_turns().await;
     let mut first = set.client(Turn::new("turn-1", "parts=2 assign"));
     first.run().await;
     let session = assigned(&first).to_owned();

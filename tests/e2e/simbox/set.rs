@@ -29,6 +29,14 @@ pub(crate) struct Set {
 }
 
 impl Set {
+    /// Puts it up for turns that wait for a person: the box is asked seldom then, and a test has no
+    /// time.
+    pub(crate) async fn for_waiting_turns() -> Self {
+        let flags = vec!["--poll-waiting", "200ms"];
+        let daemon = daemon::Settings { flags, ..daemon::Settings::default() };
+        Self::with(Settings { daemon, ..Settings::default() }).await
+    }
+
     /// Puts everything up.
     pub(crate) async fn with(settings: Settings) -> Self {
         let Settings { tokens, idle_cut, mut daemon } = settings;
