@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificates::Authority;
 use super::daemon::{self, Daemon, Kind};
-use super::languages::program;
+use super::packages::program;
 use super::tls_hop::TlsHop;
 use super::wait;
 

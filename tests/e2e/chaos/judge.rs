@@ -88,6 +88,10 @@ impl<'a> Judge<'a> {
                 assert!(matches!(turn.prompt.end, End::Refused(_)), "{label} was refused");
                 self.check_traceless(turn).await;
             }
+            Outcome::Forgotten => {
+                assert!(around.crash, "the box has forgotten what was before {label}");
+                self.check_traceless(turn).await;
+            }
             Outcome::Busy => self.check_traceless(turn).await,
             Outcome::Stopped => assert!(around.stopped, "nobody stopped {label}"),
             Outcome::Orphaned => assert!(around.kills, "{label} is an orphan for no reason"),

@@ -30,6 +30,8 @@ pub(super) enum Outcome {
     Done,
     /// The box refused the turn.
     Refused,
+    /// The box has forgotten the turns before it.
+    Forgotten,
     /// Another turn runs on the session.
     Busy,
     /// The turn was stopped before it left.
@@ -165,6 +167,7 @@ impl<'a> Reader<'a> {
             (StatusCode::CONFLICT, Some("TURN_RUNNING")) if self.manners == Manners::Intruding => {
                 Some(Outcome::Busy)
             }
+            (StatusCode::GONE, Some("SESSION_LOST")) => Some(Outcome::Forgotten),
             (_, Some("CANCELLED")) => Some(Outcome::Stopped),
             (StatusCode::NOT_FOUND, _) if self.seen.is_empty() => {
                 self.forget(format!("404 {}", ours.unwrap_or_default()));
@@ -219,6 +222,7 @@ impl<'a> Reader<'a> {
         assert!(self.seen.is_empty(), "{}: {code} after numbered events", self.label());
         match (code.as_str(), &self.turn.prompt.end) {
             ("CANCELLED", _) => Some(Outcome::Stopped),
+            ("SESSION_LOST", _) => Some(Outcome::Forgotten),
             ("DISPATCH_REFUSED", End::Refused(_)) => Some(Outcome::Refused),
             _ => {
                 self.forget(format!("taken back {code}"));
