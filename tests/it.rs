@@ -60,6 +60,7 @@ mod it {
     mod log_verify_kills;
     mod log_verify_live;
     mod log_verify_program;
+    mod loops;
     mod machine;
     mod mode_of_a_request;
     mod native;

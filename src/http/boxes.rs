@@ -51,7 +51,6 @@ impl Hall {
             |doors: Doors| Arc::new(Door { doors, places: places.clone(), bodies: bodies.clone() });
         let mut named = HashMap::new();
         for FurtherBox { name, passthrough, result_path } in further {
-            let passthrough = passthrough.known_as(&doors.passthrough);
             let mut doors = doors.clone();
             doors.settings.result_path = result_path;
             let doors = Doors { passthrough, box_name: name.clone(), ..doors };

@@ -3,7 +3,8 @@
 //! [`router`] has one handler, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it
 //! ([`boxes`]) and in which mode (`streaming`), is it meant for this server and not sent by a foreign
-//! page (`guard`), is it let in ([`own_tokens`]), what does it ask (`route`), may it (`auth`), and then one file for each answer:
+//! page (`guard`), is it let in ([`own_tokens`]), has it been here before ([`passthrough`]), what does
+//! it ask (`route`), may it (`auth`), and then one file for each answer:
 //! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
 //! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
 //! the log alone (`follow`, `stream`). Every
@@ -146,6 +147,7 @@ fn admit(
     if !(is_options && cors::is_preflight(parts)) {
         tokens.admit(parts)?;
     }
+    door.doors.passthrough.check_loop(&parts.headers)?;
     match (route?, session_bus) {
         (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
         (route, SessionBus::Log | SessionBus::Pass) => Ok(route),

@@ -42,6 +42,7 @@ use crate::upstream::reach::Reach;
 use crate::upstream::schedule::Intervals;
 use crate::upstream::tangle::{self, Tangle};
 use crate::upstream::trust::{Authorities, Trust};
+use crate::upstream::via::ViaName;
 
 /// What the floors are built from.
 #[derive(Debug)]
@@ -108,11 +109,13 @@ impl House {
         let all = ProxyBudget::new(poll.rate_total);
         let is_tls = std::iter::once(&upstream).chain(&further).any(|one| one.endpoint.is_tls());
         let connect = connect(is_tls, authorities).await?;
-        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream, &connect);
-        let doors_further = further.iter().map(|one| front(one, &connect)).collect();
+        let via = ViaName::random();
+        let front = |one: &Upstream| front(one, &connect, via.clone());
+        let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream);
+        let doors_further = further.iter().map(front).collect();
         let configured = std::iter::once(upstream).chain(further);
         let budget = || all.for_box(poll.rate);
-        let boxes = configured_boxes(configured, &connect, budget, &metrics.upstream);
+        let boxes = configured_boxes(configured, &connect, &via, budget, &metrics.upstream);
         let opened = open_data(data_dir, credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault } = opened;
         let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
@@ -233,9 +236,9 @@ fn open_vault(
 }
 
 /// One box as the doors see it, with connections of its own.
-fn front(upstream: &Upstream, connect: &Connect) -> FurtherBox {
+fn front(upstream: &Upstream, connect: &Connect, via: ViaName) -> FurtherBox {
     let Upstream { name, endpoint, result_path, .. } = upstream;
-    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
+    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect).known_as(via);
     FurtherBox { name: name.clone(), passthrough, result_path: result_path.clone() }
 }
 
@@ -243,24 +246,20 @@ fn front(upstream: &Upstream, connect: &Connect) -> FurtherBox {
 fn configured_boxes(
     configured: impl Iterator<Item = Upstream>,
     connect: &Connect,
+    via: &ViaName,
     budget: impl Fn() -> BoxBudget,
     metrics: &metrics::upstream::Metrics,
 ) -> Boxes {
     configured.fold(Boxes::default(), |boxes, upstream| {
-        let name = upstream.name.clone();
-        boxes.with(name, box_entry(upstream, connect, budget(), metrics.clone()))
+        let (name, endpoint) = (upstream.name.clone(), upstream.endpoint.clone().fixed());
+        let client = BoxClient::new(endpoint, connect, metrics.clone()).known_as(via.clone());
+        boxes.with(name, box_entry(upstream, client, budget()))
     })
 }
 
-/// One box as sessions see it, with connections of its own.
-fn box_entry(
-    upstream: Upstream,
-    connect: &Connect,
-    budget: BoxBudget,
-    metrics: metrics::upstream::Metrics,
-) -> BoxEntry {
-    let Upstream { name: _, endpoint, kind, credential, lane, result_path } = upstream;
-    let client = BoxClient::new(endpoint.fixed(), connect, metrics);
+/// One box as sessions see it.
+fn box_entry(upstream: Upstream, client: BoxClient, budget: BoxBudget) -> BoxEntry {
+    let Upstream { name: _, endpoint: _, kind, credential, lane, result_path } = upstream;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
         BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),

@@ -10,8 +10,8 @@
 //! - `prepare` leaves no prompt at the box; run twice, it does no harm. It says [`Prepare::Forgotten`]
 //!   if and only if an earlier turn was bound to a session that the box says it does not know.
 //! - `dispatch` sends the prompt at most once a call. [`Dispatch::NotSent`] is said only if no byte of
-//!   the request can have left, [`Dispatch::Refused`] only of the box's own no; whatever else went
-//!   wrong, a gateway's page included, is [`Dispatch::Unanswered`].
+//!   the request can have left, [`Dispatch::Refused`] only of the box's own no and of a way that leads
+//!   back to this program; whatever else went wrong, a gateway's page included, is [`Dispatch::Unanswered`].
 //! - `find` sends no prompt. It says [`Found::Arrived`] if and only if the box shows the prompt, for
 //!   any process that has the [`Prepared`]; an earlier prompt of the session is not the turn's.
 //!   In a session that is gone the prompt is absent, or the answer is [`Error::Gone`].
@@ -55,6 +55,7 @@ mod snapshot;
 pub mod stream;
 pub mod tangle;
 pub mod trust;
+pub mod via;
 
 use std::time::Duration;
 
