@@ -109,7 +109,7 @@ pub(crate) enum Error {
     /// A `Content-Encoding` on a turn.
     #[error("a turn's body must not be encoded")]
     ContentEncoding,
-    /// The body did not arrive within [`limits::BODY_DEADLINE`].
+    /// The body did not arrive within [`limits::BODY_DEADLINE`], or fell silent on its way to the box.
     #[error("the body did not arrive in time")]
     BodyTimeout,
     /// The body broke off.

@@ -42,6 +42,7 @@ mod streaming;
 mod tunnel;
 mod turn_request;
 mod upgrade;
+mod upload;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Everything that is not ours goes to the box and comes back, as it is.
 //!
 //! Promises: method, path, query, body and header values arrive byte for byte, values of one name
-//! in their order; both bodies are streamed as they come, without a bound of their own; exactly
+//! in their order; both bodies are streamed as they come, without a bound of their size; exactly
 //! one request reaches the box for one request here, re-framed from what was read, so that the
 //! two cannot disagree about where it ends; redirects, statuses and error pages are the box's. It is
 //! signed in `Via`. Failures of ours carry `x-afterbay-error`.
@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::error::Error;
-use super::{end_to_end, expect};
+use super::{end_to_end, expect, upload};
 use crate::limits;
 use crate::upstream::connect::{Connect, Connector, root_cause};
 use crate::upstream::endpoint::Endpoint;
@@ -67,12 +67,14 @@ impl Passthrough {
     ///
     /// # Errors
     /// [`Error::AmbiguousFraming`]: then nothing was sent.
-    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`], [`Error::BodyTimeout`].
     // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, Error> {
         let mut request = self.request(parts, body)?;
+        let unanswered = upload::watch(&mut request);
         let expected = expect::hold(&mut request);
         let answer = self.exchange(request).await?;
+        unanswered.answered();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("the box switches protocols unasked");
             return Err(Error::BoxBroke);
@@ -88,13 +90,16 @@ impl Passthrough {
     /// headers and all.
     ///
     /// # Errors
-    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`], [`Error::BodyTimeout`].
     // Cancel-safe: as `send`.
     pub(super) async fn exchange(
         &self,
         request: Request<Body>,
     ) -> Result<http::Response<Incoming>, Error> {
         self.client.request(request).await.map_err(|error| {
+            if upload::was_silent(&error) {
+                return Error::BodyTimeout;
+            }
             // The error's text names neither target nor headers.
             let cause = root_cause(&error);
             tracing::warn!(%error, cause, "pass a request to the box");
