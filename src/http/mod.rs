@@ -114,15 +114,18 @@ async fn serve(State(hall): State<Arc<Hall>>, request: Request) -> Response {
         let route = admit(door, &mut parts, mode, page.is_some())?;
         Ok((door, route))
     });
-    let (asked, answer) = match admitted {
-        Ok((door, route)) => (label(&route), answer(door, route, parts, body).await),
-        Err(error) => (Asked::Other, Err(error)),
+    let (asked, about, answer) = match admitted {
+        Ok((door, route)) => {
+            (label(&route), box_of(door, &route), answer(door, route, parts, body).await)
+        }
+        Err(error) => (Asked::Other, None, Err(error)),
     };
     let mut response = answer.unwrap_or_else(Error::into_response);
     if let Some(origin) = page {
         cors::let_read(&mut response, origin);
     }
-    metrics.answered(asked, counted, response.status().as_u16());
+    let about = about.as_ref().map_or("", BoxName::as_str);
+    metrics.answered(asked, about, counted, response.status().as_u16());
     response
 }
 
@@ -211,6 +214,13 @@ const fn label(route: &Route) -> Asked {
         Route::Options(_) | Route::Preflight | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }
+}
+
+/// The configured box that a request is about.
+fn box_of(door: &Door, route: &Route) -> Option<BoxName> {
+    let Doors { sessions, box_name, .. } = &door.doors;
+    let Route::Native(native) = route else { return Some(box_name.clone()) };
+    native.box_name().filter(|name| sessions.knows_box(name)).cloned()
 }
 
 fn no_content() -> Response {

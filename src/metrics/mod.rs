@@ -1,7 +1,7 @@
 //! What is counted, one file per floor: families, help texts, label values.
 //!
 //! No statics: [`Metrics::new`] makes a registry of its own, and each floor is handed its part.
-//! Labels are closed sets; an id is never a label.
+//! Labels are closed sets, the configured names of boxes among them; an id is never a label.
 
 pub mod http;
 pub mod log;

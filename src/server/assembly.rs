@@ -16,7 +16,7 @@ use crate::config::{
     Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
 use crate::credential::{HashKey, OwnToken};
-use crate::http::admin::{self, Admin, Latch};
+use crate::http::admin::{self, Admin, Latch, ShownBox};
 use crate::http::boxes::FurtherBox;
 use crate::http::guard::Allowed;
 use crate::http::own_tokens::OwnTokens;
@@ -112,6 +112,8 @@ impl House {
         let via = ViaName::random();
         let front = |one: &Upstream| front(one, &connect, via.clone());
         let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream);
+        let boxes_shown = std::iter::once(&upstream).chain(&further);
+        let boxes_shown = boxes_shown.map(|one| ShownBox::new(&one.name, one.kind)).collect();
         let doors_further = further.iter().map(front).collect();
         let configured = std::iter::once(upstream).chain(further);
         let budget = || all.for_box(poll.rate);
@@ -154,7 +156,8 @@ impl House {
             box_name,
             further: doors_further,
         };
-        let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
+        let admin =
+            Admin { store: store.clone(), room, resumed, drain, mode, boxes: boxes_shown, metrics };
         let (clients, operators) = (http::router(doors), admin::router(admin));
         Ok(Self { clients, operators, tasks, store })
     }

@@ -139,10 +139,6 @@ impl Sessions {
         &self.inner.names
     }
 
-    pub(super) fn metrics(&self) -> &metrics::turn::Metrics {
-        &self.inner.config.metrics
-    }
-
     pub(super) fn log(&self, key: SessionKey) -> log::Log {
         self.inner.config.store.log(key)
     }

@@ -331,7 +331,7 @@ impl Sessions {
             cursor: turn.cursor.clone(),
             ..self.parts(entry, session, fresh)
         };
-        self.metrics().resumed.inc();
+        parts.metrics.resumed.inc();
         let (id, execution) = (session.id(), &turn.accepted.execution);
         tracing::info!(session = %id, %execution, "turn goes on after a restart");
         let dispatched = turn.dispatched.is_some();
@@ -346,6 +346,7 @@ impl Sessions {
         let Fresh { ids, accept, first, inside } = fresh;
         let BoxEntry { upstream, budget, credential } = entry.clone();
         let config = &self.inner.config;
+        let metrics = config.metrics.of_box(session.box_name.as_str(), upstream.kind());
         let machine = Machine::new(Instant::now(), config.deadlines.clone());
         Parts {
             machine: machine.with_redispatch(upstream.redispatch()),
@@ -363,7 +364,7 @@ impl Sessions {
             bound: None,
             cursor: PollCursor::default(),
             fidelity: config.fidelity,
-            metrics: config.metrics.clone(),
+            metrics,
         }
     }
 

@@ -1,17 +1,16 @@
 //! The box: what an adapter promises to the turn that drives it. One file per kind of box.
 //!
-//! An adapter speaks one box's dialect and decides nothing: it reports what it saw, and
-//! `turn::Machine` judges. It holds no state of a turn. What it must know again at the next poll
-//! stands in the [`PollCursor`], what it must know to find an unanswered dispatch in
-//! [`Prepared`]; both are kept in the log by the driver, so any process can go on with the turn.
+//! An adapter speaks one box's dialect and decides nothing: it reports what it saw, and `turn::Machine`
+//! judges. It holds no state of a turn: the next poll's is in the [`PollCursor`], that to find an
+//! unanswered dispatch in [`Prepared`]. The log keeps both, so any process can go on with the turn.
 //!
 //! # What every adapter promises
 //! Of sending:
-//! - `prepare` leaves no prompt at the box; run twice, it does no harm. It says [`Prepare::Forgotten`]
-//!   if and only if an earlier turn was bound to a session that the box says it does not know.
+//! - `prepare` leaves no prompt at the box; twice, it does no harm. It says [`Prepare::Forgotten`] if
+//!   and only if an earlier turn was bound to a session that the box says it does not know.
 //! - `dispatch` sends the prompt at most once a call. [`Dispatch::NotSent`] is said only if no byte of
-//!   the request can have left, [`Dispatch::Refused`] only of the box's own no and of a way that leads
-//!   back to this program; whatever else went wrong, a gateway's page included, is [`Dispatch::Unanswered`].
+//!   the request can have left, [`Dispatch::Refused`] only of a clear no; whatever else went wrong, a
+//!   gateway's page included, is [`Dispatch::Unanswered`].
 //! - `find` sends no prompt. It says [`Found::Arrived`] if and only if the box shows the prompt, for
 //!   any process that has the [`Prepared`]; an earlier prompt of the session is not the turn's.
 //!   In a session that is gone the prompt is absent, or the answer is [`Error::Gone`].
@@ -33,9 +32,8 @@
 //! - A session that the box does not know is a page with [`Activity::Gone`] and without an ending.
 //!
 //! Of all calls:
-//! - A wrong credential is [`Error::Unauthorized`], [`Vouched::No`] or a refusal; an answer that
-//!   makes no sense is another [`Error`], never a page.
-//! - No error text holds a credential, a URL's query, or anything of a body.
+//! - A wrong credential is [`Error::Unauthorized`], [`Vouched::No`] or a refusal; nonsense is another
+//!   [`Error`], never a page. No error's text holds a credential, a URL's query, or any of a body.
 
 mod answer;
 pub mod budget;
@@ -85,13 +83,12 @@ pub struct TurnIds {
     pub text: Option<TextHash>,
 }
 
-/// The hash of a prompt's text: enough to know it again among a box's messages, and all of it that
-/// the log may keep.
+/// The hash of a prompt's text: enough to know it again, and all of it that the log may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextHash([u8; 32]);
 
 impl TextHash {
-    /// The hash (BLAKE3) of `text`.
+    /// Of `text`, by BLAKE3.
     #[must_use]
     pub fn of(text: &str) -> Self {
         Self(*blake3::hash(text.as_bytes()).as_bytes())
@@ -110,7 +107,7 @@ impl TextHash {
     }
 }
 
-/// A turn's request body and end-to-end headers, as the client sent them. Never in the log.
+/// A turn's body and end-to-end headers, as the client sent them. Never in the log.
 #[derive(Clone)]
 pub struct Body {
     /// Headers to forward (no hop-by-hop ones, no `Last-Event-ID`, no `Accept-Encoding`).
