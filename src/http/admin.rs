@@ -16,7 +16,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::error::json;
+use super::error::{Error, json};
+use super::route::Allowed;
 use crate::ids::BoxName;
 use crate::log::{Health, Store};
 use crate::metrics::Metrics;
@@ -75,12 +76,17 @@ impl Latch {
     }
 }
 
+/// All routes have the same methods.
+const METHODS: Allowed = Allowed("GET, HEAD");
+
 /// The routes of the admin port.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .fallback(async || Error::OperatorsRouteNotFound.into_response())
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed(METHODS).into_response())
         .with_state(admin)
 }
 

@@ -58,6 +58,9 @@ pub(crate) enum Error {
     /// A path of ours that is none.
     #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
     RouteNotFound,
+    /// A path of the operators' door that is none.
+    #[error("there is no such route; the operators' are /livez, /readyz and /metrics")]
+    OperatorsRouteNotFound,
     /// No box of that name.
     #[error("no box of that name is configured")]
     BoxUnknown(Option<Resource>),
@@ -243,7 +246,9 @@ impl Error {
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
-            Self::RouteNotFound => Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            Self::RouteNotFound | Self::OperatorsRouteNotFound => {
+                Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND")
+            }
             Self::BoxUnknown(resource) => {
                 let told = Told::new(S::NOT_FOUND, "BOX_UNKNOWN");
                 match resource {
@@ -294,6 +299,11 @@ impl Error {
             Self::BoxBroke => Told::new(S::BAD_GATEWAY, "BOX_ERROR"),
             Self::Internal => Told::new(S::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }
+    }
+
+    /// The public word for it.
+    pub(crate) fn code(&self) -> &'static str {
+        self.told().code
     }
 
     /// Whether the connection may not be used again, since the request's end was not read or is
