@@ -65,6 +65,7 @@ mod it {
     mod mode_of_a_request;
     mod native;
     mod opencode;
+    mod overload;
     mod own_tokens;
     mod passing_bodies;
     mod passing_http2;
