@@ -603,6 +603,11 @@ pub const PASS_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// without afterbay.
 pub const PASS_CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
+/// The longest silence of a client whose passed body the box waits for, as long as the box has not
+/// answered. An upload that moves may last for days. Servers in boxes give a whole request five minutes,
+/// and hops on the way cut what is silent for one; a peer that vanished is found by TCP itself.
+pub const PASS_BODY_SILENCE: Duration = Duration::from_secs(5 * 60);
+
 /// WebSockets carried at once; each costs two sockets and [`WEBSOCKET_BUFFER_BYTES`] twice. Terminals
 /// and previews of one box are tens, and a thousand hold 32 MB.
 pub const MAX_WEBSOCKETS: usize = 1000;

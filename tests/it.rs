@@ -61,10 +61,12 @@ mod it {
     mod log_verify_kills;
     mod log_verify_live;
     mod log_verify_program;
+    mod loops;
     mod machine;
     mod mode_of_a_request;
     mod native;
     mod opencode;
+    mod overload;
     mod own_tokens;
     mod passing_bodies;
     mod passing_http2;

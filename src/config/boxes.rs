@@ -13,6 +13,7 @@ use super::parts::{AdminAddress, Listen, Upstream};
 use super::sources::{Sources, credential};
 use crate::ids::BoxName;
 use crate::mode::BoxKind;
+use crate::upstream::endpoint::Endpoint;
 use crate::upstream::own_door;
 
 /// A box, and where its URL was given.
@@ -79,7 +80,12 @@ fn read_one(sources: &mut Sources<'_>, name: Option<BoxName>) -> Option<Placed> 
 
 /// A box that is this program would be sent its own turns, again and again. What the text does not
 /// tell, a port 0 or a name, is checked once the doors are bound.
-pub(super) fn check_own_doors(boxes: &[Placed], listen: &Listen, sources: &mut Sources<'_>) {
+pub(super) fn check_own_doors(
+    boxes: &[Placed],
+    listen: &Listen,
+    public_url: Option<&Endpoint>,
+    sources: &mut Sources<'_>,
+) {
     let clients = Some(("listen", listen.clients));
     let operators = match listen.operators {
         AdminAddress::Given(admin) => Some(("admin", admin)),
@@ -93,6 +99,12 @@ pub(super) fn check_own_doors(boxes: &[Placed], listen: &Listen, sources: &mut S
                 let what = format!("box `{name}` would be afterbay itself: `{key}` is {door}");
                 sources.note(origin.clone(), what);
             }
+        }
+        // Below it there may be another program, where a gateway parts paths.
+        if let Some(url) = public_url.filter(|url| upstream.endpoint.is_same(url)) {
+            let name = &upstream.name;
+            let what = format!("box `{name}` would be afterbay itself: `public-url` is {url}");
+            sources.note(origin.clone(), what);
         }
     }
 }

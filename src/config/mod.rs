@@ -91,7 +91,8 @@ fn read(sources: &mut Sources<'_>) -> Option<Config> {
     let retention = read_retention(sources);
     let telemetry = read_telemetry(sources);
     if let Some((boxes, listen)) = boxes.as_deref().zip(listen.as_ref()) {
-        boxes::check_own_doors(boxes, listen, sources);
+        let public_url = callers.as_ref().and_then(|callers| callers.public_url.as_ref());
+        boxes::check_own_doors(boxes, listen, public_url, sources);
         if let Some((open, tokens)) = open.zip(tokens.as_ref()) {
             boxes::check_open_door(boxes, listen, open || tokens.is_some(), sources);
         }

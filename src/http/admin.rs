@@ -1,6 +1,6 @@
 //! The door for whoever runs this: is it alive, is it ready, what does it count.
 //!
-//! All three are open; they show no id, no credential and nothing of a turn. `/livez` says that
+//! All three are open; they show no id, no URL, no credential and nothing of a turn. `/livez` says that
 //! the process answers; `/readyz` says whether new turns are taken, and if not, which of its
 //! conditions is missing.
 
@@ -16,10 +16,12 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::error::json;
+use super::error::{Error, json};
+use super::route::Allowed;
+use crate::ids::BoxName;
 use crate::log::{Health, Store};
 use crate::metrics::Metrics;
-use crate::mode::Mode;
+use crate::mode::{BoxKind, Mode};
 use crate::session::retention::Room;
 
 /// What the admin door looks at.
@@ -35,8 +37,26 @@ pub struct Admin {
     pub drain: CancellationToken,
     /// Shown, no condition.
     pub mode: Mode,
+    /// The configured boxes, the one at the root first. Shown, no condition: a box that is away must
+    /// not turn clients away from what is in the log.
+    pub boxes: Vec<ShownBox>,
     /// What `/metrics` renders.
     pub metrics: Metrics,
+}
+
+/// A box as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownBox {
+    name: String,
+    kind: &'static str,
+}
+
+impl ShownBox {
+    /// By its configured name and kind.
+    #[must_use]
+    pub fn new(name: &BoxName, kind: BoxKind) -> Self {
+        Self { name: name.to_string(), kind: kind.as_str() }
+    }
 }
 
 /// Something that becomes true once and stays so. Clones share it.
@@ -56,18 +76,23 @@ impl Latch {
     }
 }
 
+/// All routes have the same methods.
+const METHODS: Allowed = Allowed("GET, HEAD");
+
 /// The routes of the admin port.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .fallback(async || Error::OperatorsRouteNotFound.into_response())
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed(METHODS).into_response())
         .with_state(admin)
 }
 
 /// What `/readyz` says.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Readiness {
+struct Readiness<'a> {
     ready: bool,
     /// Why not; empty if it is.
     missing: Vec<&'static str>,
@@ -76,20 +101,22 @@ struct Readiness {
     resumed: bool,
     draining: bool,
     mode: &'static str,
+    boxes: &'a [ShownBox],
 }
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct Seen<'a> {
     health: Health,
     room: bool,
     resumed: bool,
     draining: bool,
     mode: Mode,
+    boxes: &'a [ShownBox],
 }
 
-fn readiness(seen: Seen) -> Readiness {
-    let Seen { health, room, resumed, draining, mode } = seen;
+fn readiness(seen: Seen<'_>) -> Readiness<'_> {
+    let Seen { health, room, resumed, draining, mode, boxes } = seen;
     let log = match health {
         Health::Open => "open",
         Health::Refusing => "refusing",
@@ -105,7 +132,7 @@ fn readiness(seen: Seen) -> Readiness {
     let missing: Vec<_> =
         conditions.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
     let (ready, mode) = (missing.is_empty(), mode.as_str());
-    Readiness { ready, missing, log, room, resumed, draining, mode }
+    Readiness { ready, missing, log, room, resumed, draining, mode, boxes }
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -115,6 +142,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
         resumed: admin.resumed.is_set(),
         draining: admin.drain.is_cancelled(),
         mode: admin.mode,
+        boxes: &admin.boxes,
     });
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(status, "application/json", json(&readiness))
@@ -143,8 +171,14 @@ fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Respons
 mod tests {
     use super::*;
 
-    const READY: Seen =
-        Seen { health: Health::Open, room: true, resumed: true, draining: false, mode: Mode::Poll };
+    const READY: Seen<'static> = Seen {
+        health: Health::Open,
+        room: true,
+        resumed: true,
+        draining: false,
+        mode: Mode::Poll,
+        boxes: &[],
+    };
 
     #[test]
     fn it_is_ready_when_every_condition_holds() {

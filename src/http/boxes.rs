@@ -63,15 +63,7 @@ pub(super) enum Entrance<'a> {
 impl Hall {
     pub(super) fn new(mut doors: Doors) -> Self {
         let Settings { max_turn_body, max_bodies, .. } = doors.settings;
-        let (root, mut further) = (doors.root.take(), std::mem::take(&mut doors.further));
-        // Each knows what has come through another.
-        let first = root.as_ref().map(|root| root.passthrough.clone());
-        if let Some(first) = first.or_else(|| Some(doors.front.as_ref()?.to_api.clone())) {
-            for named in &mut further {
-                named.passthrough = named.passthrough.clone().known_as(&first);
-            }
-            doors.front = doors.front.map(|front| front.known_as(&first));
-        }
+        let (root, further) = (doors.root.take(), std::mem::take(&mut doors.further));
         let places = Places::new(&doors.settings, doors.drain.clone());
         let bodies = Budget::new(max_turn_body, max_bodies);
         let (doors, box_name) = (Arc::new(doors), BoxName::default_box());

@@ -59,6 +59,9 @@ pub(crate) enum Error {
     /// A path of ours that is none.
     #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
     RouteNotFound,
+    /// A path of the operators' door that is none.
+    #[error("there is no such route; the operators' are /livez, /readyz and /metrics")]
+    OperatorsRouteNotFound,
     /// No box of that name.
     #[error(
         "no box of that name is known; that of a sandbox is once it was asked for through afterbay"
@@ -112,7 +115,7 @@ pub(crate) enum Error {
     /// A `Content-Encoding` on a turn.
     #[error("a turn's body must not be encoded")]
     ContentEncoding,
-    /// The body did not arrive within [`limits::BODY_DEADLINE`].
+    /// The body did not arrive within [`limits::BODY_DEADLINE`], or fell silent on its way to the box.
     #[error("the body did not arrive in time")]
     BodyTimeout,
     /// The body broke off.
@@ -255,7 +258,9 @@ impl Error {
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
-            Self::RouteNotFound => Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND"),
+            Self::RouteNotFound | Self::OperatorsRouteNotFound => {
+                Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND")
+            }
             Self::BoxUnknown(resource) => {
                 let told = Told::new(S::NOT_FOUND, "BOX_UNKNOWN");
                 match resource {
@@ -309,6 +314,11 @@ impl Error {
             Self::ApiAnswer(_) => Told::new(S::BAD_GATEWAY, "API_ANSWER_UNREADABLE"),
             Self::Internal => Told::new(S::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }
+    }
+
+    /// The public word for it.
+    pub(crate) fn code(&self) -> &'static str {
+        self.told().code
     }
 
     /// Whether the connection may not be used again, since the request's end was not read or is

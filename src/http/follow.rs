@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::cursor::{self, Shown, Start};
 use super::end_to_end;
-use super::error::Error;
+use super::error::{Error, X_AFTERBAY_ERROR};
 use super::head::Head;
 use super::leave::Leave;
 use super::place::Place;
@@ -139,7 +139,7 @@ pub(crate) enum UntilIdle {
 }
 
 /// The answer to a GET that finds no place: a native EventSource would take any other status for
-/// good, so it is told to come back; everyone else is told why.
+/// good, so it is told to come back, and why stands in the head alone; everyone else is told why.
 ///
 /// # Errors
 /// `error` itself, if the client did not ask for events.
@@ -149,7 +149,9 @@ pub(crate) fn turned_away(
     error: Error,
 ) -> Result<Response, Error> {
     if route::wants_events(headers) {
-        Ok(head.stream(stream::nothing(Some(retry_millis()))))
+        let mut response = head.stream(stream::nothing(Some(retry_millis())));
+        response.headers_mut().insert(X_AFTERBAY_ERROR, HeaderValue::from_static(error.code()));
+        Ok(response)
     } else {
         Err(error)
     }

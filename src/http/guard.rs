@@ -39,12 +39,13 @@ pub(crate) fn check_host(parts: &Parts, allowed: &Allowed) -> Result<(), Error> 
     if let Some(host) = first {
         check_authority(host.to_str().map_err(|_| Error::InvalidHost)?, allowed)?;
     }
-    // HTTP/2 and the absolute form name the host in the target.
-    match parts.uri.authority() {
-        Some(authority) => check_authority(authority.as_str(), allowed),
-        None if first.is_none() && parts.version >= Version::HTTP_11 => Err(Error::InvalidHost),
-        None => Ok(()),
+    // HTTP/2 names the host in the target alone, HTTP/1.1 never.
+    let target = parts.uri.authority();
+    let named_in_target = target.is_some() && parts.version >= Version::HTTP_2;
+    if first.is_none() && parts.version >= Version::HTTP_11 && !named_in_target {
+        return Err(Error::InvalidHost);
     }
+    target.map_or(Ok(()), |authority| check_authority(authority.as_str(), allowed))
 }
 
 /// Checks whether a web page of another origin asks.
@@ -212,7 +213,10 @@ mod tests {
     fn the_targets_host_counts_too() {
         let target = parts("http://evil.example/", &[("host", "localhost")]);
         assert!(matches!(check_host(&target, &allowed()), Err(Error::HostNotAllowed)));
-        assert!(check_host(&parts("http://127.0.0.1:1/", &[]), &allowed()).is_ok());
+        let mut target = parts("http://127.0.0.1:1/", &[]);
+        assert!(matches!(check_host(&target, &allowed()), Err(Error::InvalidHost)));
+        target.version = Version::HTTP_2;
+        assert!(check_host(&target, &allowed()).is_ok());
     }
 
     #[track_caller]

@@ -3,8 +3,8 @@
 //! [`Service`] has one handler and no router, since a route is decided on the raw path (`route`): paths that
 //! are not ours must reach the box with every byte. In order, for each request: for which box is it,
 //! or for the Sandbox API ([`boxes`], [`front`]), and in which mode (`streaming`), is it meant for this
-//! server and not sent by a foreign page (`guard`), is it let in ([`own_tokens`]), what does it ask
-//! (`route`), may it (`auth`), and then one file for each answer:
+//! server and not sent by a foreign page (`guard`), is it let in ([`own_tokens`]), has it been here
+//! before ([`passthrough`]), what does it ask (`route`), may it (`auth`), and then one file for each answer:
 //! `run_stream`, `events`, `abort`, [`passthrough`], `upgrade`, and those of the native API below
 //! `native`. A named page is told that it may read the answer (`cors`). What streams show is read from
 //! the log alone (`follow`, `stream`). Every
@@ -44,6 +44,7 @@ mod streaming;
 mod tunnel;
 mod turn_request;
 mod upgrade;
+mod upload;
 
 use std::sync::Arc;
 
@@ -113,25 +114,30 @@ async fn serve(hall: &Hall, request: Request) -> Response {
     let page = cors::named_origin(&parts.headers, &settings.allowed);
     let mode = streaming::take(&mut parts.headers).map(|mode| mode.unwrap_or(settings.mode));
     let counted = mode.as_ref().copied().unwrap_or(settings.mode);
-    let (asked, answer) = match hall.entrance(&mut parts) {
+    let (asked, about, answer) = match hall.entrance(&mut parts) {
         Ok(Entrance::Box(door)) => match admit(&door, &mut parts, mode, page.is_some()) {
-            Ok(route) => (label(&route), answer(&door, route, parts, body).await),
-            Err(error) => (Asked::Other, Err(error)),
+            Ok(route) => {
+                (label(&route), box_of(&door, &route), answer(&door, route, parts, body).await)
+            }
+            Err(error) => (Asked::Other, None, Err(error)),
         },
         Ok(Entrance::Api(front, door)) => {
             match admit_to_api(door, &mut parts, mode, page.is_some()) {
-                Ok(ApiRoute::Api) => (Asked::Api, Box::pin(front.answer(door, parts, body)).await),
-                Ok(ApiRoute::Preflight) => (Asked::Other, Ok(cors::preflight(&parts))),
-                Err(error) => (Asked::Other, Err(error)),
+                Ok(ApiRoute::Api) => {
+                    (Asked::Api, None, Box::pin(front.answer(door, parts, body)).await)
+                }
+                Ok(ApiRoute::Preflight) => (Asked::Other, None, Ok(cors::preflight(&parts))),
+                Err(error) => (Asked::Other, None, Err(error)),
             }
         }
-        Err(error) => (Asked::Other, Err(error)),
+        Err(error) => (Asked::Other, None, Err(error)),
     };
     let mut response = answer.unwrap_or_else(Error::into_response);
     if let Some(origin) = page {
         cors::let_read(&mut response, origin);
     }
-    metrics.answered(asked, counted, response.status().as_u16());
+    let about = about.as_ref().map_or("", |name| hall.root().doors.sessions.label_of(name));
+    metrics.answered(asked, about, counted, response.status().as_u16());
     response
 }
 
@@ -156,6 +162,9 @@ fn admit(
     }
     if !(is_options && cors::is_preflight(parts)) {
         tokens.admit(parts)?;
+    }
+    if let Some(way) = &door.way {
+        way.check_loop(&parts.headers)?;
     }
     match (route?, session_bus) {
         (Route::Session(_), SessionBus::Pass) => Ok(Route::Pass),
@@ -261,6 +270,13 @@ const fn label(route: &Route) -> Asked {
         Route::Options(_) | Route::Preflight | Route::WrongMethod(_) => Asked::Other,
         Route::Pass | Route::SessionState(_) | Route::SessionResult(_) => Asked::Passed,
     }
+}
+
+/// The box that a request is about.
+fn box_of(door: &Door, route: &Route) -> Option<BoxName> {
+    let Door { doors, box_name, .. } = door;
+    let Route::Native(native) = route else { return Some(box_name.clone()) };
+    native.box_name().filter(|name| doors.sessions.knows_box(name)).cloned()
 }
 
 fn no_content() -> Response {

@@ -17,7 +17,7 @@ use super::error::Error;
 use crate::credential::{CredentialHash, HashKey, OwnToken};
 
 /// The header for a token beside a credential of the box.
-pub(super) const X_AFTERBAY_TOKEN: HeaderName = HeaderName::from_static("x-afterbay-token");
+pub(crate) const X_AFTERBAY_TOKEN: HeaderName = HeaderName::from_static("x-afterbay-token");
 
 /// The tokens that let a request in. Without any, every request is let in. Clones share them.
 #[derive(Debug, Clone, Default)]

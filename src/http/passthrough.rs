@@ -1,11 +1,10 @@
 //! Everything that is not ours goes to the box and comes back, as it is.
 //!
 //! Promises: method, path, query, body and header values arrive byte for byte, values of one name
-//! in their order; both bodies are streamed as they come, without a bound of their own; exactly
+//! in their order; both bodies are streamed as they come, without a bound of their size; exactly
 //! one request reaches the box for one request here, re-framed from what was read, so that the
-//! two cannot disagree about where it ends; redirects, statuses and error pages are the box's. A
-//! request that has come through this process before is stopped. Failures of ours carry
-//! `x-afterbay-error`.
+//! two cannot disagree about where it ends; redirects, statuses and error pages are the box's. It is
+//! signed in `Via`. Failures of ours carry `x-afterbay-error`.
 //!
 //! The box is where its endpoint says; nothing in a request can name another host. A `Location` in
 //! its answer is the box's, too, and is not rewritten: a path in it knows nothing of a box's prefix
@@ -18,7 +17,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -27,26 +26,25 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::error::Error;
-use super::{end_to_end, expect};
+use super::{end_to_end, expect, upload};
 use crate::limits;
 use crate::upstream::connect::{Connect, Connector, root_cause};
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::via::ViaName;
 
 /// The way to the box, wherever it is at each request. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Passthrough {
     client: Client<Connector, Body>,
     endpoint: watch::Receiver<Endpoint>,
-    /// Our name in `Via`: one for each process, since two of us may stand in a row.
-    name: String,
+    via: ViaName,
 }
 
 impl Passthrough {
     /// The way to the box at `endpoint`, which each request reads anew.
     #[must_use]
     pub fn new(endpoint: watch::Receiver<Endpoint>, connect: &Connect) -> Self {
-        let name = format!("afterbay-{:08x}", rand::random::<u32>());
-        Self { client: client(connect), endpoint, name }
+        Self { client: client(connect), endpoint, via: ViaName::random() }
     }
 
     /// The same way to another endpoint: under the same name, over the same connections.
@@ -55,24 +53,34 @@ impl Passthrough {
         Self { endpoint, ..self.clone() }
     }
 
-    /// The same way under the name that `other` has in `Via`, so that each knows what has come
-    /// through the other.
+    /// The same way under this name in `Via`, which is one for each process: so each way knows what
+    /// has come through another.
     #[must_use]
-    pub(crate) fn known_as(mut self, other: &Self) -> Self {
-        self.name.clone_from(&other.name);
+    pub fn known_as(mut self, via: ViaName) -> Self {
+        self.via = via;
         self
+    }
+
+    /// Checks that a request has not been through this process before.
+    ///
+    /// # Errors
+    /// [`Error::LoopDetected`].
+    pub(super) fn check_loop(&self, headers: &HeaderMap) -> Result<(), Error> {
+        if self.via.has_signed(headers) { Err(Error::LoopDetected) } else { Ok(()) }
     }
 
     /// Sends the request on and gives the box's answer as soon as its head is there.
     ///
     /// # Errors
-    /// [`Error::LoopDetected`], [`Error::AmbiguousFraming`]: then nothing was sent.
-    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    /// [`Error::AmbiguousFraming`]: then nothing was sent.
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`], [`Error::BodyTimeout`].
     // Cancel-safe: dropping it closes the connection to the box, as the client closed its own.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, Error> {
         let mut request = self.request(parts, body)?;
+        let unanswered = upload::watch(&mut request);
         let expected = expect::hold(&mut request);
         let answer = self.exchange(request).await?;
+        unanswered.answered();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("the box switches protocols unasked");
             return Err(Error::BoxBroke);
@@ -88,13 +96,16 @@ impl Passthrough {
     /// headers and all.
     ///
     /// # Errors
-    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`].
+    /// [`Error::BoxUnreachable`], [`Error::BoxBroke`], [`Error::BodyTimeout`].
     // Cancel-safe: as `send`.
     pub(super) async fn exchange(
         &self,
         request: Request<Body>,
     ) -> Result<http::Response<Incoming>, Error> {
         self.client.request(request).await.map_err(|error| {
+            if upload::was_silent(&error) {
+                return Error::BodyTimeout;
+            }
             // The error's text names neither target nor headers.
             let cause = root_cause(&error);
             tracing::warn!(%error, cause, "pass a request to the box");
@@ -105,16 +116,13 @@ impl Passthrough {
     /// The request as the box gets it.
     ///
     /// # Errors
-    /// [`Error::LoopDetected`], [`Error::AmbiguousFraming`].
+    /// [`Error::AmbiguousFraming`].
     pub(super) fn request(&self, parts: Parts, body: Body) -> Result<Request<Body>, Error> {
         let Parts { method, uri, version, mut headers, .. } = parts;
-        if self.came_from_here(&headers) {
-            return Err(Error::LoopDetected);
-        }
         check_framing(&headers)?;
         end_to_end::strip_hop_by_hop(&mut headers);
         reframe(&mut headers, &body);
-        headers.append(header::VIA, self.via(version));
+        self.via.sign(&mut headers, version);
         let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let mut request = Request::new(body);
         *request.method_mut() = method;
@@ -126,22 +134,6 @@ impl Passthrough {
         }
         *request.headers_mut() = headers;
         Ok(request)
-    }
-
-    fn via(&self, version: Version) -> HeaderValue {
-        let protocol = match version {
-            Version::HTTP_10 => "1.0",
-            Version::HTTP_2 => "2.0",
-            _ => "1.1",
-        };
-        HeaderValue::from_str(&format!("{protocol} {}", self.name))
-            .unwrap_or_else(|_| HeaderValue::from_static("1.1 afterbay"))
-    }
-
-    fn came_from_here(&self, headers: &HeaderMap) -> bool {
-        let values = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
-        let mut hops = values.flat_map(|value| value.split(','));
-        hops.any(|hop| hop.split_ascii_whitespace().nth(1) == Some(self.name.as_str()))
     }
 }
 
@@ -267,18 +259,6 @@ mod tests {
             assert_eq!(sent.uri().to_string(), expected, "{asked}");
             assert_eq!(sent.headers().get("host").expect("a host"), "box");
         }
-    }
-
-    #[tokio::test]
-    async fn a_request_that_has_been_here_is_known_again_and_another_of_us_is_not() {
-        let (one, two) = (to("http://box"), to("http://box"));
-        let once = one.request(request("/", &[("via", "1.0 a, 1.1 b")]), Body::empty());
-        let once = once.expect("a request");
-        assert!(one.came_from_here(once.headers()));
-        assert!(!two.came_from_here(once.headers()));
-        let hops: Vec<_> = once.headers().get_all("via").iter().collect();
-        assert_eq!(hops[0], "1.0 a, 1.1 b");
-        assert_eq!(hops.len(), 2);
     }
 
     #[tokio::test]

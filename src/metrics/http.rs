@@ -1,7 +1,8 @@
 //! Families of the http floor: requests, streams, WebSockets, what went out, what was passed on.
 //!
 //! Open streams and WebSockets are two counters each (opened, ended by reason), so that a scrape between two moments
-//! still tells how many came and went. Labels are the closed sets below; an id is never one.
+//! still tells how many came and went. Labels are the closed sets below and the configured names of
+//! boxes; an id is never one.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -9,7 +10,7 @@ use crate::mode::Mode;
 
 const REQUESTS: (&str, &str) = (
     "afterbay_http_requests_total",
-    "Requests answered, by what was asked, the mode in which, and status class.",
+    "Requests answered, by what was asked, of which configured box, in which mode, and status class.",
 );
 const OPENED: (&str, &str) = ("afterbay_http_streams_opened_total", "Event streams opened.");
 const ENDED: (&str, &str) = ("afterbay_http_streams_ended_total", "Event streams ended, by why.");
@@ -157,7 +158,7 @@ impl Metrics {
         };
         let events = labelled(EVENTS, &["kind"])?;
         Ok(Self {
-            requests: labelled(REQUESTS, &["asked", "mode", "status"])?,
+            requests: labelled(REQUESTS, &["asked", "box", "mode", "status"])?,
             opened: plain(OPENED)?,
             ended: labelled(ENDED, &["reason"])?,
             sockets_opened: plain(SOCKETS_OPENED)?,
@@ -172,8 +173,9 @@ impl Metrics {
         })
     }
 
-    /// A request in this mode was answered with `status` (the head; a stream may go on).
-    pub fn answered(&self, asked: Asked, mode: Mode, status: u16) {
+    /// A request in this mode was answered with `status` (the head; a stream may go on). The name of
+    /// the box that it was about stands in the configuration, whatever the request says, or is empty.
+    pub fn answered(&self, asked: Asked, box_name: &str, mode: Mode, status: u16) {
         let class = match status / 100 {
             1 => "1xx",
             2 => "2xx",
@@ -181,7 +183,8 @@ impl Metrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.requests.with_label_values(&[asked.as_str(), mode.as_str(), class]).inc();
+        let labels = [asked.as_str(), box_name, mode.as_str(), class];
+        self.requests.with_label_values(&labels).inc();
     }
 
     /// A stream was opened.
@@ -244,16 +247,16 @@ mod tests {
     fn what_is_counted_can_be_read_and_a_second_registration_is_refused() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).expect("names are free");
-        metrics.answered(Asked::Turn, Mode::Poll, 200);
-        metrics.answered(Asked::Turn, Mode::Poll, 204);
-        metrics.answered(Asked::Passed, Mode::Sse, 200);
+        metrics.answered(Asked::Turn, "one", Mode::Poll, 200);
+        metrics.answered(Asked::Turn, "one", Mode::Poll, 204);
+        metrics.answered(Asked::Passed, "two", Mode::Sse, 200);
         metrics.events_sent(3, 1);
         metrics.stream_ended(Ended::Gone);
         let text =
             prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("encodes");
         for line in [
-            "afterbay_http_requests_total{asked=\"turn\",mode=\"poll\",status=\"2xx\"} 2",
-            "afterbay_http_requests_total{asked=\"passed\",mode=\"sse\",status=\"2xx\"} 1",
+            "afterbay_http_requests_total{asked=\"turn\",box=\"one\",mode=\"poll\",status=\"2xx\"} 2",
+            "afterbay_http_requests_total{asked=\"passed\",box=\"two\",mode=\"sse\",status=\"2xx\"} 1",
             "afterbay_http_events_sent_total{kind=\"replayed\"} 3",
             "afterbay_http_streams_ended_total{reason=\"gone\"} 1",
         ] {

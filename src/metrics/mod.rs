@@ -1,7 +1,7 @@
 //! What is counted, one file per floor: families, help texts, label values.
 //!
 //! No statics: [`Metrics::new`] makes a registry of its own, and each floor is handed its part.
-//! Labels are closed sets; an id is never a label.
+//! Labels are closed sets, the configured names of boxes among them; an id is never a label.
 
 pub mod front;
 pub mod http;
@@ -11,6 +11,9 @@ pub mod turn;
 pub mod upstream;
 
 use prometheus::{Registry, TextEncoder};
+
+/// The label of all boxes that are not configured; no box can be named so.
+pub const LEARNED_BOXES: &str = "(learned)";
 
 /// All families, registered once. Clones share the counters.
 #[derive(Debug, Clone)]

@@ -1,23 +1,36 @@
-//! Families of the turn floor: dispatches, polls, events, verdicts.
+//! Families of the turn floor: dispatches, polls, events, verdicts, each by box and by its kind. A
+//! box's label is its configured name.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::mode::Outcome;
+use crate::mode::{BoxKind, Outcome};
 
-/// The handles; clones share the counters.
+/// The families; clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Prompts sent to boxes, repeats after a failed connection included.
+    dispatches: IntCounterVec,
+    unanswered: IntCounterVec,
+    resumed: IntCounterVec,
+    events: IntCounterVec,
+    polls: IntCounterVec,
+    verdicts: IntCounterVec,
+    withdrawn: IntCounterVec,
+}
+
+/// What is counted of one box.
+#[derive(Debug, Clone)]
+pub struct OfBox {
+    /// Prompts sent to it, repeats after a failed connection included.
     pub dispatches: IntCounter,
     /// Prompts that left and were not answered.
     pub unanswered: IntCounter,
     /// Turns taken up again after a restart.
     pub resumed: IntCounter,
-    /// Events read from boxes.
+    /// Events read from it.
     pub events: IntCounter,
-    polls: IntCounterVec,
-    verdicts: IntCounterVec,
-    withdrawn: IntCounterVec,
+    families: Metrics,
+    box_name: String,
+    kind: BoxKind,
 }
 
 /// What a poll came to.
@@ -47,24 +60,25 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let labelled = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        let labelled = |name: &str, help: &str, own: &[&str]| {
+            let labels = [&["box", "kind"], own].concat();
+            let family = IntCounterVec::new(Opts::new(name, help), &labels)?;
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
         Ok(Self {
-            dispatches: counter("afterbay_dispatches_total", "Prompts sent to boxes.")?,
-            unanswered: counter(
+            dispatches: labelled("afterbay_dispatches_total", "Prompts sent to boxes.", &[])?,
+            unanswered: labelled(
                 "afterbay_dispatches_unanswered_total",
                 "Prompts that left for a box and were not answered.",
+                &[],
             )?,
-            resumed: counter("afterbay_turns_resumed_total", "Turns taken up after a restart.")?,
-            events: counter("afterbay_box_events_total", "Events read from boxes.")?,
+            resumed: labelled(
+                "afterbay_turns_resumed_total",
+                "Turns taken up after a restart.",
+                &[],
+            )?,
+            events: labelled("afterbay_box_events_total", "Events read from boxes.", &[])?,
             polls: labelled("afterbay_polls_total", "Polls of boxes by result.", &["result"])?,
             verdicts: labelled(
                 "afterbay_turns_finished_total",
@@ -79,21 +93,42 @@ impl Metrics {
         })
     }
 
+    /// The counters of the box that has this name in the configuration.
+    #[must_use]
+    pub fn of_box(&self, box_name: &str, kind: BoxKind) -> OfBox {
+        let plain = |family: &IntCounterVec| family.with_label_values(&[box_name, kind.as_str()]);
+        OfBox {
+            dispatches: plain(&self.dispatches),
+            unanswered: plain(&self.unanswered),
+            resumed: plain(&self.resumed),
+            events: plain(&self.events),
+            families: self.clone(),
+            box_name: box_name.to_owned(),
+            kind,
+        }
+    }
+}
+
+impl OfBox {
     /// Polls with this result.
     #[must_use]
     pub fn polls(&self, result: PollResult) -> IntCounter {
-        self.polls.with_label_values(&[result.label()])
+        self.labelled(&self.families.polls, &[result.label()])
     }
 
     /// Verdicts with this outcome; `code` comes from a closed set.
     #[must_use]
     pub fn verdict(&self, outcome: Outcome, code: &str) -> IntCounter {
-        self.verdicts.with_label_values(&[outcome.as_str(), code])
+        self.labelled(&self.families.verdicts, &[outcome.as_str(), code])
     }
 
     /// Turns that were given up before the box took them; `code` comes from a closed set.
     #[must_use]
     pub fn withdrawn(&self, code: &'static str) -> IntCounter {
-        self.withdrawn.with_label_values(&[code])
+        self.labelled(&self.families.withdrawn, &[code])
+    }
+
+    fn labelled(&self, family: &IntCounterVec, own: &[&str]) -> IntCounter {
+        family.with_label_values(&[&[self.box_name.as_str(), self.kind.as_str()], own].concat())
     }
 }

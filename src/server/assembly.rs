@@ -17,7 +17,7 @@ use crate::config::{
     Api, Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
 use crate::credential::{HashKey, OwnToken};
-use crate::http::admin::{self, Admin, Latch};
+use crate::http::admin::{self, Admin, Latch, ShownBox};
 use crate::http::boxes::NamedBox;
 use crate::http::guard::Allowed;
 use crate::http::own_tokens::OwnTokens;
@@ -44,6 +44,7 @@ use crate::upstream::reach::Reach;
 use crate::upstream::schedule::Intervals;
 use crate::upstream::tangle::{self, Tangle};
 use crate::upstream::trust::{Authorities, Trust};
+use crate::upstream::via::ViaName;
 
 /// What the floors are built from.
 #[derive(Debug)]
@@ -106,17 +107,17 @@ impl House {
         } = plan;
         let metrics = Metrics::new()?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
-        // Polls of all boxes count together, so there is one budget that each box's is within.
-        let all = ProxyBudget::new(poll.rate_total);
         let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
-        let (root, further) = named_boxes(&configured, &connect);
-        let (polls, counters) = ((all, poll.rate), &metrics.upstream);
-        let boxes = configured_boxes(configured, &connect, &polls, counters);
+        let via = ViaName::random();
+        // Polls of all boxes count together, so there is one budget that each box's is within.
+        let polls = (ProxyBudget::new(poll.rate_total), poll.rate);
+        let views = Views::of(configured, &connect, &via, &polls, &metrics.upstream);
+        let Views { root, further, shown, boxes } = views;
         let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault } = opened;
         let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
         let public_url = callers.public_url.clone();
-        let api = api.map(|api| Wired { api, connect, public_url, bound });
+        let api = api.map(|api| Wired { api, connect, via, public_url, bound });
         let (boxes, front) = sandbox_api::behind(api, boxes, data_dir, polls, &metrics).await?;
         let sessions = Sessions::open(
             session::Config {
@@ -136,9 +137,7 @@ impl House {
             recovered,
         );
         resumed.set();
-        let keeping = retention::Retention::new(sessions.clone(), metrics.retention.clone());
-        tasks.spawn("retention", keeping.run());
-        tasks.spawn("learned boxes", sessions.clone().forget_unseen_boxes());
+        keep_up(&sessions, &metrics, &tasks);
         let room = sessions.room().clone();
         let doors = Doors {
             sessions,
@@ -153,7 +152,8 @@ impl House {
             further,
             front,
         };
-        let admin = Admin { store: store.clone(), room, resumed, drain, mode, metrics };
+        let admin =
+            Admin { store: store.clone(), room, resumed, drain, mode, boxes: shown, metrics };
         let (clients, operators) = (http::Service::new(doors), admin::router(admin));
         Ok(Self { clients, operators, tasks, store })
     }
@@ -163,6 +163,13 @@ impl House {
         let Self { clients: _, operators: _, tasks: _, store } = self;
         store.close().await;
     }
+}
+
+/// What goes on by itself as long as the program runs.
+fn keep_up(sessions: &Sessions, metrics: &Metrics, tasks: &Tasks) {
+    let keeping = retention::Retention::new(sessions.clone(), metrics.retention.clone());
+    tasks.spawn("retention", keeping.run());
+    tasks.spawn("learned boxes", sessions.clone().forget_unseen_boxes());
 }
 
 /// The data folder, open.
@@ -259,16 +266,37 @@ fn open_vault(
     }
 }
 
-/// The boxes as the doors see them: the one at the root, and the others.
-fn named_boxes(configured: &[Upstream], connect: &Connect) -> (Option<NamedBox>, Vec<NamedBox>) {
-    let mut named = configured.iter().map(|one| named_box(one, connect));
-    (named.next(), named.collect())
+/// The configured boxes, as each floor sees them.
+struct Views {
+    /// The doors: the one at the root, and the others.
+    root: Option<NamedBox>,
+    further: Vec<NamedBox>,
+    /// The operators.
+    shown: Vec<ShownBox>,
+    /// The sessions.
+    boxes: Boxes,
+}
+
+impl Views {
+    fn of(
+        configured: Vec<Upstream>,
+        connect: &Connect,
+        via: &ViaName,
+        polls: &(ProxyBudget, NonZeroU32),
+        metrics: &metrics::upstream::Metrics,
+    ) -> Self {
+        let shown = configured.iter().map(|one| ShownBox::new(&one.name, one.kind)).collect();
+        let mut named = configured.iter().map(|one| named_box(one, connect, via.clone()));
+        let (root, further) = (named.next(), named.collect());
+        let boxes = configured_boxes(configured, connect, via, polls, metrics);
+        Self { root, further, shown, boxes }
+    }
 }
 
 /// One box as the doors see it, with connections of its own.
-fn named_box(upstream: &Upstream, connect: &Connect) -> NamedBox {
+fn named_box(upstream: &Upstream, connect: &Connect, via: ViaName) -> NamedBox {
     let Upstream { name, endpoint, result_path, .. } = upstream;
-    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect);
+    let passthrough = Passthrough::new(endpoint.clone().fixed(), connect).known_as(via);
     NamedBox { name: name.clone(), passthrough, result_path: result_path.clone() }
 }
 
@@ -276,24 +304,20 @@ fn named_box(upstream: &Upstream, connect: &Connect) -> NamedBox {
 fn configured_boxes(
     configured: Vec<Upstream>,
     connect: &Connect,
+    via: &ViaName,
     (all, rate): &(ProxyBudget, NonZeroU32),
     metrics: &metrics::upstream::Metrics,
 ) -> Boxes {
     configured.into_iter().fold(Boxes::default(), |boxes, upstream| {
-        let name = upstream.name.clone();
-        boxes.with(name, box_entry(upstream, connect, all.for_box(*rate), metrics.clone()))
+        let (name, endpoint) = (upstream.name.clone(), upstream.endpoint.clone().fixed());
+        let client = BoxClient::new(endpoint, connect, metrics.clone()).known_as(via.clone());
+        boxes.with(name, box_entry(upstream, client, all.for_box(*rate)))
     })
 }
 
-/// One box as sessions see it, with connections of its own.
-fn box_entry(
-    upstream: Upstream,
-    connect: &Connect,
-    budget: BoxBudget,
-    metrics: metrics::upstream::Metrics,
-) -> BoxEntry {
-    let Upstream { name: _, endpoint, kind, credential, lane, result_path } = upstream;
-    let client = BoxClient::new(endpoint.fixed(), connect, metrics);
+/// One box as sessions see it.
+fn box_entry(upstream: Upstream, client: BoxClient, budget: BoxBudget) -> BoxEntry {
+    let Upstream { name: _, endpoint: _, kind, credential, lane, result_path } = upstream;
     let adapter: Arc<dyn crate::upstream::Upstream> = match kind {
         BoxKind::Tangle => Arc::new(Tangle::new(client, tangle::Settings { lane, result_path })),
         BoxKind::Opencode => Arc::new(Opencode::new(client)),

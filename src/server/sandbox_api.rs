@@ -18,6 +18,7 @@ use crate::upstream::client::BoxClient;
 use crate::upstream::connect::Connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::reach::Reach;
+use crate::upstream::via::ViaName;
 
 /// Where the program listens; ports are resolved by now.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub(super) struct Wired {
     pub(super) api: Api,
     /// How the API is connected to.
     pub(super) connect: Connect,
+    /// Under which name in `Via`.
+    pub(super) via: ViaName,
     /// Where clients reach the program, if that is not the bound address.
     pub(super) public_url: Option<Endpoint>,
     pub(super) bound: Bound,
@@ -68,7 +71,8 @@ impl Wired {
         metrics: &Metrics,
     ) -> anyhow::Result<LearnedBoxes> {
         let (somewhere, counters) = (self.api.endpoint.clone().fixed(), metrics.upstream.clone());
-        let client = BoxClient::new(somewhere, &self.to_boxes(), counters);
+        let client =
+            BoxClient::new(somewhere, &self.to_boxes(), counters).known_as(self.via.clone());
         let means = Means { client, budget, rate };
         let counters = metrics.front.clone();
         let open = move || {
@@ -80,15 +84,18 @@ impl Wired {
 
     /// The API and its boxes as the doors see them.
     fn front(&self, metrics: &Metrics) -> anyhow::Result<Front> {
-        let Self { api, connect, public_url, bound } = self;
+        let Self { api, connect, via, public_url, bound } = self;
         let public_url = match public_url {
             Some(given) => given.clone(),
             None => own_url(*bound)?,
         };
+        let way = |connect: &Connect| {
+            Passthrough::new(api.endpoint.clone().fixed(), connect).known_as(via.clone())
+        };
         let own_doors = vec![bound.clients, bound.operators];
         Ok(Front {
-            to_boxes: Passthrough::new(api.endpoint.clone().fixed(), &self.to_boxes()),
-            to_api: Passthrough::new(api.endpoint.clone().fixed(), connect),
+            to_boxes: way(&self.to_boxes()),
+            to_api: way(connect),
             whereabouts: Whereabouts { reach: self.reach(), own_doors, public_url },
             acquire: api.acquire.map(|budget| Acquire { budget }),
             metrics: metrics.front.clone(),

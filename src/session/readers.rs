@@ -108,8 +108,8 @@ impl Sessions {
     async fn ask_box(&self, session: &Session, who: &Credential) -> Result<(), Denied> {
         let forbidden = Denied { status: StatusCode::FORBIDDEN };
         let hash = self.inner.config.hash_key.hash(who);
-        if self.lately_denied(session, hash) {
-            return Err(forbidden);
+        if let Some(denied) = self.lately_denied(session, hash) {
+            return Err(denied);
         }
         let box_session = session.state().box_session.clone();
         let (Some(entry), Some(id)) = (self.boxes().get(&session.box_name), box_session) else {
@@ -122,11 +122,11 @@ impl Sessions {
                 Ok(())
             }
             Ok(Vouched::No(status)) => {
-                self.remember_denied(session, hash);
+                self.remember_denied(session, hash, Denied { status });
                 Err(Denied { status })
             }
             Ok(Vouched::UnknownSession) => {
-                self.remember_denied(session, hash);
+                self.remember_denied(session, hash, forbidden.clone());
                 Err(forbidden)
             }
             Err(error) => {

@@ -22,7 +22,7 @@ use crate::upstream::schedule::Intervals;
 
 use super::boxes::Boxes;
 use super::names::{Execution, Names};
-use super::readers::Vouching;
+use super::readers::{Denied, Vouching};
 use super::recovered::Recovered;
 use super::retention::{Keep, Room};
 use super::sealed::Vault;
@@ -39,7 +39,8 @@ pub(super) struct Inner {
     pub(super) config: Config,
     sessions: DashMap<SessionKey, Arc<Session>>,
     pub(super) names: Names,
-    denied: DashMap<(SessionKey, CredentialHash), Instant>,
+    /// What the box said, and when.
+    denied: DashMap<(SessionKey, CredentialHash), (Denied, Instant)>,
     /// One permit for each turn that may run.
     pub(super) running: Arc<Semaphore>,
     /// Whether new turns are taken, as far as room goes.
@@ -133,10 +134,6 @@ impl Sessions {
         &self.inner.names
     }
 
-    pub(super) fn metrics(&self) -> &metrics::turn::Metrics {
-        &self.inner.config.metrics
-    }
-
     pub(super) fn log(&self, key: SessionKey) -> log::Log {
         self.inner.config.store.log(key)
     }
@@ -189,18 +186,19 @@ impl Sessions {
         self.inner.sessions.contains_key(&session.key)
     }
 
-    /// Whether the box said no to this credential a moment ago.
-    pub(super) fn lately_denied(&self, session: &Session, hash: CredentialHash) -> bool {
-        let denied = self.inner.denied.get(&(session.key, hash)).map(|at| *at);
-        denied.is_some_and(|at| at.elapsed() < limits::DENIAL_MEMORY)
+    /// The box's no to this credential, if it was said a moment ago.
+    pub(super) fn lately_denied(&self, session: &Session, hash: CredentialHash) -> Option<Denied> {
+        let said = self.inner.denied.get(&(session.key, hash))?;
+        let (denied, at) = said.value();
+        (at.elapsed() < limits::DENIAL_MEMORY).then(|| denied.clone())
     }
 
-    pub(super) fn remember_denied(&self, session: &Session, hash: CredentialHash) {
+    pub(super) fn remember_denied(&self, session: &Session, hash: CredentialHash, denied: Denied) {
         if self.inner.denied.len() >= limits::MAX_REMEMBERED_DENIALS {
-            self.inner.denied.retain(|_, at| at.elapsed() < limits::DENIAL_MEMORY);
+            self.inner.denied.retain(|_, (_, at)| at.elapsed() < limits::DENIAL_MEMORY);
         }
         if self.inner.denied.len() < limits::MAX_REMEMBERED_DENIALS {
-            self.inner.denied.insert((session.key, hash), Instant::now());
+            self.inner.denied.insert((session.key, hash), (denied, Instant::now()));
         }
     }
 

@@ -12,6 +12,7 @@ use super::registry::Sessions;
 use crate::credential::{Credential, CredentialHash};
 use crate::ids::BoxName;
 use crate::limits;
+use crate::metrics::LEARNED_BOXES;
 use crate::turn::control::wall_ms;
 use crate::upstream::endpoint::Endpoint;
 
@@ -61,6 +62,12 @@ impl Sessions {
     #[must_use]
     pub fn is_configured(&self, name: &BoxName) -> bool {
         self.boxes().is_configured(name)
+    }
+
+    /// What counters call a box: the configured ones have a label each, so that there are few.
+    #[must_use]
+    pub fn label_of<'a>(&self, name: &'a BoxName) -> &'a str {
+        if self.is_configured(name) { name.as_str() } else { LEARNED_BOXES }
     }
 
     /// Whether a box of that name is there, or was and left something in the log.

@@ -332,7 +332,7 @@ impl Sessions {
             cursor: turn.cursor.clone(),
             ..self.parts(&entry, session, fresh)
         };
-        self.metrics().resumed.inc();
+        parts.metrics.resumed.inc();
         let (id, execution) = (session.id(), &turn.accepted.execution);
         tracing::info!(session = %id, %execution, "turn goes on after a restart");
         let dispatched = turn.dispatched.is_some();
@@ -347,6 +347,7 @@ impl Sessions {
         let Fresh { ids, accept, first, inside } = fresh;
         let BoxEntry { upstream, budget, credential } = entry.clone();
         let config = &self.inner.config;
+        let metrics = config.metrics.of_box(self.label_of(&session.box_name), upstream.kind());
         let machine = Machine::new(Instant::now(), config.deadlines.clone());
         Parts {
             machine: machine.with_redispatch(upstream.redispatch()),
@@ -364,7 +365,7 @@ impl Sessions {
             bound: None,
             cursor: PollCursor::default(),
             fidelity: config.fidelity,
-            metrics: config.metrics.clone(),
+            metrics,
         }
     }
 

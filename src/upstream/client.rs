@@ -5,6 +5,8 @@
 //! a byte of it can have left: [`Error::Connect`] is said only of a connection that was never
 //! made, its TLS handshake included. No error text holds the URL's query, a credential or a body.
 //!
+//! Every call is signed in `Via`, so that it is known again if the box leads back to this process.
+//!
 //! Reads ride pooled connections. A pooled connection that breaks proves nothing about the box
 //! (the box may have closed it while the request was on its way), so a read is then repeated once
 //! on a connection of its own. Whatever acts on the box gets a connection of its own at once.
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Version};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -26,6 +28,7 @@ use super::connect::{Connect, Connector};
 use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::stream::{Chunks, Opened};
+use super::via::ViaName;
 use crate::credential::Credential;
 use crate::limits;
 use crate::metrics::upstream::{Call, Metrics};
@@ -36,6 +39,7 @@ pub struct BoxClient {
     endpoint: watch::Receiver<Endpoint>,
     pooled: Http,
     fresh: Http,
+    via: ViaName,
     metrics: Metrics,
 }
 
@@ -49,7 +53,14 @@ impl BoxClient {
         let connector = connect.connector(limits::BOX_CONNECT_TIMEOUT);
         let (pooled, fresh) =
             (http_client(connector.clone(), usize::MAX), http_client(connector, 0));
-        Self { endpoint, pooled, fresh, metrics }
+        Self { endpoint, pooled, fresh, via: ViaName::random(), metrics }
+    }
+
+    /// The same under this name in `Via`, which is one for each process.
+    #[must_use]
+    pub fn known_as(mut self, via: ViaName) -> Self {
+        self.via = via;
+        self
     }
 
     /// The same way to the box at `endpoint`; the connections are shared.
@@ -154,6 +165,7 @@ impl BoxClient {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        self.via.sign(&mut headers, Version::HTTP_11);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = target;

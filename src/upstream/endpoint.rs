@@ -99,6 +99,14 @@ impl Endpoint {
         self.authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
     }
 
+    /// Whether `other` is the same place in other words: a host's case and a final dot say nothing, nor
+    /// does a port that is named although it is the scheme's own.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let host = |one: &Self| one.host_text().trim_end_matches('.').to_ascii_lowercase();
+        host(self) == host(other) && self.port() == other.port() && self.prefix == other.prefix
+    }
+
     /// Whether connections there are encrypted.
     #[must_use]
     pub fn is_tls(&self) -> bool {
@@ -154,6 +162,27 @@ fn has_good_port(authority: &Authority) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_place_has_several_spellings() {
+        let place = |text: &str| text.parse::<Endpoint>().expect(text);
+        let one = place("https://after.example/p/");
+        for same in
+            ["https://After.Example/p", "https://after.example:443/p", "https://after.example./p"]
+        {
+            assert!(one.is_same(&place(same)), "{same}");
+        }
+        for other in [
+            "https://after.example/P",
+            "https://after.example",
+            "https://after.example/p/q",
+            "https://after.example:8443/p",
+            "http://after.example/p",
+            "https://other.example/p",
+        ] {
+            assert!(!one.is_same(&place(other)), "{other}");
+        }
+    }
 
     #[track_caller]
     fn endpoint(text: &str) -> Endpoint {

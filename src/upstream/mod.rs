@@ -57,6 +57,7 @@ pub mod stream;
 pub mod tangle;
 pub mod text_hash;
 pub mod trust;
+pub mod via;
 
 use std::time::Duration;
 

@@ -116,6 +116,13 @@ fn clock(headers: &HeaderMap) -> SystemTime {
     date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now)
 }
 
+/// Whether a status with which a box, or a way to it, fails says for sure that nothing was done: a 4xx
+/// but for two that a gateway gives, too, and 508 of whoever finds that the way leads back to it.
+pub fn is_clear_no(status: StatusCode) -> bool {
+    let gateways = [StatusCode::NOT_FOUND, StatusCode::REQUEST_TIMEOUT];
+    status == StatusCode::LOOP_DETECTED || (status.is_client_error() && !gateways.contains(&status))
+}
+
 /// Removes the headers that belong to one connection, those that `Connection` names included.
 pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<String> = headers
@@ -188,6 +195,25 @@ mod tests {
         for (reply, class) in table {
             let error = reply.json::<serde::de::IgnoredAny>().expect_err("no good answer");
             assert_eq!(error.class(), class, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_no_is_clear_if_no_gateway_gives_it_for_a_request_that_it_lost() {
+        for (status, clear) in [
+            (400, true),
+            (409, true),
+            (422, true),
+            (508, true),
+            (404, false),
+            (408, false),
+            (500, false),
+            (502, false),
+            (504, false),
+            (302, false),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(is_clear_no(status), clear, "{status}");
         }
     }
 

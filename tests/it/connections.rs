@@ -170,6 +170,34 @@ async fn a_peer_that_brings_no_whole_head_in_time_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_peer_that_sends_its_head_now_and_then_a_byte_is_dropped_in_time() {
+    let server = Server::impatient().await;
+    for is_first in [true, false] {
+        let mut slow = server.connect().await;
+        if !is_first {
+            slow.ask("/").await;
+            slow.read_to("hello").await;
+        }
+        let head = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}", "a".repeat(1000));
+        let mut answer = Vec::new();
+        let mut bytes = head.bytes();
+        // Each byte comes long before the time for the whole head is over.
+        loop {
+            let byte = bytes.next().expect("not all of a slow head is taken");
+            if slow.0.write_u8(byte).await.is_err() {
+                break;
+            }
+            match timeout(SHORT / 30, slow.0.read_buf(&mut answer)).await {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(_)) | Err(_) => {}
+            }
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_answer_outlives_the_time_for_heads() {
     let server = Server::impatient().await;
     let mut reader = server.connect().await;

@@ -2,7 +2,7 @@
 
 use afterbay::http::Settings;
 use afterbay::mode::Mode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::raw::{Conn, RawBox, read};
 use super::support::daemon::Daemon;
@@ -197,10 +197,12 @@ async fn the_mode_is_shown_and_requests_are_counted_by_the_one_they_were_served_
     let ready = read(ask(operators, "GET /readyz", "").await).await;
     let ready: Value = serde_json::from_str(&ready.body).expect("JSON");
     assert_eq!(ready["mode"], "poll");
+    assert_eq!(ready["boxes"], json!([{"name": "default", "kind": "tangle"}]));
     let metrics = read(ask(operators, "GET /metrics", "").await).await.body;
     for line in [
-        "afterbay_http_requests_total{asked=\"passed\",mode=\"sse\",status=\"2xx\"} 1",
-        "afterbay_http_requests_total{asked=\"other\",mode=\"poll\",status=\"4xx\"} 2",
+        "afterbay_http_requests_total{asked=\"passed\",box=\"default\",mode=\"sse\",status=\"2xx\"} 1",
+        "afterbay_http_requests_total{asked=\"other\",box=\"default\",mode=\"poll\",status=\"4xx\"} 1",
+        "afterbay_http_requests_total{asked=\"other\",box=\"\",mode=\"poll\",status=\"4xx\"} 1",
         "afterbay_log_appends_total 0",
         "afterbay_log_sessions 0",
     ] {

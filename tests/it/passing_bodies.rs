@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use afterbay::http::Settings;
+use afterbay::limits;
 use tokio::time::timeout;
 
 use super::raw::{Conn, RawBox};
@@ -226,6 +227,54 @@ async fn a_body_that_breaks_off_at_the_client_breaks_off_at_the_box() {
         assert_eq!(at_box.read_exactly(begun.len()).await, begun);
         drop(client);
         assert_eq!(at_box.read_to_close().await, "", "{framing}");
+    }
+}
+
+/// The silence of a client is waited for on a clock that the test moves on.
+async fn after_a_silence<T>(mut look: impl AsyncFnMut() -> T) -> T {
+    for _ in 0..50 {
+        tokio::time::pause();
+        tokio::time::advance(limits::PASS_BODY_SILENCE).await;
+        tokio::time::resume();
+        // The body may not have been waited for before.
+        if let Ok(seen) = timeout(Duration::from_millis(100), look()).await {
+            return seen;
+        }
+    }
+    panic!("nothing happened");
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_in_its_body_is_told_and_the_box_gets_no_end_of_it() {
+    for (framing, begun) in
+        [("Content-Length: 9", "begun"), ("Transfer-Encoding: chunked", "5\r\nbegun\r\n")]
+    {
+        let (raw_box, mut client) = doors().await;
+        let head = format!("PUT /f HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{begun}");
+        let mut at_box = ask(&raw_box, &mut client, head).await;
+        assert_eq!(at_box.read_exactly(begun.len()).await, begun);
+        let told = after_a_silence(async || client.read_head().await).await;
+        assert_eq!((told.status(), told.one("x-afterbay-error")), (408, Some("BODY_TIMEOUT")));
+        assert_eq!(told.one("connection"), Some("close"));
+        assert!(client.read_to_close().await.contains("BODY_TIMEOUT"));
+        assert_eq!(at_box.read_to_close().await, "", "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_of_two_bodies_may_be_silent_for_long() {
+    let (raw_box, mut client) = doors().await;
+    let mut at_box = ask(&raw_box, &mut client, UPLOAD).await;
+    at_box.send(STREAM).await;
+    assert_eq!(client.read_head().await.status(), 200);
+    for _ in 0..3 {
+        tokio::time::pause();
+        tokio::time::advance(limits::PASS_BODY_SILENCE * 2).await;
+        tokio::time::resume();
+        client.send("3\r\none\r\n").await;
+        assert_eq!(at_box.read_exactly(8).await, "3\r\none\r\n");
+        at_box.send("3\r\ntwo\r\n").await;
+        assert_eq!(client.read_exactly(8).await, "3\r\ntwo\r\n");
     }
 }
 

@@ -26,6 +26,11 @@ impl Conn {
         Self { stream: stream.expect("connects"), buffer: Vec::new() }
     }
 
+    /// This end of a connection that is open already.
+    pub(super) const fn of(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
     /// Sends `bytes` as they are.
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = timeout(DEADLINE, self.stream.write_all(bytes.as_ref())).await;

@@ -290,6 +290,7 @@ async fn a_server_that_stops_ends_readers_before_starters_and_turns_new_ones_awa
     let native = play.get(target, "Accept: text/event-stream\r\n").await;
     assert_eq!((native.head.status(), native.frames()), (200, Vec::new()));
     assert!(native.is_whole && native.body.contains("retry: "));
+    assert_eq!(native.head.one("x-afterbay-error"), Some("DRAINING"));
     let other = play.get(target, "").await;
     assert_eq!((other.head.status(), other.head.one("retry-after")), (503, Some("2")));
     let posted = read(play.post("", PROMPT).await).await;
@@ -304,8 +305,14 @@ async fn streams_beyond_the_places_are_turned_away() {
     let target = "/agents/executions/e-1/events";
     let native = play.get(target, "Accept: text/event-stream\r\n").await;
     assert_eq!((native.head.status(), native.frames()), (200, Vec::new()));
+    assert_eq!(native.head.one("x-afterbay-error"), Some("TOO_MANY_STREAMS"));
     let other = play.get(target, "").await;
     assert_eq!((other.head.status(), other.json("/quotaType").as_str()), (429, "streams"));
+    assert_eq!(other.head.one("retry-after"), Some("2"));
+    let second = read(play.post("X-Execution-ID: e-2\r\n", r#"{"message":"hi"}"#).await).await;
+    assert_eq!((second.head.status(), second.head.one("retry-after")), (429, Some("2")));
+    assert_eq!(second.head.one("x-afterbay-error"), Some("TOO_MANY_STREAMS"));
+    assert_eq!(play.hall.script.dispatches(), 1, "it was not started");
     // A client that goes away gives its place back.
     drop(first);
     play.hall.script.ends(Ending::Completed);

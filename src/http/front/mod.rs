@@ -55,12 +55,6 @@ pub struct Front {
 }
 
 impl Front {
-    /// Both ways under the name that `other` has in `Via`.
-    pub(super) fn known_as(self, other: &Passthrough) -> Self {
-        let (to_api, to_boxes) = (self.to_api.known_as(other), self.to_boxes.known_as(other));
-        Self { to_api, to_boxes, ..self }
-    }
-
     /// Whether a path is the API's also where a box is at the root.
     pub(super) fn owns(&self, path: &str) -> bool {
         asked::is_the_apis(path)
@@ -78,6 +72,7 @@ impl Front {
         mut parts: Parts,
         body: Body,
     ) -> Result<Response, Error> {
+        self.to_api.check_loop(&parts.headers)?;
         if upgrade::is_asked(&parts) {
             return upgrade::carry(door, &self.to_api, parts, body).await.map_err(of_api);
         }

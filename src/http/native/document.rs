@@ -1,15 +1,19 @@
 //! The description of the native API, as an OpenAPI 3.1 document made from the code that answers.
 //!
-//! Each answer's file describes its own route; what every route may say besides stands here, once.
+//! Each answer's file describes its own route; what every route may say besides, and by what callers are
+//! known, stands here, once. Numbers in descriptions are literals, since attributes take no others:
+//! a test holds them against the limits that are kept.
 
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use http::StatusCode;
+use http::{StatusCode, header};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
-use utoipa::{IntoResponses, OpenApi};
+use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::super::error::ErrorBody;
+use super::super::own_tokens::X_AFTERBAY_TOKEN;
 use super::answers;
 
 /// All routes of the API.
@@ -30,9 +34,38 @@ use super::answers;
         super::turn::get,
         super::cancel::post,
     ),
-    components(schemas(ErrorBody))
+    components(schemas(ErrorBody)),
+    modifiers(&Credentials),
+    security(
+        (),
+        ("credential" = []),
+        ("token" = []),
+        ("tokenBeside" = []),
+        ("tokenBeside" = [], "credential" = []),
+    ),
 )]
 struct Document;
+
+/// What a request may show of who sends it.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let credential = "What the box takes, in its own scheme. A session is read and acted on by \
+            those whom its box lets in; one that was begun without a credential, by everyone.";
+        let token = "A token of this server's own: needed where it has some, and whoever shows one \
+            needs no credential of the box.";
+        let beside = "The same, where `Authorization` is the box's.";
+        let header = |name: &str, what| ApiKey::Header(ApiKeyValue::with_description(name, what));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(token));
+        let credential = SecurityScheme::ApiKey(header(header::AUTHORIZATION.as_str(), credential));
+        components.add_security_scheme("credential", credential);
+        components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+        let beside = SecurityScheme::ApiKey(header(X_AFTERBAY_TOKEN.as_str(), beside));
+        components.add_security_scheme("tokenBeside", beside);
+    }
+}
 
 /// The document.
 #[utoipa::path(

@@ -31,6 +31,20 @@ pub(crate) enum Route {
     Cancel(BoxName, ExecutionId),
 }
 
+impl Route {
+    /// The box that it names.
+    pub(crate) const fn box_name(&self) -> Option<&BoxName> {
+        match self {
+            Self::Document | Self::Sessions => None,
+            Self::Session(name, _)
+            | Self::Events(name, _)
+            | Self::Start(name, _)
+            | Self::Turn(name, _)
+            | Self::Cancel(name, _) => Some(name),
+        }
+    }
+}
+
 /// Which answer a path has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

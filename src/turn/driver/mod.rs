@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::credential::Credential;
 use crate::event::{Event, Seq};
 use crate::log::Log;
-use crate::metrics::turn::Metrics;
+use crate::metrics::turn::OfBox;
 use crate::mode::{Fidelity, Outcome};
 use crate::upstream::budget::BoxBudget;
 use crate::upstream::schedule::Schedule;
@@ -66,8 +66,8 @@ pub struct Parts {
     pub cursor: PollCursor,
     /// How much of the turn is told.
     pub fidelity: Fidelity,
-    /// The families of this floor.
-    pub metrics: Metrics,
+    /// What is counted of the box.
+    pub metrics: OfBox,
 }
 
 /// Whom the box sees behind a turn: it follows from what its starter showed.

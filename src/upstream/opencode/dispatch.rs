@@ -10,7 +10,7 @@ use crate::ids::SessionId;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
 use crate::upstream::prompt_headers;
-use crate::upstream::reply::Reply;
+use crate::upstream::reply::{Reply, is_clear_no};
 use crate::upstream::{Accepted, Body, Boot, Dispatch, Error, Found, Prepared, TurnIds};
 
 pub(super) async fn dispatch(
@@ -47,8 +47,7 @@ fn prepared_session(prepared: &Prepared) -> Result<SessionId, Error> {
     prepared.session.clone().ok_or_else(unknown)
 }
 
-/// Only a 204 says that the box has the prompt, and only a 4xx of its own that it has not. Behind any
-/// other answer may stand a gateway that lost the box's.
+/// Only a 204 says that the box has the prompt, and only a clear no that it has not. Behind any other answer may stand a gateway that lost the box's.
 fn answered(session: SessionId, reply: Reply) -> Dispatch {
     if reply.status == StatusCode::NO_CONTENT {
         return Dispatch::Accepted(taken(session));
@@ -60,9 +59,8 @@ fn answered(session: SessionId, reply: Reply) -> Dispatch {
         return Dispatch::Later(reply.into_refusal(), retry_after);
     }
     // A page in the place of the box's own 404 is a gateway's.
-    let is_gateways =
-        matches!(reply.class(), Error::Status(StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT));
-    if reply.status.is_client_error() && !is_gateways {
+    let is_own_404 = matches!(reply.class(), Error::Gone);
+    if is_own_404 || is_clear_no(reply.status) {
         return Dispatch::Refused(reply.into_refusal());
     }
     if reply.status.is_success() {

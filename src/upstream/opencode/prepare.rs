@@ -4,7 +4,7 @@
 //! They are enough to find, poll and cancel the turn after a restart.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Message, Session};
@@ -14,7 +14,7 @@ use crate::ids::SessionId;
 use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
-use crate::upstream::reply::Reply;
+use crate::upstream::reply::{Reply, is_clear_no};
 use crate::upstream::{Error, Prepare, Prepared, TurnIds, Vouched};
 
 /// What the box's own session ids begin with; it answers 500 to an id that does not.
@@ -143,12 +143,7 @@ fn unopened(reply: Reply) -> Prepare {
     match reply.class() {
         Error::Unauthorized(_) | Error::Gone => Prepare::Refused(reply.into_refusal()),
         Error::Later { retry_after, .. } => Prepare::Later(reply.into_refusal(), retry_after),
-        Error::Status(status)
-            if status.is_client_error()
-                && !matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT) =>
-        {
-            Prepare::Refused(reply.into_refusal())
-        }
+        Error::Status(status) if is_clear_no(status) => Prepare::Refused(reply.into_refusal()),
         error @ (Error::Status(_)
         | Error::Connect(_)
         | Error::NoAnswer(_)

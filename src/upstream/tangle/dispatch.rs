@@ -24,7 +24,7 @@ use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
 use crate::upstream::prompt_headers;
-use crate::upstream::reply::Reply;
+use crate::upstream::reply::{Reply, is_clear_no};
 use crate::upstream::stream::Opened;
 use crate::upstream::{BadPrompt, Body, Dispatch, Error, Prepared, TurnIds};
 
@@ -106,8 +106,7 @@ fn taken(opening: Opening, notes: &Notes, only: Option<SessionId>) -> Dispatch {
     }
 }
 
-/// Only a receipt says that the box has the prompt, and only a 4xx of its own that it has not.
-/// Behind any other answer may stand a gateway that lost the box's.
+/// Only a receipt says that the box has the prompt, and only a clear no that it has not. Behind any other answer may stand a gateway that lost the box's.
 fn answered(reply: Reply, notes: &Notes, only: Option<SessionId>) -> Dispatch {
     if reply.status.is_success() {
         return match receipt(&reply, only.is_some()) {
@@ -127,10 +126,7 @@ fn answered(reply: Reply, notes: &Notes, only: Option<SessionId>) -> Dispatch {
             let wait = patience(&reply);
             Dispatch::Later(reply.into_refusal(), wait)
         }
-        Error::Status(status)
-            if !status.is_client_error()
-                || matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT) =>
-        {
+        Error::Status(status) if !is_clear_no(status) => {
             Dispatch::Unanswered(Error::Status(status))
         }
         Error::Status(_)

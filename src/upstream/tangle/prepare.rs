@@ -17,7 +17,7 @@ use crate::ids::SessionId;
 use crate::limits;
 use crate::metrics::upstream::Call;
 use crate::upstream::client::BoxClient;
-use crate::upstream::reply::Reply;
+use crate::upstream::reply::{Reply, is_clear_no};
 use crate::upstream::{Error, Prepare, Prepared, Refusal, TurnIds, Vouched};
 
 /// What `prepare` keeps in the log.
@@ -153,12 +153,7 @@ fn unprepared(reply: Reply) -> Prepare {
             let wait = patience(&reply);
             Prepare::Later(reply.into_refusal(), wait)
         }
-        Error::Status(status)
-            if status.is_client_error()
-                && !matches!(status, StatusCode::NOT_FOUND | StatusCode::REQUEST_TIMEOUT) =>
-        {
-            Prepare::Refused(reply.into_refusal())
-        }
+        Error::Status(status) if is_clear_no(status) => Prepare::Refused(reply.into_refusal()),
         error @ (Error::Status(_)
         | Error::Gone
         | Error::Connect(_)

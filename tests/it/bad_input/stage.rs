@@ -93,9 +93,14 @@ impl Stage {
 
     /// What the program counts.
     pub(super) async fn metrics(&self) -> String {
+        self.ask_operators("GET /metrics").await.body
+    }
+
+    /// Asks at the operators' door.
+    pub(super) async fn ask_operators(&self, line: &str) -> Answer {
         let mut operator = Conn::open(self.operators).await;
-        operator.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-        read(operator).await.body
+        operator.send(format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        read(operator).await
     }
 
     pub(super) async fn connect(&self) -> Conn {

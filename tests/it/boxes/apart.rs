@@ -47,6 +47,25 @@ async fn check_replays(stage: &Stage) {
     }
 }
 
+/// Turns and requests are told apart by the configured names, and by nothing that a request says.
+async fn check_counted(stage: &Stage) {
+    for name in ["one", "nobody"] {
+        stage.ask(&format!("GET /afterbay/v1/boxes/{name}/sessions/ses"), "", "").await;
+    }
+    let metrics = stage.metrics().await;
+    for line in [
+        "afterbay_dispatches_total{box=\"one\",kind=\"tangle\"} 1",
+        "afterbay_dispatches_total{box=\"two\",kind=\"tangle\"} 1",
+        "afterbay_turns_finished_total{box=\"two\",code=\"none\",kind=\"tangle\",outcome=\"completed\"} 1",
+        "afterbay_http_requests_total{asked=\"turn\",box=\"two\",mode=\"poll\",status=\"2xx\"} 2",
+        "afterbay_http_requests_total{asked=\"native\",box=\"one\",mode=\"poll\",status=\"2xx\"} 1",
+        "afterbay_http_requests_total{asked=\"native\",box=\"\",mode=\"poll\",status=\"4xx\"} 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} not in\n{metrics}");
+    }
+    assert!(!metrics.contains("nobody"));
+}
+
 #[tokio::test]
 async fn the_same_ids_on_two_boxes_are_two_turns_in_two_logs_also_after_a_crash() {
     let (one, two, stage) = two(&[]).await;
@@ -56,6 +75,7 @@ async fn the_same_ids_on_two_boxes_are_two_turns_in_two_logs_also_after_a_crash(
         assert_eq!(answer.head.one("x-execution-id"), Some("e"));
     }
     check_replays(&stage).await;
+    check_counted(&stage).await;
     let stage = stage.killed_and_again().await;
     check_replays(&stage).await;
     // Each prompt went to its own box, once.

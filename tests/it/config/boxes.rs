@@ -171,3 +171,16 @@ fn a_door_beyond_this_machine_needs_a_credential_for_each_box() {
     let guarded = format!("{one}credential_file = \"{}\"\n", secret.path().to_str().unwrap());
     assert!(load(&line, variables, Some(file(&guarded).path())).is_ok());
 }
+
+#[test]
+fn a_box_at_the_public_url_is_a_mistake() {
+    let line = ["--data-dir", "/d", "--kind", "tangle", "--public-url", "https://after.example/p"];
+    let with = |url| load(&[&line[..], &["--box", url]].concat(), [("HOME", "/h")], None);
+    for url in ["https://after.example/p", "https://AFTER.example:443/p/"] {
+        check_only_mistake(with(url), &["box `default` would be afterbay itself", "public-url"]);
+    }
+    // A gateway may send other paths of its name to other programs.
+    for url in ["https://after.example/q", "https://after.example:8443/p", "https://b.example/p"] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+}

@@ -87,17 +87,57 @@ async fn the_document_is_openapi_and_names_each_route_with_its_methods() {
 #[tokio::test]
 async fn the_document_tells_the_bounds_that_are_kept() {
     let document = document(&Play::new().await).await;
-    for (path, name, least, most) in [
-        (super::EVENTS, "limit", 1, limits::MAX_POLL_EVENTS),
-        (super::EVENTS, "wait", 0, limits::MAX_POLL_WAIT_SECONDS),
-        ("/afterbay/v1/sessions", "limit", 1, limits::MAX_PAGE_SESSIONS),
+    for (path, name, least, most, unless_said) in [
+        (super::EVENTS, "limit", 1, limits::MAX_POLL_EVENTS, limits::POLL_EVENTS),
+        (super::EVENTS, "wait", 0, limits::MAX_POLL_WAIT_SECONDS, 0),
+        ("/afterbay/v1/sessions", "limit", 1, limits::MAX_PAGE_SESSIONS, limits::PAGE_SESSIONS),
     ] {
         let operation = operation(&document, "GET", path).expect("an operation");
         let mut parameters = operation["parameters"].as_array().expect("parameters").iter();
         let found = parameters.find(|parameter| parameter["name"] == name).expect("a parameter");
         let bounds = (&found["schema"]["minimum"], &found["schema"]["maximum"]);
         assert_eq!(bounds, (&json!(least), &json!(most)), "{path} {name}");
+        let described = found["description"].as_str().expect("a description");
+        assert!(described.ends_with(&format!(" {unless_said} unless said.")), "{described}");
     }
+    let mut names = 0;
+    each_value(&document, &mut |schema| {
+        if let Some(most) = schema.get("maxLength") {
+            assert_eq!(most, limits::MAX_ID_BYTES, "{schema}");
+            names += 1;
+        }
+    });
+    assert!(names >= 4, "{names} schemas of names");
+}
+
+fn each_value(value: &Value, look: &mut impl FnMut(&Value)) {
+    look(value);
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| each_value(value, look)),
+        Value::Object(fields) => fields.values().for_each(|value| each_value(value, look)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_document_tells_by_what_callers_are_known() {
+    let document = document(&Play::new().await).await;
+    let schemes = &document["components"]["securitySchemes"];
+    for (name, kind) in [
+        ("credential", json!({"type": "apiKey", "in": "header", "name": "authorization"})),
+        ("token", json!({"type": "http", "scheme": "bearer"})),
+        ("tokenBeside", json!({"type": "apiKey", "in": "header", "name": "x-afterbay-token"})),
+    ] {
+        let told = schemes[name].as_object().expect("a scheme");
+        for (field, value) in kind.as_object().expect("fields") {
+            assert_eq!(&told[field], value, "{name}");
+        }
+    }
+    let security = document["security"].as_array().expect("requirements");
+    // A server without own tokens, over a box without credentials, asks for nothing.
+    assert!(security.contains(&json!({})));
+    let mut named = security.iter().flat_map(|one| one.as_object().expect("schemes").keys());
+    assert!(named.all(|name| schemes.get(name).is_some()), "{security:?}");
 }
 
 #[tokio::test]
