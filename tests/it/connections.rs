@@ -187,9 +187,8 @@ async fn a_peer_that_sends_its_head_now_and_then_a_byte_is_dropped_in_time() {
             if slow.0.write_u8(byte).await.is_err() {
                 break;
             }
-            match timeout(SHORT / 30, slow.0.read_buf(&mut answer)).await {
-                Ok(Ok(0) | Err(_)) => break,
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Ok(0) | Err(_)) = timeout(SHORT / 30, slow.0.read_buf(&mut answer)).await {
+                break;
             }
         }
         let answer = String::from_utf8_lossy(&answer);
