@@ -115,6 +115,11 @@ pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection: the specification's own advice.
 pub const MAX_HTTP2_STREAMS: u32 = 100;
 
+/// A connection that brings no further request for this long is asked to end: HTTP/1 has its time for
+/// heads, an HTTP/2 peer that answers every ping would otherwise hold a place for ever. What it is being
+/// answered goes on to its end. Far above the pauses between the requests of one client.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(5 * 60);
+
 /// A silent HTTP/2 peer is asked for a sign of life after this, and given as long to answer.
 pub const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 

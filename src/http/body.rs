@@ -140,6 +140,20 @@ mod tests {
         assert!(matches!(read(&budget, endless).await, Err(Error::BodyTimeout)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up_at_the_same_time() {
+        let budget = Budget::new(1000, 1000);
+        let begun = tokio::time::Instant::now();
+        let trickle = stream::unfold((), async |()| {
+            tokio::time::sleep(limits::BODY_DEADLINE / 10).await;
+            Some((Ok::<_, Infallible>("x"), ()))
+        });
+        let read = read(&budget, Body::from_stream(trickle)).await;
+        assert!(matches!(read, Err(Error::BodyTimeout)));
+        assert!(begun.elapsed() < limits::BODY_DEADLINE * 2);
+        assert_eq!(budget.bytes.available_permits(), 1000, "its share comes back");
+    }
+
     #[tokio::test]
     async fn an_encoded_or_broken_body_is_refused() {
         let budget = Budget::new(4, 100);

@@ -1,9 +1,9 @@
 //! The accept loop and what each connection may cost.
 //!
 //! Promises: a bounded number of connections, each with a bounded buffer; a peer that sends no
-//! request, or half of one, or of a TLS handshake, is dropped in time; a shortage of descriptors is
-//! survived. HTTP/1 and HTTP/2 on the same port, upgrades included, in the clear or all under TLS. What
-//! is answered is the service's business.
+//! request, or half of one, or of a TLS handshake, is dropped in time, and one that brings no further
+//! request is asked to end; a shortage of descriptors is survived. HTTP/1 and HTTP/2 on the same port,
+//! upgrades included, in the clear or all under TLS. What is answered is the service's business.
 //!
 //! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
 //! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// From there to the first request, and for each later head.
     pub head_read_timeout: Duration,
+    /// Without a further request, until the peer is asked to end.
+    pub idle_timeout: Duration,
 }
 
 /// What bytes travel in.
@@ -64,6 +66,7 @@ impl Settings {
         max_connections: limits::MAX_CONNECTIONS,
         handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
         head_read_timeout: limits::HEAD_READ_TIMEOUT,
+        idle_timeout: limits::IDLE_CONNECTION,
     };
 
     /// For operators.
@@ -71,6 +74,7 @@ impl Settings {
         max_connections: limits::MAX_ADMIN_CONNECTIONS,
         handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
         head_read_timeout: limits::HEAD_READ_TIMEOUT,
+        idle_timeout: limits::IDLE_CONNECTION,
     };
 }
 
@@ -296,11 +300,11 @@ impl<S: Answers> Connection<S> {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { service, settings, ends, tasks, keep_alive } = self;
-        let asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(AtomicU64::new(0));
         let answers = {
             let asked = Arc::clone(&asked);
             service_fn(move |request: Request<Incoming>| {
-                asked.store(true, Ordering::Relaxed);
+                asked.fetch_add(1, Ordering::Relaxed);
                 service.clone().oneshot(request.map(Body::new))
             })
         };
@@ -309,10 +313,10 @@ impl<S: Answers> Connection<S> {
         tokio::pin!(connection);
         // The server's own timer covers a head once its first bytes have told the version of
         // HTTP; a peer that sends less than that is caught here.
-        let first_request = tokio::time::sleep_until(Instant::now() + settings.head_read_timeout);
-        tokio::pin!(first_request);
+        let next_request = tokio::time::sleep_until(Instant::now() + settings.head_read_timeout);
+        tokio::pin!(next_request);
         let mut told = keep_alive == KeepAlive::Off;
-        let mut timed = true;
+        let mut before = 0;
         loop {
             // Dropping the tokens' and the timer's waits loses nothing; the connection itself is
             // borrowed and goes on. The cut comes first, so that a busy peer cannot outrun it.
@@ -329,12 +333,20 @@ impl<S: Answers> Connection<S> {
                     }
                     break;
                 }
-                () = &mut first_request, if timed => {
-                    timed = false;
-                    if !asked.load(Ordering::Relaxed) {
-                        tracing::debug!(%peer, "a connection brought no request in time");
-                        break;
+                () = &mut next_request, if before == 0 || !told => {
+                    match asked.load(Ordering::Relaxed) {
+                        0 => {
+                            tracing::debug!(%peer, "a connection brought no request in time");
+                            break;
+                        }
+                        // Its streams end as they would; there is no next one on it.
+                        unchanged if unchanged == before => {
+                            told = true;
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        more => before = more,
                     }
+                    next_request.as_mut().reset(Instant::now() + settings.idle_timeout);
                 }
             }
         }

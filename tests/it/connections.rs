@@ -54,7 +54,8 @@ impl Server {
     }
 
     async fn impatient() -> Self {
-        Self::start(Settings { head_read_timeout: SHORT, ..Settings::CLIENTS }).await
+        let (head_read_timeout, idle_timeout) = (SHORT, SHORT);
+        Self::start(Settings { head_read_timeout, idle_timeout, ..Settings::CLIENTS }).await
     }
 
     async fn connect(&self) -> Peer {
@@ -291,4 +292,45 @@ async fn http_2_is_served_on_the_same_port_and_drained() {
     server.ends.drain.cancel();
     timeout(LONG, connection).await.expect("a goodbye in time").unwrap().unwrap();
     server.ended().await;
+}
+
+#[tokio::test]
+async fn an_http_2_peer_without_a_further_request_is_asked_to_end_after_what_it_reads() {
+    let server = Server::impatient().await;
+    for reads in [false, true] {
+        let stream = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+        let (mut sender, connection) = handshake.await.unwrap();
+        let client = Tasks::new();
+        let connection = client.spawn("client", connection);
+        let path = if reads { "/stream" } else { "/" };
+        let request = Request::get(format!("http://localhost{path}"));
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let mut answer = sender.send_request(request).await.unwrap().into_body();
+        if reads {
+            let first = answer.frame().await.unwrap().unwrap();
+            assert_eq!(first.into_data().unwrap(), "first");
+            // Once silent peers were dropped for their time, one after the other, its has passed.
+            for _ in 0..3 {
+                server.connect().await.read_out().await;
+            }
+            server.release.send_replace(true);
+            assert_eq!(answer.collect().await.unwrap().to_bytes(), "last");
+        } else {
+            assert_eq!(answer.collect().await.unwrap().to_bytes(), "hello");
+        }
+        timeout(LONG, connection).await.expect("a goodbye in time").unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_requests_now_and_then_stays() {
+    let server = Server::impatient().await;
+    let mut peer = server.connect().await;
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < SHORT * 4 {
+        peer.ask("/").await;
+        peer.read_to("hello").await;
+        tokio::task::yield_now().await;
+    }
 }
