@@ -9,7 +9,6 @@
 //! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
 //! left is dropped.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -32,8 +30,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
+use super::answers::Answers;
 use crate::config::Identity;
 use crate::limits;
 use crate::tasks::Tasks;
@@ -85,25 +84,6 @@ pub struct Ends {
     pub drain: CancellationToken,
     /// End now.
     pub cut: CancellationToken,
-}
-
-/// What answers requests; it is cloned for each.
-pub trait Answers:
-    Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl<S> Answers for S where
-    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
 }
 
 /// Serves `service` on `listener` until drained or cut. Connections are tasks of `tasks`.

@@ -5,6 +5,7 @@
 //! after the append in hand, the log closes last. All of that within the grace; what hangs beyond
 //! it is named and left. Whatever was answered is durable already, so leaving loses nothing.
 
+mod answers;
 mod assembly;
 mod connections;
 mod listeners;
@@ -23,8 +24,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config::Config;
 use crate::limits;
 use crate::tasks::Tasks;
+pub use answers::Answers;
 use assembly::{House, Plan};
-pub use connections::{Answers, Ends, Settings, Wire, serve_connections};
+pub use connections::{Ends, Settings, Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
 use sandbox_api::Bound;
 
