@@ -105,22 +105,17 @@ impl House {
         } = plan;
         let metrics = Metrics::new()?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
-        // Polls of all boxes count together, so there is one budget that each box's is within.
-        let all = ProxyBudget::new(poll.rate_total);
         let is_tls = std::iter::once(&upstream).chain(&further).any(|one| one.endpoint.is_tls());
-        let connect = connect(is_tls, authorities).await?;
-        let via = ViaName::random();
+        let (connect, via) = (connect(is_tls, authorities).await?, ViaName::random());
         let front = |one: &Upstream| front(one, &connect, via.clone());
         let FurtherBox { name: box_name, passthrough, result_path } = front(&upstream);
-        let boxes_shown = std::iter::once(&upstream).chain(&further);
-        let boxes_shown = boxes_shown.map(|one| ShownBox::new(&one.name, one.kind)).collect();
+        let shown = shown(&upstream, &further);
         let doors_further = further.iter().map(front).collect();
-        let configured = std::iter::once(upstream).chain(further);
-        let budget = || all.for_box(poll.rate);
-        let boxes = configured_boxes(configured, &connect, &via, budget, &metrics.upstream);
+        let boxes = std::iter::once(upstream).chain(further);
+        let boxes = configured_boxes(boxes, &connect, &via, poll, &metrics.upstream);
         let opened = open_data(data_dir, credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault } = opened;
-        let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
+        let tokens = tokens.map(|all| OwnTokens::required(hash_key.clone(), &all));
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
@@ -140,8 +135,8 @@ impl House {
         );
         resumed.set();
         let keeping = retention::Retention::new(sessions.clone(), metrics.retention.clone());
-        tasks.spawn("retention", keeping.run());
         let room = sessions.room().clone();
+        tasks.spawn("retention", keeping.run());
         let doors = Doors {
             sessions,
             passthrough,
@@ -157,9 +152,8 @@ impl House {
             further: doors_further,
         };
         let admin =
-            Admin { store: store.clone(), room, resumed, drain, mode, boxes: boxes_shown, metrics };
-        let (clients, operators) = (http::router(doors), admin::router(admin));
-        Ok(Self { clients, operators, tasks, store })
+            Admin { store: store.clone(), room, resumed, drain, mode, boxes: shown, metrics };
+        Ok(Self { clients: http::router(doors), operators: admin::router(admin), tasks, store })
     }
 
     /// Closes the log: what is queued is written and synced. Comes last.
@@ -238,6 +232,12 @@ fn open_vault(
     }
 }
 
+/// The boxes as operators see them.
+fn shown(root: &Upstream, further: &[Upstream]) -> Vec<ShownBox> {
+    let all = std::iter::once(root).chain(further);
+    all.map(|one| ShownBox::new(&one.name, one.kind)).collect()
+}
+
 /// One box as the doors see it, with connections of its own.
 fn front(upstream: &Upstream, connect: &Connect, via: ViaName) -> FurtherBox {
     let Upstream { name, endpoint, result_path, .. } = upstream;
@@ -250,13 +250,15 @@ fn configured_boxes(
     configured: impl Iterator<Item = Upstream>,
     connect: &Connect,
     via: &ViaName,
-    budget: impl Fn() -> BoxBudget,
+    poll: Poll,
     metrics: &metrics::upstream::Metrics,
 ) -> Boxes {
+    // Polls of all boxes count together, so there is one budget that each box's is within.
+    let all = ProxyBudget::new(poll.rate_total);
     configured.fold(Boxes::default(), |boxes, upstream| {
         let (name, endpoint) = (upstream.name.clone(), upstream.endpoint.clone().fixed());
         let client = BoxClient::new(endpoint, connect, metrics.clone()).known_as(via.clone());
-        boxes.with(name, box_entry(upstream, client, budget()))
+        boxes.with(name, box_entry(upstream, client, all.for_box(poll.rate)))
     })
 }
 

@@ -115,7 +115,7 @@ fn each_value(value: &Value, look: &mut impl FnMut(&Value)) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| each_value(value, look)),
         Value::Object(fields) => fields.values().for_each(|value| each_value(value, look)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
