@@ -175,7 +175,8 @@ mod tests {
         client.send("x").await.expect("it is read");
         body.frame().await.expect("a frame").expect("no fault");
         let begun = Instant::now();
-        let error = body.frame().await.expect("a frame").expect_err("a fault");
+        let fault = timeout(limits::PASS_BODY_SILENCE * 10, body.frame()).await.expect("in time");
+        let error = fault.expect("a frame").expect_err("a fault");
         assert!(was_silent(&error), "{error:?}");
         let waited = begun.elapsed();
         assert!((ALMOST..limits::PASS_BODY_SILENCE * 2).contains(&waited), "{waited:?}");
