@@ -5,8 +5,9 @@
 //! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are,
 //! `sandboxes` what the Sandbox API's answers tell of boxes, which [`learned`] keeps, `run` keeps a
 //! session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
-//! on disk what a turn needs after a restart and the log may not hold, [`recovered`] rebuilds all of it from the log's control records. A
-//! session's events are in the log and nowhere else.
+//! on disk what a turn needs after a restart and the log may not hold, `whole_file` writes what is kept
+//! beside the log, [`recovered`] rebuilds all of it from the log's control records. A session's events are
+//! in the log and nowhere else.
 
 mod abort;
 pub mod boxes;
@@ -24,6 +25,7 @@ mod running;
 pub mod sandboxes;
 pub mod sealed;
 mod start;
+mod whole_file;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

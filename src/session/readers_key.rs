@@ -1,22 +1,20 @@
 //! The key under which readers' credentials are hashed, kept in the data folder.
 //!
-//! `reader.key` holds 32 random bytes and is made once: written under another name, synced,
-//! renamed, and the folder synced, so that a crash leaves the whole key or none. Whoever calls
-//! holds the folder's lock. A damaged key is never replaced: the hashes in the log would fit
+//! `reader.key` holds 32 random bytes and is made once; a crash leaves the whole key or none. Whoever
+//! calls holds the folder's lock. A damaged key is never replaced: the hashes in the log would fit
 //! nothing any more, and that is a person's decision.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
+use super::whole_file;
 use crate::credential::HashKey;
 
 const NAME: &str = "reader.key";
-const UNFINISHED: &str = "reader.key.new";
 const BYTES: usize = 32;
 
 /// A key, and whether it was there before.
@@ -66,25 +64,17 @@ fn load(file: File) -> Result<HashKey, Error> {
     Ok(HashKey::from_bytes(bytes))
 }
 
-// Durable: the file is synced before it gets its name, the folder after.
+// Durable: as `whole_file` promises.
 fn create(folder: &Path) -> io::Result<HashKey> {
     let mut bytes = [0; BYTES];
     OsRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
-    let unfinished = folder.join(UNFINISHED);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, folder.join(NAME))?;
-    File::open(folder)?.sync_all()?;
+    whole_file::put(folder, NAME, &bytes)?;
     Ok(HashKey::from_bytes(bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -99,14 +89,14 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_found_again() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(UNFINISHED), b"half").unwrap();
+        fs::write(folder.path().join("reader.key.new"), b"half").unwrap();
         let made = load_or_create(folder.path()).unwrap();
         let found = load_or_create(folder.path()).unwrap();
         assert!(matches!((&made, &found), (Key::Created(_), Key::Loaded(_))));
         assert_eq!(hash(&made), hash(&found));
         let mode = fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(!folder.path().join(UNFINISHED).exists());
+        assert!(!folder.path().join("reader.key.new").exists());
     }
 
     #[test]

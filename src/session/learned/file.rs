@@ -2,23 +2,22 @@
 //!
 //! A first line names the format, each further line is one of [`Line`]. Changes are appended and
 //! synced, so that one costs its own bytes, however many boxes are known; once most lines are old the
-//! file is written anew, beside the old one, synced, and renamed. A crash leaves what was
+//! file is written anew as a whole (`whole_file`). A crash leaves what was
 //! durable and perhaps a beginning of the next line, which is dropped. A damaged line costs its own box
 //! alone, which is learned again when it is next seen.
 //!
 //! After a write or a sync that failed nothing is appended any more: the next change writes the whole
 //! file anew, from memory. Whoever calls holds the data folder's lock.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::whole_file;
 use super::line::Line;
 use crate::limits;
 
 const NAME: &str = "sandboxes";
-const UNFINISHED: &str = "sandboxes.new";
 const FIRST_LINE: &str = "afterbay sandboxes 1\n";
 
 /// Why the file cannot be used.
@@ -124,19 +123,9 @@ impl LinesFile {
 
     fn write_anew(&mut self, lines: &[Line]) -> io::Result<()> {
         self.file = None;
-        let unfinished = self.folder.join(UNFINISHED);
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
         let mut text = FIRST_LINE.to_owned();
         text.extend(lines.iter().map(Line::encode));
-        let mut options = OpenOptions::new();
-        let mut file = options.append(true).create_new(true).mode(0o600).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.folder.join(NAME))?;
-        File::open(&self.folder)?.sync_all()?;
+        let file = whole_file::put(&self.folder, NAME, text.as_bytes())?;
         (self.file, self.lines) = (Some(file), lines.len());
         Ok(())
     }
@@ -144,6 +133,7 @@ impl LinesFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::super::line::Kept;

@@ -1,20 +1,17 @@
 //! The files of the folder `sealed`: each is there whole or not at all.
 //!
-//! Durable: a file is written under another name, synced, and renamed; then the folder is synced.
-//! The same holds for a removal. The folder is nobody's but the user's (0700), and so are its files
-//! (0600).
+//! Durable: as `whole_file` promises, and so is a removal. The folder is nobody's but the user's (0700).
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::whole_file;
 use crate::limits;
 
 const FOLDER: &str = "sealed";
-/// Behind the name of a file that is not whole yet.
-const UNFINISHED: &str = ".new";
 
 /// The folder.
 #[derive(Debug)]
@@ -28,7 +25,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        sync(data_dir)?;
+        whole_file::sync_folder(data_dir)?;
         Ok(Self(folder))
     }
 
@@ -40,22 +37,7 @@ impl Files {
 
     /// Writes a file, or replaces the one of that name.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.0.join(format!("{name}{UNFINISHED}"));
-        let written = self.write_under(&unfinished, &self.0.join(name), bytes);
-        if written.is_err() {
-            // What a full disk took of it is given back at once.
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
-    }
-
-    fn write_under(&self, unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
-        let mut file = open.open(unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(unfinished, path)?;
-        sync(&self.0)
+        whole_file::put(&self.0, name, bytes).map(drop)
     }
 
     /// What a file holds; `None` if there is none.
@@ -77,15 +59,9 @@ impl Files {
     pub(super) fn remove(&self, names: impl Iterator<Item = String>) -> io::Result<()> {
         let mut removed = false;
         for name in names {
-            match fs::remove_file(self.0.join(name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                gone => {
-                    gone?;
-                    removed = true;
-                }
-            }
+            removed |= whole_file::remove(&self.0.join(name))?;
         }
-        if removed { sync(&self.0) } else { Ok(()) }
+        if removed { whole_file::sync_folder(&self.0) } else { Ok(()) }
     }
 
     /// Removes every file but these.
@@ -97,8 +73,4 @@ impl Files {
         }
         self.remove(others.into_iter())
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
