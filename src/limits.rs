@@ -189,9 +189,13 @@ pub const RING_BATCHES: usize = 64;
 /// write costs more time than a saved sync.
 pub const LOG_GROUP_BYTES: usize = 4 << 20;
 
-/// Batches that wait for the writer. More than any number of turns at once; above it, appending
-/// waits.
-pub const LOG_QUEUE_BATCHES: usize = 4096;
+/// What a batch that waits for the writer takes in memory besides its bytes, at the most: its
+/// numbers, its hashes and who waits for it.
+pub const LOG_QUEUED_BATCH_BYTES: usize = 1 << 10;
+
+/// Bodies up to this size are copied into their group by whoever appends; larger ones by the writer,
+/// so that nobody waits for it with the group locked.
+pub const COPIED_IN_PLACE_BYTES: usize = 64 << 10;
 
 /// Bytes that wait for the writer or are being written; above it, appending waits. Holds the
 /// largest batch with its frame, so that none waits for ever.

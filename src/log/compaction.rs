@@ -12,7 +12,7 @@ use super::Roles;
 use super::blank::discard;
 use super::disk::{Disk, write_all_at};
 use super::error::Failure;
-use super::group::GroupBuilder;
+use super::group::{GroupBuilder, Stamp};
 use super::index::Index;
 use super::place::{Place, Read, Spot};
 use super::sealed::{self, Builder, IndexFile, Part};
@@ -139,16 +139,17 @@ impl Compaction<'_> {
 impl Copy {
     /// Copies batches as one group; false if one of them is damaged, or not in order.
     fn add_group(&mut self, batches: &[(SessionKey, Place)]) -> io::Result<bool> {
-        let mut group = GroupBuilder::new(Vec::new(), self.draft.id(), self.groups, 0);
+        let stamp = Stamp { segment: self.draft.id(), number: self.groups, attempt: 0 };
+        let mut group = GroupBuilder::new();
         for (key, place) in batches {
             let Read::Whole(header, body, entries) = place.read(*key)? else { return Ok(false) };
-            let spot = group.push(header, &body).spot_at(self.at);
+            let spot = group.push(header, &body).spot_at(self.at, stamp.seed());
             if !self.builder.add(&header, spot, entries) {
                 return Ok(false);
             }
         }
-        let bytes = group.finish();
-        write_all_at(&*self.blank.file, &bytes, self.at).map_err(|short| short.source)?;
+        let bytes = group.stamped(stamp);
+        write_all_at(&*self.blank.file, bytes, self.at).map_err(|short| short.source)?;
         self.at += bytes.len() as u64;
         self.groups += 1;
         Ok(true)

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::forming::Staged;
 use super::publisher::Durable;
 use super::record::{EncodedBody, Numbered, decode_body};
 use super::sealed::Builder;
@@ -37,7 +38,7 @@ impl Contents {
 
     /// Takes in the next group.
     pub(super) fn note(&mut self, group: &Durable) {
-        let Durable { segment, number, at, bytes, batches, health: _ } = group;
+        let Durable { segment, number, seed, at, bytes, batches, health: _ } = group;
         let noted = match &mut self.noted {
             Some(noted) if Arc::ptr_eq(&noted.segment, segment) => noted,
             other => other.insert(Noted {
@@ -56,9 +57,9 @@ impl Contents {
         let has_room = noted.batches <= limits::LOG_CONTENTS_BATCHES;
         let is_noted = follows
             && has_room
-            && batches.iter().all(|(pending, placed)| {
+            && batches.iter().all(|Staged { pending, placed, .. }| {
                 let others = others(placed.header.first, &pending.body);
-                builder.add(&placed.header, placed.spot_at(*at), others)
+                builder.add(&placed.header, placed.spot_at(*at, *seed), others)
             });
         if !is_noted {
             noted.builder = None;

@@ -73,13 +73,30 @@ fn seed(segment: SegmentId, number: u64, attempt: u32) -> u32 {
     checksum(segment.seed, &[&number.to_le_bytes(), &attempt.to_le_bytes()])
 }
 
-/// Collects the batches of one group.
+/// What tells a group from all others, and from other attempts at writing it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) segment: SegmentId,
+    /// The group's number.
+    pub(super) number: u64,
+    pub(super) attempt: u32,
+}
+
+impl Stamp {
+    /// What the checksums of the group's batches continue from.
+    pub(super) fn seed(&self) -> u32 {
+        seed(self.segment, self.number, self.attempt)
+    }
+}
+
+/// Collects the batches of one group, which is stamped when it is known where it goes.
 #[derive(Debug)]
 pub(super) struct GroupBuilder {
-    segment: SegmentId,
-    header: GroupHeader,
-    seed: u32,
     bytes: Vec<u8>,
+    /// Where each batch begins.
+    starts: Vec<usize>,
+    /// Behind the last batch.
+    end: usize,
 }
 
 /// Where a batch stands in its group.
@@ -88,41 +105,73 @@ pub(super) struct Placed {
     pub(super) header: BatchHeader,
     /// Bytes from the group's start to the batch's.
     at: usize,
-    seed: u32,
 }
 
 impl GroupBuilder {
-    /// An empty group; `buffer` is only there to be used again.
-    pub(super) fn new(mut buffer: Vec<u8>, segment: SegmentId, number: u64, attempt: u32) -> Self {
-        buffer.clear();
-        buffer.resize(GROUP_HEADER_BYTES, 0);
-        let header = GroupHeader { number, attempt, batches: 0, body_bytes: 0 };
-        Self { segment, header, seed: seed(segment, number, attempt), bytes: buffer }
+    /// An empty group.
+    pub(super) fn new() -> Self {
+        Self { bytes: vec![0; GROUP_HEADER_BYTES], starts: Vec::new(), end: GROUP_HEADER_BYTES }
+    }
+
+    /// An empty one again, which keeps its memory up to a bound.
+    pub(super) fn cleared(mut self) -> Self {
+        self.bytes.truncate(GROUP_HEADER_BYTES);
+        self.bytes.shrink_to(2 * limits::LOG_GROUP_BYTES);
+        self.starts.clear();
+        self.end = GROUP_HEADER_BYTES;
+        self
+    }
+
+    /// Bytes of the batches up to now.
+    pub(super) fn batch_bytes(&self) -> usize {
+        self.end - GROUP_HEADER_BYTES
     }
 
     /// Adds a batch.
     pub(super) fn push(&mut self, header: BatchHeader, body: &[u8]) -> Placed {
-        let at = self.bytes.len();
-        header.encode(&mut self.bytes, self.seed);
-        self.bytes.extend_from_slice(body);
-        self.header.batches += 1;
-        Placed { header, at, seed: self.seed }
+        let placed = self.push_header(header);
+        self.push_body(body);
+        placed
     }
 
-    /// The group's bytes, whole sectors.
-    pub(super) fn finish(self) -> Vec<u8> {
-        let Self { segment, mut header, seed: _, mut bytes } = self;
-        header.body_bytes = len32(bytes.len() - GROUP_HEADER_BYTES);
-        put(&mut bytes, 0, &header.encode(segment));
-        bytes.resize(bytes.len().next_multiple_of(SECTOR_BYTES as usize), 0);
-        bytes
+    /// Adds a batch whose body must be pushed before anything else is.
+    pub(super) fn push_header(&mut self, header: BatchHeader) -> Placed {
+        let at = self.bytes.len();
+        self.starts.push(at);
+        header.encode(&mut self.bytes);
+        Placed { header, at }
+    }
+
+    /// Adds the body of the last batch.
+    pub(super) fn push_body(&mut self, body: &[u8]) {
+        self.bytes.extend_from_slice(body);
+        self.end = self.bytes.len();
+    }
+
+    /// The group's bytes, whole sectors, with this stamp instead of an earlier one.
+    pub(super) fn stamped(&mut self, stamp: Stamp) -> &mut Vec<u8> {
+        let Stamp { segment, number, attempt } = stamp;
+        let seed = stamp.seed();
+        for at in &self.starts {
+            BatchHeader::stamp(&mut self.bytes, *at, seed);
+        }
+        let header = GroupHeader {
+            number,
+            attempt,
+            batches: len32(self.starts.len()),
+            body_bytes: len32(self.batch_bytes()),
+        };
+        put(&mut self.bytes, 0, &header.encode(segment));
+        self.bytes.truncate(self.end);
+        self.bytes.resize(self.end.next_multiple_of(SECTOR_BYTES as usize), 0);
+        &mut self.bytes
     }
 }
 
 impl Placed {
-    /// Where the batch stands, once its group stands at `group_at` of its segment.
-    pub(super) fn spot_at(&self, group_at: u64) -> Spot {
-        Spot::new(&self.header, group_at + self.at as u64, self.seed)
+    /// Where the batch stands, once its group, of this seed, stands at `group_at` of its segment.
+    pub(super) fn spot_at(&self, group_at: u64, seed: u32) -> Spot {
+        Spot::new(&self.header, group_at + self.at as u64, seed)
     }
 }
 
@@ -133,7 +182,8 @@ mod tests {
     const SEGMENT: SegmentId = SegmentId { epoch: 4, seed: 99 };
 
     fn group(number: u64, attempt: u32) -> Vec<u8> {
-        GroupBuilder::new(Vec::new(), SEGMENT, number, attempt).finish()
+        let mut builder = GroupBuilder::new();
+        builder.stamped(Stamp { segment: SEGMENT, number, attempt }).clone()
     }
 
     #[test]

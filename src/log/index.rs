@@ -30,22 +30,13 @@ pub(super) struct Index {
     metrics: metrics::log::Metrics,
 }
 
-/// What is durable of one session, and what the writer is about to add.
+/// What is durable of one session, and what is on its way to be.
 pub(super) struct Session {
     key: SessionKey,
     view: Mutex<View>,
-    ahead: Mutex<Ahead>,
+    /// What the next batch follows: all that is durable, and what is on its way to the disk.
+    ahead: Mutex<Link>,
     tail: TailPublisher,
-}
-
-/// The writer's side: what the next batch follows.
-#[derive(Debug, Clone, Copy)]
-struct Ahead {
-    /// Behind what is durable.
-    durable: Link,
-    /// Behind what stands in the group of this number, which is being written.
-    staged: Link,
-    group: u64,
 }
 
 /// The end of a session's log, to which the next batch is linked.
@@ -87,9 +78,8 @@ impl Index {
 
 impl Session {
     fn new(key: SessionKey) -> Self {
-        let ahead = Ahead { durable: Link::START, staged: Link::START, group: 0 };
-        let view = View::default();
-        Self { key, view: Mutex::new(view), ahead: Mutex::new(ahead), tail: TailPublisher::new() }
+        let (view, ahead) = (Mutex::new(View::default()), Mutex::new(Link::START));
+        Self { key, view, ahead, tail: TailPublisher::new() }
     }
 
     pub(super) fn key(&self) -> SessionKey {
@@ -126,36 +116,26 @@ impl Session {
         self.tail.advance(tail);
     }
 
-    // ---- the writer's side ----
+    // ---- the way in ----
 
-    /// The header of `body` as the session's next batch in the group `group`. Nothing moves yet.
-    pub(super) fn stage(&self, group: u64, body: &EncodedBody) -> BatchHeader {
+    /// The header of `body` as the session's next batch, and what that follows.
+    pub(super) fn stage(&self, body: &EncodedBody) -> (BatchHeader, Link) {
         let mut ahead = self.ahead();
-        if ahead.group != group {
-            ahead.group = group;
-            ahead.staged = ahead.durable;
-        }
-        let header = body.header(self.key, ahead.staged.tail, ahead.staged.chain);
-        ahead.staged = Link { tail: header.end(), chain: header.chain };
-        header
+        let follows = *ahead;
+        let header = body.header(self.key, follows.tail, follows.chain);
+        *ahead = Link { tail: header.end(), chain: header.chain };
+        (header, follows)
     }
 
-    /// What was staged is durable.
-    pub(super) fn settle(&self) {
-        let mut ahead = self.ahead();
-        ahead.durable = ahead.staged;
-    }
-
-    /// What recovery found to be durable; the next batch follows it.
+    /// The next batch follows `link`: what recovery found to be durable, or what is left when
+    /// batches were refused.
     pub(super) fn continue_from(&self, link: Link) {
-        let mut ahead = self.ahead();
-        ahead.durable = link;
-        ahead.staged = link;
+        *self.ahead() = link;
     }
 
     /// What the next batch would follow.
     pub(super) fn link(&self) -> Link {
-        self.ahead().durable
+        *self.ahead()
     }
 
     // ---- what readers find ----
@@ -248,7 +228,7 @@ impl Session {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ahead(&self) -> impl DerefMut<Target = Ahead> {
+    fn ahead(&self) -> impl DerefMut<Target = Link> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
 //! The log: the only durable state, shared by all sessions, one writer.
 //!
 //! ```text
-//!   Log::append ─► queue ─► writer: one write, one sync a group
-//!                             │            │
+//!   Log::append ─► forming ─► writer: one write, one sync a group
+//!                               │          │
 //!                        segment files     └─► publisher: index ─► tail ─► answer
 //!                             ▲                              │       │
 //!                          upkeep: makes, seals, retires     └───────┴─► Cursor::next
@@ -14,7 +14,7 @@
 //! trimmed never comes back. The bytes on disk are in FORMAT.md. Not here: when to trim, and what
 //! the records mean.
 //!
-//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
+//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `forming`, `writer`, `publisher`
 //! (the way in); `index`, `view`, `place`, `ring`, `sync`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
 //! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
@@ -30,6 +30,7 @@ mod disk;
 mod error;
 mod fields;
 mod folder;
+mod forming;
 mod group;
 mod index;
 mod losses;
@@ -270,7 +271,7 @@ impl Store {
     /// lets go of the folder. Harmless when repeated.
     // Cancel-safe: once asked, the writer closes whether anybody waits or not.
     pub async fn close(&self) {
-        self.shared.queue.close().await;
+        self.shared.queue.close();
         self.shared.health.clone().until_gone().await;
     }
 }

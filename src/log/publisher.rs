@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::contents::Contents;
 use super::error::Error;
-use super::group::Placed;
+use super::forming::Staged;
 use super::queue::Pending;
 use super::ring::Recent;
 use super::sealed::Unsealed;
@@ -44,14 +44,15 @@ pub(super) struct Durable {
     pub(super) segment: Arc<Segment>,
     /// The group's number.
     pub(super) number: u64,
+    /// What the checksums of its batches continue from.
+    pub(super) seed: u32,
     /// Bytes from the segment's start.
     pub(super) at: u64,
     /// What the group takes, whole sectors.
     pub(super) bytes: u64,
     /// Whether there is room for more.
     pub(super) health: Health,
-    /// With the place of each in the group.
-    pub(super) batches: Vec<(Pending, Placed)>,
+    pub(super) batches: Vec<Staged>,
 }
 
 /// The writer's end.
@@ -149,11 +150,12 @@ impl Shower {
     /// Shows a durable group.
     fn show(&mut self, mut group: Durable) {
         let mut trimmed = false;
-        for (pending, placed) in &group.batches {
+        for Staged { pending, placed, .. } in &group.batches {
             let recent = || Recent { header: placed.header, body: pending.body.bytes.clone() };
-            pending.session.add_recent(&group.segment, placed.spot_at(group.at), recent);
+            let spot = placed.spot_at(group.at, group.seed);
+            pending.session.add_recent(&group.segment, spot, recent);
         }
-        for (pending, placed) in &group.batches {
+        for Staged { pending, placed, .. } in &group.batches {
             if let Some(cut) = pending.body.cut {
                 pending.session.cut(cut.first);
                 trimmed = true;
@@ -165,7 +167,7 @@ impl Shower {
         }
         self.health.set(group.health);
         self.metrics.appends.inc_by(group.batches.len() as u64);
-        for (pending, placed) in &mut group.batches {
+        for Staged { pending, placed, .. } in &mut group.batches {
             let (first, tail) = (placed.header.first, placed.header.end());
             pending.answer(Ok(Appended {
                 first_lsn: first.next_lsn,
@@ -176,7 +178,7 @@ impl Shower {
         // From here on nobody waits for it.
         self.contents.note(&group);
         let batch_bytes = self.metrics.batch_bytes.local();
-        for (pending, _) in &group.batches {
+        for Staged { pending, .. } in &group.batches {
             batch_bytes.observe(pending.body.disk_bytes() as f64);
         }
     }

@@ -1,37 +1,23 @@
-//! The way from those who append to the writer: first come, first written, bounded in batches and
-//! in bytes. When it is full, appending waits; nothing is dropped.
+//! The way from those who append to the writer: first come, first written, bounded in bytes. When
+//! it is full, appending waits; nothing is dropped.
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Appended;
 use super::error::Error;
 use super::fields::len32;
+use super::forming::{Forming, Intake};
 use super::index::Session;
 use super::record::{BATCH_HEADER_BYTES, EncodedBody, Entry, body_bytes};
 use crate::limits;
 
-/// The end of those who append. Clones share it.
-#[derive(Debug, Clone)]
+/// The end of those who append; the writer's ends once it is dropped.
+#[derive(Debug)]
 pub(super) struct Queue {
-    requests: mpsc::Sender<Request>,
+    forming: Arc<Forming>,
     room: Arc<Semaphore>,
-}
-
-/// The writer's end.
-#[derive(Debug)]
-pub(super) struct Intake {
-    requests: mpsc::Receiver<Request>,
-    /// Taken, but too large for the group before it.
-    carried: Option<Pending>,
-    group_bytes: usize,
-}
-
-#[derive(Debug)]
-enum Request {
-    Append(Pending),
-    Close,
 }
 
 /// A batch on its way to the disk.
@@ -49,10 +35,9 @@ pub(super) struct Pending {
 
 /// A queue whose groups are full at `group_bytes`.
 pub(super) fn queue(group_bytes: usize) -> (Queue, Intake) {
-    let (sender, receiver) = mpsc::channel(limits::LOG_QUEUE_BATCHES);
-    let room = Arc::new(Semaphore::new(limits::LOG_QUEUE_BYTES));
-    let intake = Intake { requests: receiver, carried: None, group_bytes };
-    (Queue { requests: sender, room }, intake)
+    let forming = Forming::new(group_bytes);
+    let intake = forming.intake();
+    (Queue { forming, room: Arc::new(Semaphore::new(limits::LOG_QUEUE_BYTES)) }, intake)
 }
 
 impl Queue {
@@ -67,21 +52,21 @@ impl Queue {
         if bytes > limits::MAX_BATCH_BYTES {
             return Err(Error::TooLarge(bytes));
         }
-        let room = Arc::clone(&self.room).acquire_many_owned(len32(bytes)).await;
+        let taken = len32(bytes + limits::LOG_QUEUED_BATCH_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(taken).await;
         let room = room.map_err(|_| Error::Closed)?;
         let body = encode(entries, bytes).await?;
         let (answer, answered) = oneshot::channel();
         let answer = Some(answer);
         let pending = Pending { session, body, is_urgent, answer, _room: room };
-        self.requests.send(Request::Append(pending)).await.map_err(|_| Error::Closed)?;
+        self.forming.add(pending)?;
         // Without an answer the writer broke down between taking and syncing: as after a crash.
         answered.await.unwrap_or(Err(Error::Poisoned))
     }
 
     /// Asks the writer to take nothing more.
-    pub(super) async fn close(&self) {
-        // An error means that it was asked before.
-        drop(self.requests.send(Request::Close).await);
+    pub(super) fn close(&self) {
+        self.forming.close();
     }
 }
 
@@ -95,39 +80,9 @@ async fn encode(entries: Vec<Entry>, bytes: usize) -> Result<EncodedBody, Error>
     encoding.await.map_err(|_| Error::Closed)
 }
 
-impl Intake {
-    /// All that is queued, up to a full group; waits for the first. `None` when the store was
-    /// closed, or everyone who could append is gone, and nothing is left. Blocks.
-    pub(super) fn take_group(&mut self) -> Option<Vec<Pending>> {
-        let first = match self.carried.take() {
-            Some(carried) => carried,
-            None => self.wait()?,
-        };
-        let mut bytes = first.body.disk_bytes();
-        let mut group = vec![first];
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::Close => self.requests.close(),
-                Request::Append(pending) => {
-                    bytes += pending.body.disk_bytes();
-                    if bytes > self.group_bytes {
-                        self.carried = Some(pending);
-                        break;
-                    }
-                    group.push(pending);
-                }
-            }
-        }
-        Some(group)
-    }
-
-    fn wait(&mut self) -> Option<Pending> {
-        loop {
-            match self.requests.blocking_recv()? {
-                Request::Append(pending) => return Some(pending),
-                Request::Close => self.requests.close(),
-            }
-        }
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.forming.close();
     }
 }
 

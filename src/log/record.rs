@@ -1,8 +1,8 @@
 //! Batches and the records in them: between types and bytes (FORMAT.md, "Batch" and "Record").
 //!
-//! A body is encoded, summed and hashed by whoever appends; only its header waits for the writer,
-//! who knows the numbers. A header has a checksum of its own, so that damage to the body can still
-//! be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
+//! A body is encoded, summed and hashed before its batch is numbered and linked; the header's own
+//! sum waits for the stamp of the group that it is written with. That sum is apart from the body's,
+//! so that damage to the body can still be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
 //! to be so, and nothing panics. Decoded bytes are shared with the buffer they came from.
 
 use bytes::Bytes;
@@ -163,14 +163,19 @@ impl BatchHeader {
         out
     }
 
-    /// Puts the header at the end of `out`, for a group with this seed.
-    pub(super) fn encode(&self, out: &mut Vec<u8>, seed: u32) {
-        let at = out.len();
+    /// Puts the header at the end of `out`; it counts once it is stamped.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.chained());
         out.extend_from_slice(&self.body_checksum.to_le_bytes());
         out.extend_from_slice(&self.chain.to_bytes());
-        let sum = checksum(seed, &[out.get(at..).unwrap_or_default()]);
-        out.extend_from_slice(&sum.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+    }
+
+    /// Sums the header that stands at `at`, for a group with this seed.
+    pub(super) fn stamp(bytes: &mut [u8], at: usize, seed: u32) {
+        let sum_at = at + BATCH_HEADER_BYTES - 4;
+        let sum = checksum(seed, &[bytes.get(at..sum_at).unwrap_or_default()]);
+        put(bytes, sum_at, &sum.to_le_bytes());
     }
 
     /// The header at the start of `bytes`, if there is one of a group with this seed.
@@ -327,7 +332,8 @@ mod tests {
     fn encoded(entries: &[Entry]) -> Vec<u8> {
         let body = EncodedBody::new(entries);
         let mut out = Vec::new();
-        body.header(SessionKey::from_bytes([3; 16]), FIRST, Chain::START).encode(&mut out, SEED);
+        body.header(SessionKey::from_bytes([3; 16]), FIRST, Chain::START).encode(&mut out);
+        BatchHeader::stamp(&mut out, 0, SEED);
         out.extend_from_slice(&body.bytes);
         assert_eq!(out.len(), body.disk_bytes());
         out

@@ -15,7 +15,7 @@ use super::blank::Blanks;
 use super::disk::{Disk, DiskFile};
 use super::error::{Failure, OpenError};
 use super::folder::{Found, out_of_order, void_from};
-use super::group::GroupBuilder;
+use super::group::{GroupBuilder, Stamp};
 use super::index::{Index, Link};
 use super::losses::Losses;
 use super::place::Spot;
@@ -328,19 +328,20 @@ impl Recovery<'_> {
         let last = self.held.take().map(|(_, group)| group);
         let number = last.as_ref().map_or(self.number, |group| group.header.number);
         let draft = Draft::new(newest_epoch + 1, Origin::Opening { base: number });
-        let mut builder = GroupBuilder::new(Vec::new(), draft.id(), number, 0);
+        let stamp = Stamp { segment: draft.id(), number, attempt: 0 };
+        let mut builder = GroupBuilder::new();
         let accepted =
             last.as_ref().map_or_else(Vec::new, |last| accept(last, self.index, &mut builder));
-        let group = if accepted.is_empty() { Vec::new() } else { builder.finish() };
+        let group: &[u8] = if accepted.is_empty() { &[] } else { builder.stamped(stamp) };
         let at = DATA_START + group.len() as u64;
         let made = blanks.take_whole_or(segment_bytes, at).and_then(|(blank, is_reserve)| {
-            let segment = draft.make(disk, blank, &group)?;
+            let segment = draft.make(disk, blank, group)?;
             Ok((Arc::new(segment), is_reserve))
         });
         let (segment, is_reserve) = made.map_err(|failure: Failure| creating(failure.into_io()))?;
         let next = if accepted.is_empty() { number } else { number + 1 };
         for Accepted { header, entries, placed } in accepted {
-            self.take(&segment, &header, placed.spot_at(DATA_START), entries);
+            self.take(&segment, &header, placed.spot_at(DATA_START, stamp.seed()), entries);
         }
         let given = segment.file.bytes().map_err(reading)?;
         Ok(Active { segment, at, given, first: number, number: next, is_reserve })

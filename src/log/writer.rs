@@ -1,4 +1,5 @@
-//! The one writer: a thread that turns what is queued into groups, one write and one sync each.
+//! The one writer: a thread that stamps the groups that have formed and writes them, one write and
+//! one sync each.
 //!
 //! Order is the law here: sync, then show, then answer. A group is written only after the one
 //! before it is synced; showing it is another thread's, in the same order. A write that fails is
@@ -13,14 +14,15 @@ use tokio::time::Instant;
 use super::Health;
 use super::disk::{Disk, write_all_at};
 use super::error::{Error, Failure};
-use super::group::{GROUP_HEADER_BYTES, GroupBuilder, Placed, SECTOR_BYTES};
+use super::forming::{Group, Intake};
+use super::group::{GROUP_HEADER_BYTES, SECTOR_BYTES, Stamp};
 use super::publisher::{Durable, News, Publisher};
-use super::queue::{Intake, Pending};
+use super::queue::Pending;
 use super::segment::{DATA_START, Draft, Origin, Segment};
 use super::supply::Supply;
 use super::tail::HealthPublisher;
 use super::upkeep::Job;
-use crate::{limits, metrics};
+use crate::metrics;
 
 /// What a file system writes at once. A write that ends at a multiple of it needs nothing of what
 /// the blocks of a used file held before.
@@ -51,12 +53,8 @@ pub(super) struct Writer {
     active: Active,
     /// Writes of groups to the active segment, failed ones included.
     attempt: u32,
-    /// Counts all writes of groups: tells what sessions staged for one from what for another.
-    stage: u64,
     segment_bytes: u64,
     supply: Arc<Supply>,
-    /// Used again from group to group.
-    buffer: Vec<u8>,
     poisoned: bool,
     intake: Intake,
     metrics: metrics::log::Metrics,
@@ -87,10 +85,8 @@ impl Writer {
             active,
             // Recovery may have used 0 for the group it copied.
             attempt: 0,
-            stage: 0,
             segment_bytes,
             supply,
-            buffer: Vec::new(),
             poisoned: false,
             intake,
             metrics,
@@ -105,17 +101,18 @@ impl Writer {
         let _guard = self.health.poison_on_panic();
         while let Some(group) = self.intake.take_group() {
             if self.poisoned || self.health.get() == Health::Poisoned {
-                self.refuse(group, Error::Poisoned);
+                self.refuse(Intake::give_up(group), Error::Poisoned);
                 continue;
             }
             self.take(group);
         }
     }
 
-    /// Makes a group durable, or refuses it; of one for which there is no room, what must not be
-    /// lost goes to the reserve.
-    fn take(&mut self, group: Vec<Pending>) {
-        match self.commit(group) {
+    /// Makes a group durable, or refuses it and what follows it; of one for which there is no room,
+    /// what must not be lost is to go to the reserve.
+    fn take(&mut self, group: Group) {
+        let taken = if group.is_urgent() { self.commit_urgent(group) } else { self.commit(group) };
+        match taken {
             Ok(()) => {}
             Err((group, Failure::Refused(source))) => {
                 if self.health.get() != Health::Refusing {
@@ -123,49 +120,25 @@ impl Writer {
                 }
                 // Whoever is refused finds the store refusing.
                 self.publisher.tell(News::Health(Health::Refusing));
-                let refused = Error::Refused(Arc::new(source));
-                let (urgent, rest): (Vec<_>, Vec<_>) =
-                    group.into_iter().partition(|pending| pending.is_urgent);
-                self.refuse(rest, refused.clone());
-                if !urgent.is_empty() {
-                    self.take_urgent(urgent, refused);
-                }
+                let refused = self.intake.take_back(group);
+                self.refuse(refused, Error::Refused(Arc::new(source)));
             }
-            Err((group, Failure::Broken(source))) => self.poison(group, &source),
+            Err((group, Failure::Broken(source))) => {
+                tracing::error!(error = %source, "the log is poisoned until restart");
+                self.poisoned = true;
+                self.publisher.tell(News::Health(Health::Poisoned));
+                self.refuse(Intake::give_up(group), Error::Poisoned);
+            }
         }
     }
 
-    /// Goes to the reserve that is being written; where that is full, to another one.
-    fn take_urgent(&mut self, mut group: Vec<Pending>, refused: Error) {
-        let mut enters = !self.active.is_reserve;
-        loop {
-            if enters && !self.enter_reserve() {
-                return self.refuse(group, refused);
-            }
-            match self.append(group) {
-                Ok(()) => return,
-                Err((back, Failure::Refused(_))) if enters => return self.refuse(back, refused),
-                Err((back, Failure::Refused(_))) => group = back,
-                Err((back, Failure::Broken(source))) => return self.poison(back, &source),
-            }
-            enters = true;
-        }
-    }
-
-    fn poison(&mut self, group: Vec<Pending>, source: &io::Error) {
-        tracing::error!(error = %source, "the log is poisoned until restart");
-        self.poisoned = true;
-        self.publisher.tell(News::Health(Health::Poisoned));
-        self.refuse(group, Error::Poisoned);
-    }
-
-    fn refuse(&self, group: Vec<Pending>, error: Error) {
-        self.publisher.tell(News::Refused(group, error));
+    fn refuse(&self, batches: Vec<Pending>, error: Error) {
+        self.publisher.tell(News::Refused(batches, error));
     }
 
     /// Appends to a segment that has room for it.
-    fn commit(&mut self, group: Vec<Pending>) -> Result<(), (Vec<Pending>, Failure)> {
-        if (self.active.is_reserve || !self.has_room(&group))
+    fn commit(&mut self, mut group: Group) -> Result<(), (Group, Failure)> {
+        if (self.active.is_reserve || !self.has_room(&mut group))
             && let Err(failure) = self.rotate()
         {
             return Err((group, failure));
@@ -173,44 +146,59 @@ impl Writer {
         self.append(group)
     }
 
+    /// Appends to the reserve that is being written; where that is full, to another one.
+    fn commit_urgent(&mut self, mut group: Group) -> Result<(), (Group, Failure)> {
+        let mut enters = !self.active.is_reserve;
+        loop {
+            if enters && !self.enter_reserve() {
+                return Err((group, Failure::Refused(io::ErrorKind::StorageFull.into())));
+            }
+            match self.append(group) {
+                Err((back, Failure::Refused(_))) if !enters => group = back,
+                answer => return answer,
+            }
+            enters = true;
+        }
+    }
+
     /// Whether the group fits into what is left of the segment; only one that is larger than a whole
     /// segment makes its file grow.
-    fn has_room(&self, group: &[Pending]) -> bool {
+    fn has_room(&self, group: &mut Group) -> bool {
         let Active { at, given, .. } = self.active;
-        let batches: usize = group.iter().map(|pending| pending.body.disk_bytes()).sum();
-        let end = at + (GROUP_HEADER_BYTES + batches) as u64;
+        let end = at + (GROUP_HEADER_BYTES + group.builder().batch_bytes()) as u64;
         at == DATA_START || end <= given.max(self.segment_bytes)
     }
 
     /// Makes one group durable and passes it on.
     // Durable: when this returns Ok, the group is; when Refused, nothing of it will be found.
-    fn append(&mut self, group: Vec<Pending>) -> Result<(), (Vec<Pending>, Failure)> {
+    fn append(&mut self, mut group: Group) -> Result<(), (Group, Failure)> {
         self.attempt = self.attempt.wrapping_add(1);
-        self.stage += 1;
-        let (bytes, placed, sectors) = self.encode(&group);
-        let written = self.write(&bytes).and_then(|()| self.sync());
-        self.buffer = bytes;
-        self.buffer.shrink_to(2 * limits::LOG_GROUP_BYTES);
-        if let Err(failure) = written {
+        let Active { segment, at, given, number, is_reserve, .. } = &self.active;
+        let (at, number) = (*at, *number);
+        let stamp = Stamp { segment: segment.id, number, attempt: self.attempt };
+        let bytes = group.builder().stamped(stamp);
+        let sectors = bytes.len() as u64;
+        // Up to the end of a page, but not beyond what the file has been given.
+        let end = at + sectors;
+        let padded = end.next_multiple_of(PAGE_BYTES).min(*given).max(end);
+        bytes.resize((padded - at) as usize, 0);
+        if let Err(failure) = self.write(bytes).and_then(|()| self.sync()) {
             return Err((group, failure));
         }
-        for pending in &group {
-            pending.session.settle();
-        }
         self.metrics.groups.inc();
-        self.metrics.group_batches.observe(group.len() as f64);
+        self.metrics.group_batches.observe(group.batches() as f64);
         self.metrics.written_bytes.inc_by(sectors);
-        let Active { segment, at, number, is_reserve, .. } = &mut self.active;
         let durable = Durable {
             segment: Arc::clone(segment),
-            number: *number,
-            at: *at,
+            number,
+            seed: stamp.seed(),
+            at,
             bytes: sectors,
             health: if *is_reserve { Health::Refusing } else { Health::Open },
-            batches: group.into_iter().zip(placed).collect(),
+            batches: self.intake.written(group),
         };
-        *at += sectors;
-        *number += 1;
+        self.active.at += sectors;
+        self.active.number += 1;
         self.publisher.tell(News::Durable(durable));
         Ok(())
     }
@@ -261,26 +249,6 @@ impl Writer {
         self.metrics.segments.inc();
         self.publisher.seal(full.segment, full.first..full.number);
         Ok(())
-    }
-
-    /// Numbers the batches behind what their sessions have. Nothing moves yet.
-    fn encode(&mut self, group: &[Pending]) -> (Vec<u8>, Vec<Placed>, u64) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let Active { segment, number, at, given, .. } = &self.active;
-        let mut builder = GroupBuilder::new(buffer, segment.id, *number, self.attempt);
-        let placed = group
-            .iter()
-            .map(|Pending { session, body, .. }| {
-                builder.push(session.stage(self.stage, body), &body.bytes)
-            })
-            .collect();
-        let mut bytes = builder.finish();
-        let sectors = bytes.len() as u64;
-        // Up to the end of a page, but not beyond what the file has been given.
-        let end = at + sectors;
-        let padded = end.next_multiple_of(PAGE_BYTES).min(*given).max(end);
-        bytes.resize((padded - at) as usize, 0);
-        (bytes, placed, sectors)
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {

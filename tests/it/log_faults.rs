@@ -340,9 +340,10 @@ async fn a_full_queue_makes_appending_wait_and_loses_nothing() {
     let store = opened(&disk);
     let log = store.log(key(1));
     disk.hold(&[Operation::Write]);
-    let count = limits::LOG_QUEUE_BATCHES as u64 + 300;
+    let bytes = 128 << 10;
+    let count = (limits::LOG_QUEUE_BYTES / bytes) as u64 + 300;
     // Unconstrained: otherwise the runtime makes some wait before they are in the queue.
-    let append = |id| tokio::task::unconstrained(log.append(batch(id, "c", 0)));
+    let append = |id| tokio::task::unconstrained(log.append(batch(id, "c", bytes)));
     let mut appends: Vec<_> = (1..=count).map(|id| Box::pin(append(id))).collect();
     for append in &mut appends {
         assert!(append.now_or_never().is_none());

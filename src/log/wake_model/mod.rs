@@ -28,11 +28,12 @@ mod memory;
 mod sync;
 
 use cursor::Cursor;
-use group::GroupBuilder;
+use forming::Intake;
+use group::Stamp;
 use index::Session;
 use memory::Memory;
 use publisher::{Durable, News, Shower};
-use queue::{Intake, Queue};
+use queue::Queue;
 use segment::{Blank, DATA_START, Draft, Origin, Segment};
 use tail::{HealthPublisher, HealthWatch};
 
@@ -42,6 +43,9 @@ mod contents;
 #[path = "../cursor.rs"]
 #[allow(clippy::duplicate_mod, unreachable_pub, dead_code, reason = "the real code, once more")]
 mod cursor;
+#[path = "../forming.rs"]
+#[allow(clippy::duplicate_mod, dead_code, reason = "the real code, once more")]
+mod forming;
 #[path = "../index.rs"]
 #[allow(clippy::duplicate_mod, dead_code, reason = "the real code, once more")]
 mod index;
@@ -101,19 +105,14 @@ impl Writer {
             let append = self.queue.append(Arc::clone(&self.session), entries, false);
             assert!(append.now_or_never().is_none(), "it is queued");
         }
-        let group = self.intake.take_group().unwrap();
-        let mut builder = GroupBuilder::new(Vec::new(), self.segment.id, self.number, 1);
-        let placed = group.iter().map(|pending| {
-            builder.push(self.session.stage(self.number, &pending.body), &pending.body.bytes)
-        });
-        let placed: Vec<_> = placed.collect();
-        let bytes = builder.finish();
-        disk::write_all_at(&*self.segment.file, &bytes, self.at).unwrap();
-        self.session.settle();
-        let (segment, at) = (Arc::clone(&self.segment), self.at);
-        let batches = group.into_iter().zip(placed).collect();
-        let (number, bytes) = (self.number, bytes.len() as u64);
-        let durable = Durable { segment, number, at, bytes, health: Health::Open, batches };
+        let mut group = self.intake.take_group().unwrap();
+        let stamp = Stamp { segment: self.segment.id, number: self.number, attempt: 1 };
+        let stamped = group.builder().stamped(stamp);
+        disk::write_all_at(&*self.segment.file, stamped, self.at).unwrap();
+        let (seed, bytes) = (stamp.seed(), stamped.len() as u64);
+        let (segment, at, number) = (Arc::clone(&self.segment), self.at, self.number);
+        let batches = self.intake.written(group);
+        let durable = Durable { segment, number, seed, at, bytes, health: Health::Open, batches };
         (self.at, self.number) = (self.at + bytes, self.number + 1);
         self.shower.hear(News::Durable(durable));
     }

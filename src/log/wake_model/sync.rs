@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
-pub(super) use shuttle::sync::Mutex;
+pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 
 /// Another thread may go on here.
 pub(super) fn point() {
