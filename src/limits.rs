@@ -175,8 +175,8 @@ pub const LOG_GROUPS_AHEAD: usize = 4;
 /// How often what the disk refused to upkeep is tried again.
 pub const LOG_UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Batches up to this size are encoded where they are appended: a fraction of a millisecond.
-pub const ENCODED_IN_PLACE_BYTES: usize = 256 << 10;
+/// Batches up to this size are hashed where they are appended: a fraction of a millisecond.
+pub const HASHED_IN_PLACE_BYTES: usize = 256 << 10;
 
 /// What is kept in memory of a session's newest bytes while somebody reads it: several polls of one
 /// turn. A thousand sessions at work hold a hundred megabytes at most, and hardly ever do.

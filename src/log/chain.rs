@@ -16,6 +16,10 @@ pub(super) struct Chain([u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyHash([u8; 32]);
 
+/// The same of a body that comes in parts.
+#[derive(Default)]
+pub(super) struct BodyHasher(Sha256);
+
 impl Chain {
     /// In front of a session's first batch.
     pub(super) const START: Self = Self([0; 16]);
@@ -40,5 +44,15 @@ impl Chain {
 impl BodyHash {
     pub(super) fn of(body: &[u8]) -> Self {
         Self(Sha256::digest(body).into())
+    }
+}
+
+impl BodyHasher {
+    pub(super) fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    pub(super) fn finish(self) -> BodyHash {
+        BodyHash(self.0.finalize().into())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::forming::Staged;
 use super::publisher::Durable;
-use super::record::{EncodedBody, Numbered, decode_body};
+use super::record::{Body, Numbered};
 use super::sealed::Builder;
 use super::segment::Segment;
 use super::{Roles, Tail};
@@ -79,13 +79,7 @@ impl Contents {
     }
 }
 
-/// The entries of a batch that are no events.
-fn others(first: Tail, body: &EncodedBody) -> Vec<Numbered> {
-    if body.records == body.events {
-        return Vec::new();
-    }
-    // Bytes that were just encoded are entries.
-    decode_body(first, body.records, body.bytes.clone())
-        .map(|(entries, _)| entries)
-        .unwrap_or_default()
+/// The entries of a batch, unless all of them are events.
+fn others(first: Tail, body: &Body) -> Vec<Numbered> {
+    if body.is_events() { Vec::new() } else { body.numbered(first).collect() }
 }

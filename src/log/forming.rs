@@ -124,12 +124,11 @@ impl Groups {
 impl Group {
     fn add(&mut self, pending: Pending) {
         let (header, follows) = pending.session.stage(&pending.body);
-        self.lacks_body = pending.body.bytes.len() > limits::COPIED_IN_PLACE_BYTES;
-        let placed = if self.lacks_body {
-            self.builder.push_header(header)
-        } else {
-            self.builder.push(header, &pending.body.bytes)
-        };
+        self.lacks_body = pending.body.bytes() > limits::COPIED_IN_PLACE_BYTES;
+        let placed = self.builder.push_header(header);
+        if !self.lacks_body {
+            self.builder.push_body(&pending.body);
+        }
         self.batches.push(Staged { pending, placed, follows });
     }
 
@@ -138,7 +137,7 @@ impl Group {
         if std::mem::take(&mut self.lacks_body)
             && let Some(last) = self.batches.last()
         {
-            self.builder.push_body(&last.pending.body.bytes);
+            self.builder.push_body(&last.pending.body);
         }
         &mut self.builder
     }

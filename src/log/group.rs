@@ -6,7 +6,7 @@
 
 use super::fields::{Fields, checksum, len32, put};
 use super::place::Spot;
-use super::record::BatchHeader;
+use super::record::{BatchHeader, Body};
 use super::segment::SegmentId;
 use crate::limits;
 
@@ -127,10 +127,11 @@ impl GroupBuilder {
         self.end - GROUP_HEADER_BYTES
     }
 
-    /// Adds a batch.
+    /// Adds a batch that was read.
     pub(super) fn push(&mut self, header: BatchHeader, body: &[u8]) -> Placed {
         let placed = self.push_header(header);
-        self.push_body(body);
+        self.bytes.extend_from_slice(body);
+        self.end = self.bytes.len();
         placed
     }
 
@@ -143,8 +144,8 @@ impl GroupBuilder {
     }
 
     /// Adds the body of the last batch.
-    pub(super) fn push_body(&mut self, body: &[u8]) {
-        self.bytes.extend_from_slice(body);
+    pub(super) fn push_body(&mut self, body: &Body) {
+        body.encode(&mut self.bytes);
         self.end = self.bytes.len();
     }
 

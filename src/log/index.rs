@@ -13,8 +13,7 @@ use dashmap::DashMap;
 use super::Tail;
 use super::chain::Chain;
 use super::place::Spot;
-use super::record::{BatchHeader, EncodedBody};
-use super::ring::Recent;
+use super::record::{BatchHeader, Body};
 use super::segment::Segment;
 use super::spots::Extent;
 use super::sync::Mutex;
@@ -119,7 +118,7 @@ impl Session {
     // ---- the way in ----
 
     /// The header of `body` as the session's next batch, and what that follows.
-    pub(super) fn stage(&self, body: &EncodedBody) -> (BatchHeader, Link) {
+    pub(super) fn stage(&self, body: &Body) -> (BatchHeader, Link) {
         let mut ahead = self.ahead();
         let follows = *ahead;
         let header = body.header(self.key, follows.tail, follows.chain);
@@ -150,12 +149,13 @@ impl Session {
         &self,
         segment: &Arc<Segment>,
         spot: Spot,
-        recent: impl FnOnce() -> Recent,
+        header: BatchHeader,
+        body: &Body,
     ) {
         let mut view = self.view();
         view.add(segment, spot);
         if view.readers > 0 {
-            view.ring.push(recent());
+            view.ring.push(header, body);
         }
     }
 

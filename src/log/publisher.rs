@@ -14,7 +14,6 @@ use super::contents::Contents;
 use super::error::Error;
 use super::forming::Staged;
 use super::queue::Pending;
-use super::ring::Recent;
 use super::sealed::Unsealed;
 use super::segment::Segment;
 use super::tail::HealthPublisher;
@@ -151,12 +150,11 @@ impl Shower {
     fn show(&mut self, mut group: Durable) {
         let mut trimmed = false;
         for Staged { pending, placed, .. } in &group.batches {
-            let recent = || Recent { header: placed.header, body: pending.body.bytes.clone() };
             let spot = placed.spot_at(group.at, group.seed);
-            pending.session.add_recent(&group.segment, spot, recent);
+            pending.session.add_recent(&group.segment, spot, placed.header, &pending.body);
         }
         for Staged { pending, placed, .. } in &group.batches {
-            if let Some(cut) = pending.body.cut {
+            if let Some(cut) = pending.body.cut() {
                 pending.session.cut(cut.first);
                 trimmed = true;
             }

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::fields::len32;
 use super::forming::{Forming, Intake};
 use super::index::Session;
-use super::record::{BATCH_HEADER_BYTES, EncodedBody, Entry, body_bytes};
+use super::record::{BATCH_HEADER_BYTES, Body, Entry, body_bytes};
 use crate::limits;
 
 /// The end of those who append; the writer's ends once it is dropped.
@@ -24,7 +24,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) session: Arc<Session>,
-    pub(super) body: EncodedBody,
+    pub(super) body: Body,
     /// Whether it may take the reserve of a full disk.
     pub(super) is_urgent: bool,
     /// There until it is answered.
@@ -55,7 +55,7 @@ impl Queue {
         let taken = len32(bytes + limits::LOG_QUEUED_BATCH_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(taken).await;
         let room = room.map_err(|_| Error::Closed)?;
-        let body = encode(entries, bytes).await?;
+        let body = hash(entries, bytes).await?;
         let (answer, answered) = oneshot::channel();
         let answer = Some(answer);
         let pending = Pending { session, body, is_urgent, answer, _room: room };
@@ -70,14 +70,13 @@ impl Queue {
     }
 }
 
-/// Encodes here, unless that would hold up whatever else runs on this thread.
-async fn encode(entries: Vec<Entry>, bytes: usize) -> Result<EncodedBody, Error> {
-    if bytes <= limits::ENCODED_IN_PLACE_BYTES {
-        return Ok(EncodedBody::new(&entries));
+/// Hashes here, unless that would hold up whatever else runs on this thread.
+async fn hash(entries: Vec<Entry>, bytes: usize) -> Result<Body, Error> {
+    if bytes <= limits::HASHED_IN_PLACE_BYTES {
+        return Ok(Body::new(entries));
     }
     // An error means that the runtime ends.
-    let encoding = tokio::task::spawn_blocking(move || EncodedBody::new(&entries));
-    encoding.await.map_err(|_| Error::Closed)
+    tokio::task::spawn_blocking(move || Body::new(entries)).await.map_err(|_| Error::Closed)
 }
 
 impl Drop for Queue {

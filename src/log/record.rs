@@ -1,14 +1,14 @@
 //! Batches and the records in them: between types and bytes (FORMAT.md, "Batch" and "Record").
 //!
-//! A body is encoded, summed and hashed before its batch is numbered and linked; the header's own
-//! sum waits for the stamp of the group that it is written with. That sum is apart from the body's,
+//! A body is summed and hashed before its batch is numbered and linked; the header's own sum waits
+//! for the stamp of the group that it is written with. That sum is apart from the body's,
 //! so that damage to the body can still be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
 //! to be so, and nothing panics. Decoded bytes are shared with the buffer they came from.
 
 use bytes::Bytes;
 
 use super::Tail;
-use super::chain::{BodyHash, Chain};
+use super::chain::{BodyHash, BodyHasher, Chain};
 use super::fields::{Fields, checksum, len32, put};
 use crate::event::{Control, Event, EventName, Lsn, Record, Seq, WireJson};
 use crate::ids::SessionKey;
@@ -39,16 +39,15 @@ pub(super) struct BatchHeader {
     pub(super) chain: Chain,
 }
 
-/// A batch's records as bytes, before it has its numbers.
-#[derive(Debug, Clone)]
-pub(super) struct EncodedBody {
-    pub(super) records: u32,
-    pub(super) events: u32,
-    pub(super) bytes: Bytes,
+/// A batch's records, summed and hashed, before it has its numbers.
+#[derive(Debug)]
+pub(super) struct Body {
+    entries: Vec<Entry>,
+    /// How many of them are events.
+    events: u32,
+    bytes: usize,
     checksum: u32,
     hash: BodyHash,
-    /// The last cut among the records.
-    pub(super) cut: Option<Cut>,
 }
 
 /// Where a session's log begins after a trim: what is before is dropped.
@@ -87,25 +86,52 @@ pub(super) struct Numbered {
     pub(super) entry: Entry,
 }
 
-impl EncodedBody {
-    /// Encodes, sums and hashes. Takes about a microsecond for each KiB.
-    pub(super) fn new(entries: &[Entry]) -> Self {
-        let mut bytes = Vec::with_capacity(body_bytes(entries));
-        for entry in entries {
-            encode_entry(&mut bytes, entry);
+impl Body {
+    /// Sums and hashes. Takes about a microsecond for each KiB.
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let (mut sum, mut hasher) = (crc32fast::Hasher::new_with_initial(0), BodyHasher::default());
+        for entry in &entries {
+            each_part(entry, &mut |part| {
+                sum.update(part);
+                hasher.update(part);
+            });
         }
-        let is_event = |entry: &&Entry| matches!(entry, Entry::Record(Record::Event(_)));
         Self {
-            records: len32(entries.len()),
-            events: len32(entries.iter().filter(is_event).count()),
-            checksum: checksum(0, &[&bytes]),
-            hash: BodyHash::of(&bytes),
-            bytes: bytes.into(),
-            cut: entries.iter().rev().find_map(|entry| match entry {
-                Entry::Cut(cut) => Some(*cut),
-                Entry::Record(_) => None,
-            }),
+            events: entries.iter().map(Entry::events).sum(),
+            bytes: body_bytes(&entries),
+            checksum: sum.finalize(),
+            hash: hasher.finish(),
+            entries,
         }
+    }
+
+    /// Puts the records at the end of `out`.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for entry in &self.entries {
+            each_part(entry, &mut |part| out.extend_from_slice(part));
+        }
+    }
+
+    /// The entries as a batch behind `first`.
+    pub(super) fn numbered(&self, first: Tail) -> impl Iterator<Item = Numbered> {
+        self.entries.iter().scan(first, |at, entry| {
+            let Tail { next_seq: seq, next_lsn: lsn } = *at;
+            *at = at.behind(1, entry.events());
+            Some(Numbered { lsn, seq, entry: entry.clone() })
+        })
+    }
+
+    /// Whether all records are events.
+    pub(super) fn is_events(&self) -> bool {
+        self.entries.len() == self.events as usize
+    }
+
+    /// The last cut among the records.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Cut(cut) => Some(*cut),
+            Entry::Record(_) => None,
+        })
     }
 
     /// The header of this body as a batch of `key` behind `first` and `chain`.
@@ -113,9 +139,9 @@ impl EncodedBody {
         let mut header = BatchHeader {
             key,
             first,
-            records: self.records,
+            records: len32(self.entries.len()),
             events: self.events,
-            body_bytes: len32(self.bytes.len()),
+            body_bytes: len32(self.bytes),
             body_checksum: self.checksum,
             chain,
         };
@@ -123,9 +149,14 @@ impl EncodedBody {
         header
     }
 
+    /// What the records take on disk.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Bytes that the batch takes on disk.
     pub(super) fn disk_bytes(&self) -> usize {
-        BATCH_HEADER_BYTES + self.bytes.len()
+        BATCH_HEADER_BYTES + self.bytes
     }
 }
 
@@ -197,6 +228,13 @@ impl BatchHeader {
     }
 }
 
+impl Entry {
+    /// How many events it is.
+    fn events(&self) -> u32 {
+        u32::from(matches!(self, Self::Record(Record::Event(_))))
+    }
+}
+
 /// Bytes that a body of `entries` takes.
 pub(super) fn body_bytes(entries: &[Entry]) -> usize {
     let content = |entry: &Entry| match entry {
@@ -239,34 +277,36 @@ pub(super) fn decode_body(
         if matches!(entry, Entry::Cut(cut) if !cut.first.is_at_or_before(first)) {
             return None;
         }
-        let events = u32::from(matches!(entry, Entry::Record(Record::Event(_))));
+        let events = entry.events();
         entries.push(Numbered { lsn: at.next_lsn, seq: at.next_seq, entry });
         at = at.behind(1, events);
     }
     Some((entries, at))
 }
 
-fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
-    let mut head = |tag: u8, first: u32, second: usize| {
-        out.push(tag);
-        out.extend_from_slice(&first.to_le_bytes());
-        out.extend_from_slice(&len32(second).to_le_bytes());
+/// The bytes of an entry, part by part.
+fn each_part(entry: &Entry, take: &mut impl FnMut(&[u8])) {
+    let head = |tag: u8, first: u32, second: usize| {
+        let mut head = [tag; RECORD_HEADER_BYTES];
+        put(&mut head, 1, &first.to_le_bytes());
+        put(&mut head, 5, &len32(second).to_le_bytes());
+        head
     };
     match entry {
         Entry::Record(Record::Event(Event { name, data })) => {
             let (name, data) = (name.as_bytes(), data.as_bytes());
-            head(TAG_EVENT, len32(name.len()), data.len());
-            out.extend_from_slice(name);
-            out.extend_from_slice(data);
+            take(&head(TAG_EVENT, len32(name.len()), data.len()));
+            take(name);
+            take(data);
         }
         Entry::Record(Record::Control(Control { kind, bytes })) => {
-            head(TAG_CONTROL, u32::from(*kind), bytes.len());
-            out.extend_from_slice(bytes);
+            take(&head(TAG_CONTROL, u32::from(*kind), bytes.len()));
+            take(bytes);
         }
         Entry::Cut(Cut { first, chain }) => {
-            head(TAG_CUT, 0, CUT_BYTES);
-            out.extend_from_slice(&first.to_bytes());
-            out.extend_from_slice(&chain.to_bytes());
+            take(&head(TAG_CUT, 0, CUT_BYTES));
+            take(&first.to_bytes());
+            take(&chain.to_bytes());
         }
     }
 }
@@ -330,11 +370,11 @@ mod tests {
     }
 
     fn encoded(entries: &[Entry]) -> Vec<u8> {
-        let body = EncodedBody::new(entries);
+        let body = Body::new(entries.to_vec());
         let mut out = Vec::new();
         body.header(SessionKey::from_bytes([3; 16]), FIRST, Chain::START).encode(&mut out);
         BatchHeader::stamp(&mut out, 0, SEED);
-        out.extend_from_slice(&body.bytes);
+        body.encode(&mut out);
         assert_eq!(out.len(), body.disk_bytes());
         out
     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Tail;
-use super::record::{BatchHeader, Numbered, decode_body};
+use super::record::{BatchHeader, Body, Numbered, decode_body};
 use super::view::Position;
 use crate::limits;
 
@@ -14,7 +14,7 @@ use crate::limits;
 #[derive(Debug, Clone)]
 pub(super) struct Recent {
     pub(super) header: BatchHeader,
-    pub(super) body: Bytes,
+    body: Bytes,
 }
 
 /// The newest batches, oldest first, without a hole up to the tail.
@@ -41,12 +41,19 @@ impl Recent {
 
 impl Ring {
     /// Adds the newest batch. What is before a hole is forgotten: a reader would take it for lost.
-    pub(super) fn push(&mut self, recent: Recent) {
-        if self.batches.back().is_some_and(|last| last.end() != recent.header.first) {
+    pub(super) fn push(&mut self, header: BatchHeader, body: &Body) {
+        let is_too_large = body.bytes() > limits::RING_BYTES;
+        if is_too_large || self.batches.back().is_some_and(|last| last.end() != header.first) {
             self.clear();
         }
-        self.bytes += recent.body.len();
-        self.batches.push_back(recent);
+        if is_too_large {
+            return;
+        }
+        // A copy: what the batch was made of may be a small part of something large.
+        let mut bytes = Vec::with_capacity(body.bytes());
+        body.encode(&mut bytes);
+        self.bytes += bytes.len();
+        self.batches.push_back(Recent { header, body: bytes.into() });
         while self.bytes > limits::RING_BYTES || self.batches.len() > limits::RING_BATCHES {
             let Some(oldest) = self.batches.pop_front() else { break };
             self.bytes -= oldest.body.len();
@@ -86,15 +93,15 @@ mod tests {
     use crate::event::{Control, Lsn, Record, Seq};
     use crate::ids::SessionKey;
     use crate::log::chain::Chain;
-    use crate::log::record::{EncodedBody, Entry};
+    use crate::log::record::Entry;
 
-    /// A batch of one control record, with this Lsn.
-    fn recent(lsn: u64, bytes: usize) -> Recent {
+    /// Adds a batch of one control record, with this Lsn.
+    fn push(ring: &mut Ring, lsn: u64, bytes: usize) {
         let control = Control { kind: 1, bytes: vec![b'x'; bytes].into() };
-        let body = EncodedBody::new(&[Entry::Record(Record::Control(control))]);
+        let body = Body::new(vec![Entry::Record(Record::Control(control))]);
         let first = Tail { next_seq: Seq::new(1), next_lsn: Lsn::new(lsn) };
         let header = body.header(SessionKey::from_bytes([1; 16]), first, Chain::START);
-        Recent { header, body: body.bytes }
+        ring.push(header, &body);
     }
 
     fn following(ring: &Ring, lsn: u64) -> Option<Vec<u64>> {
@@ -106,7 +113,7 @@ mod tests {
     fn a_ring_answers_for_what_it_holds_and_for_nothing_before() {
         let mut ring = Ring::default();
         assert_eq!(following(&ring, 3), None);
-        (3..6).for_each(|lsn| ring.push(recent(lsn, 10)));
+        (3..6).for_each(|lsn| push(&mut ring, lsn, 10));
         assert_eq!(following(&ring, 2), None, "there is one more behind it");
         assert_eq!(following(&ring, 3), Some(vec![3, 4, 5]));
         assert_eq!(following(&ring, 5), Some(vec![5]));
@@ -116,8 +123,8 @@ mod tests {
     #[test]
     fn what_is_before_a_hole_is_forgotten() {
         let mut ring = Ring::default();
-        ring.push(recent(3, 10));
-        ring.push(recent(5, 10));
+        push(&mut ring, 3, 10);
+        push(&mut ring, 5, 10);
         assert_eq!(following(&ring, 4), None);
         assert_eq!(following(&ring, 5), Some(vec![5]));
     }
@@ -126,12 +133,12 @@ mod tests {
     fn a_ring_is_bounded_in_bytes_and_in_batches() {
         let mut ring = Ring::default();
         let third = limits::RING_BYTES / 3;
-        (1..6).for_each(|lsn| ring.push(recent(lsn, third)));
+        (1..6).for_each(|lsn| push(&mut ring, lsn, third));
         assert_eq!(following(&ring, 4), Some(vec![4, 5]));
-        ring.push(recent(6, limits::RING_BYTES + 1));
+        push(&mut ring, 6, limits::RING_BYTES + 1);
         assert_eq!(following(&ring, 6), None);
         let many = limits::RING_BATCHES as u64 + 5;
-        (7..7 + many).for_each(|lsn| ring.push(recent(lsn, 0)));
+        (7..7 + many).for_each(|lsn| push(&mut ring, lsn, 0));
         assert_eq!(following(&ring, 7 + 4), None);
         assert!(following(&ring, 7 + 5).is_some_and(|found| found.len() == limits::RING_BATCHES));
     }

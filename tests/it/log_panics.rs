@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use afterbay::event::Seq;
+use afterbay::limits;
 use afterbay::log::{Appended, Batch, Error, Health, Log, Options, Step, Store, UpkeepBy};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 
-use super::support::faulty_disk::FaultyDisk;
+use super::support::faulty_disk::{FaultyDisk, Operation};
 use super::support::log_model::{SMALL, batch, entry, key, metrics, next, open, read_kept};
 use super::support::panicking_disk::{Call, Panicking, Trap};
 
@@ -101,4 +104,28 @@ async fn a_panic_of_the_publisher_poisons_until_restart() {
     for call in [Call::Create, Call::Rename, Call::SyncDir, Call::Write, Call::Sync] {
         panics(call, PUBLISHER, UpkeepBy::Writer).await;
     }
+}
+
+#[tokio::test]
+async fn whoever_waits_behind_a_group_whose_writing_panics_is_told() {
+    let disk = FaultyDisk::new(0);
+    let trap = Trap::default();
+    let panicking = Arc::new(Panicking::new(disk.boot(), &trap));
+    let store = Store::open(panicking, SMALL, metrics(), &mut |_| {}).expect("open");
+    disk.hold(&[Operation::Sync]);
+    let logs = [1, 2, 3].map(|n| store.log(key(n)));
+    // The second is so large that the third is in a group of its own.
+    let paddings = [0, 2 * limits::COPIED_IN_PLACE_BYTES, 0];
+    let mut appends: Vec<_> = (logs.iter().zip(paddings))
+        .map(|(log, padding)| Box::pin(log.append(batch(1, "e", padding))))
+        .collect();
+    for append in &mut appends {
+        assert!(append.now_or_never().is_none(), "it waits for the first sync");
+        disk.wait_until_held();
+    }
+    trap.set(Call::Write, WRITER);
+    disk.release();
+    let answers = tokio::time::timeout(PATIENCE, join_all(appends)).await.expect("in time");
+    assert!(trap.has_sprung() && answers[0].is_ok(), "{answers:?}");
+    assert!(answers[1..].iter().all(|a| matches!(a, Err(Error::Poisoned))), "{answers:?}");
 }

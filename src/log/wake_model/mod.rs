@@ -17,7 +17,7 @@ use shuttle::thread;
 
 use super::{
     Appended, Batch, Health, Logged, Role, Roles, Step, Tail, chain, disk, error, fields, group,
-    place, record, ring, scan, sealed, segment, spots, upkeep, view,
+    place, record, scan, sealed, segment, spots, upkeep, view,
 };
 use crate::event::{Event, Seq};
 use crate::ids::SessionKey;
