@@ -15,9 +15,8 @@
 //! the records mean.
 //!
 //! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `writer`, `publisher`
-//! (the way in); `index`, `view`, `place`, `ring`, `sync`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
-//! `read_only`, `verify` (looking from outside).
+//! (the way in); `index`, `view`, `place`, `ring`, `sync`, `reads`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
+//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening); `read_only`, `verify` (looking from outside).
 
 mod accepted;
 mod blank;
@@ -38,6 +37,7 @@ mod place;
 mod publisher;
 mod queue;
 mod read_only;
+mod reads;
 mod record;
 mod recovery;
 mod ring;
@@ -75,6 +75,7 @@ pub use self::options::{Options, Role, Roles, UpkeepBy};
 use self::publisher::Publisher;
 use self::queue::Queue;
 pub use self::read_only::ReadOnlyFolder;
+use self::reads::Reads;
 use self::record::Entry;
 use self::recovery::Opened;
 use self::sealed::Unsealed;
@@ -105,7 +106,7 @@ pub struct Log {
 struct Shared {
     queue: Queue,
     health: HealthWatch,
-    metrics: metrics::log::Metrics,
+    reads: Reads,
 }
 
 /// Records that become durable together or not at all.
@@ -250,7 +251,7 @@ impl Store {
         let start =
             Start { disk, active, segment_bytes, supply, intake, publisher, health, metrics: own };
         Writer::start(start).map_err(threads)?;
-        let shared = Arc::new(Shared { queue, health: watch, metrics });
+        let shared = Arc::new(Shared { queue, health: watch, reads: Reads::new(metrics) });
         Ok(Self { disk: weak, index, shared })
     }
 
@@ -327,8 +328,8 @@ impl Log {
     /// Reads what follows the event `after`, control records included.
     #[must_use]
     pub fn cursor(&self, after: Seq) -> Cursor {
-        let (health, metrics) = (self.shared.health.clone(), self.shared.metrics.clone());
-        Cursor::new(Arc::clone(&self.session), health, metrics, after)
+        let Shared { health, reads, queue: _ } = &*self.shared;
+        Cursor::new(Arc::clone(&self.session), health.clone(), reads.clone(), after)
     }
 
     /// Whose log it is.
