@@ -201,8 +201,16 @@ pub const COPIED_IN_PLACE_BYTES: usize = 64 << 10;
 /// largest batch with its frame, so that none waits for ever.
 pub const LOG_QUEUE_BYTES: usize = MAX_BATCH_BYTES + (32 << 20);
 
-/// What one step of a cursor reads, unless one batch is larger: what a slow reader pins.
-pub const CURSOR_STEP_BYTES: usize = 256 << 10;
+/// What one step of a cursor reads at most, unless one batch is larger: longer steps are no faster.
+pub const CURSOR_STEP_BYTES: usize = 128 << 10;
+
+/// What is read and checked where it is asked for, if the system has it in memory: a fraction of
+/// a millisecond.
+pub const LOG_READ_IN_PLACE_BYTES: usize = 256 << 10;
+
+/// Reads of the disk at once, by all cursors: enough for the queue of any device. Each has a thread
+/// and a step's bytes.
+pub const LOG_READS: usize = 16;
 
 /// What lies between two batches that are still read at once: the end of a sector and the header of a
 /// group do. Above this another read costs less than the bytes that nobody wants.
@@ -509,9 +517,24 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Shortest heartbeat that is obeyed: below it, comments would cost more than events.
 pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Ready frames are joined up to this size, unless one frame is larger: the live cost of a stream
-/// is the system call, and this is what the server buffers for one client.
+/// What is taken at once of a body that is read whole.
 pub const STREAM_CHUNK_BYTES: usize = 64 << 10;
+
+/// Records that are shown in one piece, unless one event is larger: what each client that stands still
+/// may hold, in frames that take a little more. In pieces of half of it a replay would take one and a
+/// half times as long.
+pub const SMALL_PIECE_BYTES: usize = 32 << 10;
+
+/// The same in one of the places for large pieces. Still longer ones are hardly faster.
+pub const LARGE_PIECE_BYTES: usize = CURSOR_STEP_BYTES;
+
+/// Places for large pieces: 2 MiB, whoever holds them. A few clients that read are always served from
+/// them.
+pub const LARGE_PIECES: usize = 16;
+
+/// Pieces up to this size are left to the server to count. It queues sixteen of one client, which are
+/// no more than a small piece.
+pub const TINY_PIECE_BYTES: usize = SMALL_PIECE_BYTES / 16;
 
 /// What `retry:` tells native EventSource clients, in milliseconds, jittered so that a restart
 /// does not bring all of them back in the same moment.

@@ -24,11 +24,13 @@ use http::uri::PathAndQuery;
 use super::body::Budget;
 use super::error::{Error, Resource};
 use super::front::Front;
+use super::outgoing::Outgoing;
 use super::passthrough::Passthrough;
 use super::place::Places;
 use super::query::decode_segment;
 use super::{Door, Doors, Settings, guard, native};
 use crate::ids::BoxName;
+use crate::limits;
 use crate::upstream::result_path::ResultPath;
 
 /// A configured box behind the doors.
@@ -66,8 +68,10 @@ impl Hall {
         let (root, further) = (doors.root.take(), std::mem::take(&mut doors.further));
         let places = Places::new(&doors.settings, doors.drain.clone());
         let bodies = Budget::new(max_turn_body, max_bodies);
+        let outgoing = Outgoing::new(limits::LARGE_PIECES);
         let (doors, box_name) = (Arc::new(doors), BoxName::default_box());
-        let nobody = Door { doors, places, bodies, box_name, way: None, result_path: None };
+        let nobody =
+            Door { doors, places, bodies, outgoing, box_name, way: None, result_path: None };
         let door = |named: NamedBox| {
             let NamedBox { name: box_name, passthrough, result_path } = named;
             Arc::new(Door { box_name, way: Some(passthrough), result_path, ..nobody.clone() })

@@ -18,7 +18,8 @@ use super::head::Head;
 use super::leave::Leave;
 use super::place::Place;
 use super::route;
-use super::stream::{self, Feed, Manner, Scope, Source, Unanswered};
+use super::source::Source;
+use super::stream::{self, Feed, Manner, Scope, Unanswered};
 use super::{Door, Doors};
 use crate::event::Seq;
 use crate::limits;
@@ -193,7 +194,8 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
     };
     let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
     let fidelity = settings.fidelity;
-    Manner { heartbeat, retry, lines, fidelity, leave, _place: place, metrics }
+    let lane = door.outgoing.lane();
+    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics }
 }
 
 fn retry_millis() -> u64 {

@@ -30,6 +30,7 @@ mod head;
 mod last_words;
 mod leave;
 mod native;
+mod outgoing;
 pub mod own_tokens;
 pub mod passthrough;
 mod place;
@@ -39,6 +40,7 @@ mod route;
 mod run_stream;
 mod service;
 mod settings;
+mod source;
 mod stream;
 mod streaming;
 mod tunnel;
@@ -68,6 +70,7 @@ use body::Budget;
 use boxes::{Entrance, Hall, NamedBox};
 use error::{Error, Resource};
 use front::Front;
+use outgoing::Outgoing;
 use passthrough::Passthrough;
 use place::Places;
 use query::Query;
@@ -100,6 +103,7 @@ struct Door {
     doors: Arc<Doors>,
     places: Places,
     bodies: Budget,
+    outgoing: Outgoing,
     box_name: BoxName,
     /// The way to the box; there is none to a box of which only the log tells.
     way: Option<Passthrough>,

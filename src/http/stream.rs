@@ -8,7 +8,8 @@
 //! its own. A turn that is refused or withdrawn after the head is told here, unnumbered, because
 //! nothing of it is in the log.
 //!
-//! It holds at most one step of the log; a client that does not read holds it there.
+//! It holds at most one step of the log, and while a piece is on its way, nothing: a client that does
+//! not read holds that piece.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,45 +25,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::last_words;
 use super::leave::Leave;
+use super::outgoing::Lane;
 use super::place::Place;
-use crate::event::{Control, Event, Seq};
+use super::source::Source;
+use crate::event::{Event, Seq};
 use crate::limits;
-use crate::log::{self, Cursor, Logged, Step};
+use crate::log::{self, Logged, Step};
 use crate::metrics::http::{Ended, Metrics};
 use crate::mode::Fidelity;
 use crate::session::Answered;
 use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::Names;
-use crate::turn::control;
-
-/// Where the steps come from.
-pub(crate) enum Source {
-    /// A session's log.
-    Log(Cursor),
-    /// A test's script; its end is the end of the log.
-    #[cfg(test)]
-    Script(tokio::sync::mpsc::Receiver<Result<Step, log::Error>>),
-}
-
-impl Source {
-    /// Whether `record` ends a turn.
-    fn is_finish(&self, record: &Control) -> bool {
-        match self {
-            Self::Log(_) => control::is_finish(record),
-            #[cfg(test)]
-            Self::Script(_) => record.kind == tests::SCRIPTED_FINISH,
-        }
-    }
-
-    // Cancel-safe: nothing is consumed before it resolves.
-    async fn next(&mut self) -> Result<Step, log::Error> {
-        match self {
-            Self::Log(cursor) => cursor.next().await,
-            #[cfg(test)]
-            Self::Script(steps) => steps.recv().await.unwrap_or(Ok(Step::End)),
-        }
-    }
-}
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +81,7 @@ pub(crate) struct Manner {
     pub(crate) lines: DataLines,
     pub(crate) fidelity: Fidelity,
     pub(crate) leave: Leave,
+    pub(crate) lane: Lane,
     /// Held for as long as the stream is open.
     pub(crate) _place: Place,
     pub(crate) metrics: Metrics,
@@ -189,7 +163,7 @@ impl EventStream {
                     self.ended.why = why;
                     return (why == Ended::Cut).then_some(Err(Cut));
                 }
-                State::Open => {}
+                State::Open => self.manner.lane.clear().await,
             }
             // Between two frames is the place to leave, also when more is ready.
             if self.manner.leave.is_due() {
@@ -198,7 +172,7 @@ impl EventStream {
             }
             let piece = self.join_held();
             if !piece.is_empty() {
-                break piece;
+                break self.manner.lane.send(piece);
             }
             if self.state == State::Open
                 && let Some(piece) = self.wait().await
@@ -213,14 +187,14 @@ impl EventStream {
 
     /// Joins the frames that are ready, up to the bound; always at least one if one is ready.
     fn join_held(&mut self) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut room = self.ready_bytes();
+        let mut out = BytesMut::with_capacity(room);
         let (mut replayed, mut live) = (0, 0);
         while let Some(logged) = self.held.front() {
             if let Logged::Event { event, .. } = logged {
                 let more = frame::len_bound(event, self.manner.lines);
-                if !out.is_empty() && out.len() + more > limits::STREAM_CHUNK_BYTES {
-                    break;
-                }
+                let Some(rest) = room.checked_sub(more) else { break };
+                room = rest;
             }
             match self.held.pop_front() {
                 Some(Logged::Event { seq, event }) => {
@@ -239,7 +213,28 @@ impl EventStream {
             }
         }
         self.manner.metrics.events_sent(replayed, live);
+        if self.held.is_empty() {
+            self.held = VecDeque::new();
+        }
         out.freeze()
+    }
+
+    /// What the next piece takes.
+    fn ready_bytes(&self) -> usize {
+        // Frames take a little more than records: nothing of a step is left over.
+        let most = self.manner.lane.width() * 5 / 4;
+        let frames = self.held.iter().filter_map(|logged| match logged {
+            Logged::Event { event, .. } => Some(frame::len_bound(event, self.manner.lines)),
+            Logged::Control(_) => None,
+        });
+        let mut all = 0;
+        for more in frames {
+            if all > 0 && all + more > most {
+                break;
+            }
+            all += more;
+        }
+        all
     }
 
     /// Whether a turn's end in the log is the end of the stream.
@@ -279,6 +274,9 @@ impl EventStream {
                 None => std::future::pending().await,
             }
         };
+        // One that waits at the tail keeps no place from those that are behind.
+        let (lane, behind) = (&mut self.manner.lane, self.feed.source.is_behind());
+        let most = if behind { lane.widen() } else { lane.width() };
         // Each arm only waits or reads a cancel-safe source, so dropping the others loses
         // nothing. The order: leaving comes first, or a busy stream never would; a refusal before
         // the step that would follow it; a heartbeat last, when nothing else is to be sent.
@@ -289,7 +287,7 @@ impl EventStream {
                 None
             }
             answer = answered => self.take_answer(answer),
-            step = self.feed.source.next() => self.take_step(step),
+            step = self.feed.source.next(most) => self.take_step(step),
             () = idle => {
                 self.take_idle();
                 None

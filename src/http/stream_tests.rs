@@ -12,13 +12,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::event::Control;
+use crate::http::outgoing::Outgoing;
 use crate::http::place::Places;
 use crate::http::settings::Settings;
+use crate::http::source::SCRIPTED_FINISH;
 use crate::ids::{ExecutionId, SessionId};
 use crate::upstream::Refusal;
-
-/// The kind of a control record that ends a turn, in a script.
-pub(super) const SCRIPTED_FINISH: u16 = 9;
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -60,6 +60,7 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         lines: DataLines::One,
         fidelity: Fidelity::Full,
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
+        lane: Outgoing::new(0).lane(),
         _place: places.take().expect("a place"),
         metrics,
     };
@@ -200,12 +201,12 @@ async fn pieces_are_bounded_and_no_frame_is_ever_split() {
         assert!(text.starts_with("id: ") && text.ends_with("\n\n"));
         let ids: Vec<u64> =
             text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
-        assert!(text.len() <= limits::STREAM_CHUNK_BYTES || ids.len() == 1);
+        assert!(text.len() <= limits::SMALL_PIECE_BYTES * 5 / 4 || ids.len() == 1);
         seen.extend(ids);
         pieces += 1;
     }
     assert_eq!(seen, (5..=22).collect::<Vec<_>>());
-    assert_eq!(pieces, 8, "three of 16 KiB fit into one piece");
+    assert_eq!(pieces, 10, "two of 16 KiB fit into one piece");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,14 +3,20 @@
 //!
 //! A cursor holds two numbers and no buffer: a slow or absent reader costs nothing. It yields only
 //! what the index shows, which is only what is durable. What was durable and is damaged now is lost,
-//! and shows as a gap.
+//! and shows as a gap. What the system has in memory is read in place: to hand it to another thread
+//! and back takes longer than to read it.
 
 use std::io;
 use std::sync::Arc;
 
+use tokio::task::coop::consume_budget;
+
+use super::Tail;
+use super::disk::Reach;
 use super::error::Error;
 use super::index::Session;
 use super::place::{self, Place, Read};
+use super::reads::Reads;
 use super::record::{Entry, Numbered};
 use super::scan::spots_of;
 use super::segment::Segment;
@@ -18,10 +24,9 @@ use super::spots::Extent;
 use super::sync::spawn_blocking;
 use super::tail::{HealthWatch, TailWatch};
 use super::view::{Following, Position};
-use super::{Logged, Step, Tail};
-use crate::event::{Lsn, Record, Seq};
+use crate::event::{Control, Event, Lsn, Record, Seq};
 use crate::ids::SessionKey;
-use crate::metrics;
+use crate::{limits, metrics};
 
 /// The one way to read: from a number, then wait at the tail.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub struct Cursor {
     session: Arc<Session>,
     tail: TailWatch,
     health: HealthWatch,
-    metrics: metrics::log::Metrics,
+    reads: Reads,
     /// The last event that was yielded, or is not wanted, or is known to be gone.
     after: Seq,
     /// All records before it were yielded, or are not wanted. Tells apart what follows `after`:
@@ -44,14 +49,45 @@ struct Stretch {
     entries: Vec<Numbered>,
 }
 
+/// What a cursor yields.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Records in order, never none, at most about `limits::CURSOR_STEP_BYTES` unless one batch is
+    /// larger.
+    Records(Vec<Logged>),
+    /// Events that are gone, both ends included. Comes before the first record after them.
+    Gap {
+        /// The first missing event.
+        from: Seq,
+        /// The last missing event.
+        to: Seq,
+    },
+    /// The store is closed or poisoned and everything durable was read.
+    End,
+}
+
+/// A record with its numbers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// An event.
+    Event {
+        /// Its number.
+        seq: Seq,
+        /// Its wire bytes.
+        event: Event,
+    },
+    /// A control record.
+    Control(Control),
+}
+
 impl Cursor {
     pub(super) fn new(
         session: Arc<Session>,
         health: HealthWatch,
-        metrics: metrics::log::Metrics,
+        reads: Reads,
         after: Seq,
     ) -> Self {
-        Self { tail: session.join(), session, health, metrics, after, lsn: Lsn::START.next() }
+        Self { tail: session.join(), session, health, reads, after, lsn: Lsn::START.next() }
     }
 
     /// The next records; waits at the tail. A cursor beyond the tail waits for the event after the
@@ -62,12 +98,23 @@ impl Cursor {
     /// and is not what was written is no error: it is lost, and shows as a gap.
     // Cancel-safe: nothing is consumed before it resolves.
     pub async fn next(&mut self) -> Result<Step, Error> {
+        self.next_within(limits::CURSOR_STEP_BYTES).await
+    }
+
+    /// The same, of at most about so many bytes unless one batch is larger; never more than
+    /// [`Cursor::next`] gives.
+    ///
+    /// # Errors
+    /// As [`Cursor::next`].
+    // Cancel-safe: as above.
+    pub async fn next_within(&mut self, most: usize) -> Result<Step, Error> {
+        let most = most.min(limits::CURSOR_STEP_BYTES);
         loop {
             // Both before looking: what becomes durable after the look is then told by `moved`, and
             // an end that was seen means that the look saw everything.
             self.tail.mark_seen();
             let ended = self.health.has_ended();
-            let Some(stretch) = self.look().await? else {
+            let Some(stretch) = self.look(most).await? else {
                 if ended {
                     return Ok(Step::End);
                 }
@@ -103,6 +150,13 @@ impl Cursor {
         self.lsn
     }
 
+    /// Whether events are durable that were not yielded and are not passed over: the next step does
+    /// not wait at the tail.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.after.next() < self.session.tail().next_seq
+    }
+
     /// Resolves when there may be more, or no more ever.
     async fn wait(&mut self) {
         // Both only wait: dropping either loses nothing. The order does not matter; a fixed one lets
@@ -114,32 +168,50 @@ impl Cursor {
         }
     }
 
-    /// What follows; `None` at the tail.
-    async fn look(&self) -> Result<Option<Stretch>, Error> {
+    /// What follows, about so many bytes of it; `None` at the tail.
+    async fn look(&self, most: usize) -> Result<Option<Stretch>, Error> {
         let position = Position { after: self.after, lsn: self.lsn };
         match self.session.following(position) {
             Following::Nothing => Ok(None),
-            Following::Recent(batches) => {
+            Following::Recent(mut batches) => {
+                batches.truncate(within(most, batches.iter().map(|batch| batch.body.len())));
                 let headers = (batches.first(), batches.last());
                 let (Some(first), Some(last)) = headers else { return Ok(None) };
                 let (first, end) = (first.header.first, last.header.end());
                 let entries = batches.iter().flat_map(|batch| batch.entries()).collect();
                 Ok(Some(Stretch { first, end, entries }))
             }
-            Following::Places(places) => self.read(move |reading| reading.places(places)).await,
+            Following::Places(mut places) => {
+                let bytes = places.iter().map(|place| place.spot.bytes as usize);
+                places.truncate(within(most, bytes));
+                self.read(move |reading| reading.places(&places)).await
+            }
             Following::Sealed { segment, extent, from } => {
-                self.read(move |reading| reading.sealed(&segment, extent, from)).await
+                self.read(move |reading| reading.sealed(&segment, extent, from, most)).await
             }
         }
     }
 
-    /// Reads the disk, off the runtime's threads.
+    /// Reads what the system has in memory here and now, and the disk off the runtime's threads.
     async fn read(
         &self,
-        read: impl FnOnce(Reading) -> io::Result<Option<Stretch>> + Send + 'static,
+        read: impl Fn(Reading) -> io::Result<Option<Stretch>> + Send + 'static,
     ) -> Result<Option<Stretch>, Error> {
-        let reading = Reading { key: self.session.key(), metrics: self.metrics.clone() };
-        let reading = spawn_blocking(move || read(reading));
+        let (key, metrics) = (self.session.key(), self.reads.metrics.clone());
+        let reading = Reading { key, metrics, reach: Reach::Memory };
+        // Whatever fails here, the disk has the last word.
+        if let Ok(stretch) = read(reading.clone()) {
+            // Many steps in a row would leave no other task its turn.
+            consume_budget().await;
+            return Ok(stretch);
+        }
+        let reading = Reading { reach: Reach::Disk, ..reading };
+        let turn = self.reads.turn().await;
+        let reading = spawn_blocking(move || {
+            // It has its turn until it is over, whether anybody still waits for it or not.
+            let _turn = turn?;
+            read(reading)
+        });
         let read = reading.await.unwrap_or_else(|e| Err(io::Error::other(e)));
         read.map_err(|e| Error::Read(Arc::new(e)))
     }
@@ -151,10 +223,12 @@ impl Drop for Cursor {
     }
 }
 
-/// Reads one session's batches. Blocks.
+/// Reads one session's batches. Blocks as far as it reaches.
+#[derive(Clone)]
 struct Reading {
     key: SessionKey,
     metrics: metrics::log::Metrics,
+    reach: Reach,
 }
 
 impl Reading {
@@ -164,28 +238,34 @@ impl Reading {
         segment: &Arc<Segment>,
         extent: Extent,
         from: Position,
+        most: usize,
     ) -> io::Result<Option<Stretch>> {
         let index = segment.index();
         let places =
-            index.map(|index| extent.following(&*index.file, segment, from)).transpose()?;
-        let places = match places.flatten() {
+            index.map(|index| extent.following(self.reach, &*index.file, segment, from, most));
+        let places = match places.transpose()?.flatten() {
             Some(places) => places,
+            // A whole segment is more than a short look.
+            None if self.reach == Reach::Memory => return Err(io::ErrorKind::WouldBlock.into()),
             None => {
                 let file = segment.name();
                 tracing::error!(file, "the index of a segment is damaged, the segment is read");
-                spots_of(segment, self.key, from)?
+                spots_of(segment, self.key, from, most)?
             }
         };
-        self.places(places)
+        self.places(&places)
     }
 
     /// What stands at `places`, up to the first one that is damaged or cannot be read. If that is the
     /// very first: the hole that a damaged one leaves, or the error.
-    fn places(self, places: Vec<Place>) -> io::Result<Option<Stretch>> {
+    fn places(self, places: &[Place]) -> io::Result<Option<Stretch>> {
         let Some(first) = places.first().map(|place| place.spot.first) else { return Ok(None) };
         let mut stretch = Stretch { first, end: first, entries: Vec::new() };
-        // One that cannot be read must not keep those before it from being read.
-        let all = place::read_all(&places).unwrap_or_default();
+        let all = match place::read_all(self.reach, places) {
+            Err(error) if self.reach == Reach::Memory => return Err(error),
+            // One that cannot be read must not keep those before it from being read.
+            all => all.unwrap_or_default(),
+        };
         for (at, place) in places.iter().enumerate() {
             let bytes = all.get(at).map_or_else(|| place.bytes(), |bytes| Ok(bytes.clone()));
             let is_first = stretch.entries.is_empty();
@@ -213,6 +293,16 @@ impl Reading {
             (self.key.session_id(), spot.first.next_seq, spot.end().next_seq);
         tracing::error!(file, from, to, %session, %first, %end, "lost a damaged batch of a session");
     }
+}
+
+/// How many of batches with these sizes `most` bytes take; one in any case.
+fn within(most: usize, batches: impl Iterator<Item = usize>) -> usize {
+    let mut all = 0;
+    let fits = |bytes: &usize| {
+        all += bytes;
+        all <= most
+    };
+    batches.take_while(fits).count().max(1)
 }
 
 /// What a reader sees of an entry.

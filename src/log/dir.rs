@@ -129,6 +129,18 @@ impl DiskFile for RealFile {
         self.0.read_at(buffer, offset)
     }
 
+    fn read_in_memory(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let mut buffers = [io::IoSliceMut::new(buffer)];
+        preadv2(&self.0, &mut buffers, offset, ReadWriteFlags::NOWAIT).map_err(
+            |error| match error {
+                // Not every file system can tell.
+                Errno::OPNOTSUPP | Errno::NOSYS => io::ErrorKind::WouldBlock.into(),
+                error => error.into(),
+            },
+        )
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.0.write_at(bytes, offset)
     }
@@ -226,6 +238,22 @@ mod tests {
         for (bytes, then) in [(0, 0), (5000, 5000), (0, 5000), (700, 5000)] {
             file.allocate(bytes).expect("room");
             assert_eq!(file.bytes().expect("a length"), then);
+        }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_what_would_be_read_and_ends_where_the_file_does() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let disk = RealDisk::open(home.path()).expect("open");
+        let file = disk.create("x").expect("create");
+        file.write_at(b"durable", 0).expect("write");
+        for (offset, there) in [(0, &b"dura"[..]), (4, b"ble"), (7, b""), (100, b"")] {
+            let mut buffer = [0; 4];
+            match file.read_in_memory(&mut buffer, offset) {
+                Ok(read) => assert_eq!(&buffer[..read], there),
+                // This file system cannot tell.
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
+            }
         }
     }
 

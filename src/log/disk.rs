@@ -58,6 +58,14 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk's.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The same, of what can be had without a wait for the device. A file that cannot tell has
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`], or the disk's.
+    fn read_in_memory(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
     /// Writes at `offset`, perhaps less than asked for; a longer file results if need be.
     ///
     /// # Errors
@@ -79,6 +87,15 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk's.
     fn bytes(&self) -> io::Result<u64>;
+}
+
+/// How far a read may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what the system has in memory: takes microseconds.
+    Memory,
+    /// To the device, however long that takes.
+    Disk,
 }
 
 /// A write that ended early.
@@ -112,9 +129,24 @@ pub(super) fn write_all_at(
 
 /// Fills `buffer` from `offset` as far as the file goes; says how far.
 pub(super) fn read_up_to(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    read_within(Reach::Disk, file, buffer, offset)
+}
+
+/// The same, if it takes no more than `reach`; else [`io::ErrorKind::WouldBlock`].
+pub(super) fn read_within(
+    reach: Reach,
+    file: &dyn DiskFile,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + filled as u64) {
+        let at = offset + filled as u64;
+        let read = match reach {
+            Reach::Memory => file.read_in_memory(rest, at),
+            Reach::Disk => file.read_at(rest, at),
+        };
+        match read {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -14,9 +14,10 @@
 //! trimmed never comes back. The bytes on disk are in FORMAT.md. Not here: when to trim, and what
 //! the records mean.
 //!
-//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `forming`, `writer`, `publisher`
-//! (the way in); `index`, `view`, `place`, `ring`, `sync`, `cursor` (the way out); `contents`, `sealed`, `spots`, `upkeep`, `supply`,
-//! `blank`, `trim`, `compaction`, `usage` (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
+//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `forming`, `writer`,
+//! `publisher` (the way in); `index`, `view`, `place`, `ring`, `sync`, `reads`, `cursor` (the way
+//! out); `contents`, `sealed`, `spots`, `upkeep`, `supply`, `blank`, `trim`, `compaction`, `usage`
+//! (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
 //! `read_only`, `verify` (looking from outside).
 
 mod accepted;
@@ -39,6 +40,7 @@ mod place;
 mod publisher;
 mod queue;
 mod read_only;
+mod reads;
 mod record;
 mod recovery;
 mod ring;
@@ -67,7 +69,7 @@ use crate::event::{Control, Event, Lsn, Record, Seq};
 use crate::ids::SessionKey;
 use crate::{limits, metrics};
 
-pub use self::cursor::Cursor;
+pub use self::cursor::{Cursor, Logged, Step};
 pub use self::dir::{Holder, RealDisk};
 pub use self::disk::{Disk, DiskFile};
 pub use self::error::{Error, OpenError};
@@ -76,6 +78,7 @@ pub use self::options::{Options, Role, Roles, UpkeepBy};
 use self::publisher::Publisher;
 use self::queue::Queue;
 pub use self::read_only::ReadOnlyFolder;
+use self::reads::Reads;
 use self::record::Entry;
 use self::recovery::Opened;
 use self::sealed::Unsealed;
@@ -106,7 +109,7 @@ pub struct Log {
 struct Shared {
     queue: Queue,
     health: HealthWatch,
-    metrics: metrics::log::Metrics,
+    reads: Reads,
 }
 
 /// Records that become durable together or not at all.
@@ -161,37 +164,6 @@ pub enum Health {
     Poisoned,
     /// It was closed.
     Closed,
-}
-
-/// What a cursor yields.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Records in order, never none, at most about `limits::CURSOR_STEP_BYTES` unless one batch is
-    /// larger.
-    Records(Vec<Logged>),
-    /// Events that are gone, both ends included. Comes before the first record after them.
-    Gap {
-        /// The first missing event.
-        from: Seq,
-        /// The last missing event.
-        to: Seq,
-    },
-    /// The store is closed or poisoned and everything durable was read.
-    End,
-}
-
-/// A record with its numbers.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Logged {
-    /// An event.
-    Event {
-        /// Its number.
-        seq: Seq,
-        /// Its wire bytes.
-        event: Event,
-    },
-    /// A control record.
-    Control(Control),
 }
 
 impl Store {
@@ -251,7 +223,7 @@ impl Store {
         let start =
             Start { disk, active, segment_bytes, supply, intake, publisher, health, metrics: own };
         Writer::start(start).map_err(threads)?;
-        let shared = Arc::new(Shared { queue, health: watch, metrics });
+        let shared = Arc::new(Shared { queue, health: watch, reads: Reads::new(metrics) });
         Ok(Self { disk: weak, index, shared })
     }
 
@@ -328,8 +300,8 @@ impl Log {
     /// Reads what follows the event `after`, control records included.
     #[must_use]
     pub fn cursor(&self, after: Seq) -> Cursor {
-        let (health, metrics) = (self.shared.health.clone(), self.shared.metrics.clone());
-        Cursor::new(Arc::clone(&self.session), health, metrics, after)
+        let Shared { health, reads, queue: _ } = &*self.shared;
+        Cursor::new(Arc::clone(&self.session), health.clone(), reads.clone(), after)
     }
 
     /// Whose log it is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Tail;
-use super::disk::read_up_to;
+use super::disk::{Reach, read_within};
 use super::fields::len32;
 use super::record::{BATCH_HEADER_BYTES, BatchHeader, Found, Numbered, decode_batch};
 use super::segment::Segment;
@@ -83,7 +83,7 @@ impl Place {
 
     /// The bytes that stand there, unchecked. Blocks.
     pub(super) fn bytes(&self) -> io::Result<Bytes> {
-        read_at(&self.segment, self.spot.at, self.spot.bytes)
+        read_at(Reach::Disk, &self.segment, self.spot.at, self.spot.bytes)
     }
 
     /// What `bytes`, read at this place, are.
@@ -104,7 +104,8 @@ impl Place {
         let behind = u64::from(last.spot.at) + u64::from(last.spot.bytes);
         let between = u64::from(self.spot.at).checked_sub(behind);
         let is_close = between.is_some_and(|between| between <= limits::READ_ACROSS_BYTES);
-        let all = u64::from(self.spot.at.saturating_sub(first.spot.at));
+        let end = u64::from(self.spot.at) + u64::from(self.spot.bytes);
+        let all = end.saturating_sub(first.spot.at.into());
         Arc::ptr_eq(&self.segment, &first.segment)
             && is_close
             && all <= limits::CURSOR_STEP_BYTES as u64
@@ -112,8 +113,8 @@ impl Place {
 }
 
 /// The bytes at each of `places`, in order. Those that stand close together are read at once, and
-/// then share one buffer. Blocks.
-pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
+/// then share one buffer. Blocks as far as `reach` says.
+pub(super) fn read_all(reach: Reach, places: &[Place]) -> io::Result<Vec<Bytes>> {
     let mut all = Vec::with_capacity(places.len());
     let mut rest = places;
     while let Some(first) = rest.first() {
@@ -126,7 +127,7 @@ pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
         let bytes = together
             .last()
             .map_or(0, |last| (last.spot.at - first.spot.at).saturating_add(last.spot.bytes));
-        let bytes = read_at(&first.segment, first.spot.at, bytes)?;
+        let bytes = read_at(reach, &first.segment, first.spot.at, bytes)?;
         all.extend(together.iter().map(|Place { spot, .. }| {
             let from = (spot.at - first.spot.at) as usize;
             // Behind the end of a file that is shorter than it was, there is nothing.
@@ -137,15 +138,19 @@ pub(super) fn read_all(places: &[Place]) -> io::Result<Vec<Bytes>> {
 }
 
 /// Up to `bytes` of a segment, fewer where its file ends.
-fn read_at(segment: &Segment, at: u32, bytes: u32) -> io::Result<Bytes> {
+fn read_at(reach: Reach, segment: &Segment, at: u32, bytes: u32) -> io::Result<Bytes> {
     let mut long = bytes as usize;
+    if reach == Reach::Memory && long > limits::LOG_READ_IN_PLACE_BYTES {
+        // To copy and check so many is not the work of a moment.
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     if long > limits::CURSOR_STEP_BYTES {
         // Hardly any is: what a damaged index says of it is held against the file first.
         let there = segment.file.bytes()?.saturating_sub(at.into());
         long = long.min(usize::try_from(there).unwrap_or(usize::MAX));
     }
     let mut buffer = vec![0; long];
-    let read = read_up_to(&*segment.file, &mut buffer, at.into())?;
+    let read = read_within(reach, &*segment.file, &mut buffer, at.into())?;
     buffer.truncate(read);
     Ok(buffer.into())
 }
@@ -168,7 +173,7 @@ mod tests {
             let spot = Spot { first: Tail::EMPTY, records: 1, events: 0, at, bytes, seed: 0 };
             Place { segment: Arc::clone(&segment), spot }
         };
-        let read = read_all(&[place(1024, 100), place(1124, u32::MAX)]).expect("read");
+        let read = read_all(Reach::Disk, &[place(1024, 100), place(1124, u32::MAX)]).expect("read");
         let lengths: Vec<_> = read.iter().map(Bytes::len).collect();
         assert_eq!(lengths, [100, 4096 - 1124]);
     }

@@ -14,7 +14,7 @@ use crate::limits;
 #[derive(Debug, Clone)]
 pub(super) struct Recent {
     pub(super) header: BatchHeader,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// The newest batches, oldest first, without a hole up to the tail.

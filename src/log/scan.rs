@@ -151,8 +151,9 @@ pub(super) fn spots_of(
     segment: &Arc<Segment>,
     key: SessionKey,
     from: Position,
+    most: usize,
 ) -> io::Result<Vec<Place>> {
-    let mut step = Step::default();
+    let mut step = Step::within(most);
     let groups = segment.index().map_or(0..u64::MAX, |index| index.groups.clone());
     let mut walk = Walk::over(segment, groups)?;
     while let Some(group) = walk.next()? {

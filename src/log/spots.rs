@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Tail;
-use super::disk::{DiskFile, read_up_to};
+use super::disk::{DiskFile, Reach, read_within};
 use super::fields::{Fields, checksum, len32};
 use super::place::{Place, Spot};
 use super::segment::Segment;
@@ -53,18 +53,20 @@ impl Extent {
         self.at.checked_add(u64::from(self.spots) * SPOT_BYTES as u64 + 4 * chunks)
     }
 
-    /// The batches behind `from`, within the bounds of a step; `None` if the index is damaged.
-    /// Blocks.
+    /// The batches behind `from` in a step of `most` bytes; `None` if the index is damaged. Blocks
+    /// as far as `reach` says.
     pub(super) fn following(
         self,
+        reach: Reach,
         file: &dyn DiskFile,
         segment: &Arc<Segment>,
         from: Position,
+        most: usize,
     ) -> io::Result<Option<Vec<Place>>> {
-        let mut step = Step::default();
-        let Some(first) = self.first_chunk(file, from)? else { return Ok(None) };
+        let mut step = Step::within(most);
+        let Some(first) = self.first_chunk(reach, file, from)? else { return Ok(None) };
         for chunk in first..self.spots.div_ceil(CHUNK_SPOTS) {
-            let Some(spots) = self.chunk(file, chunk)? else { return Ok(None) };
+            let Some(spots) = self.chunk(reach, file, chunk)? else { return Ok(None) };
             for spot in spots.into_iter().filter(|spot| from.is_before(spot.end())) {
                 if !step.takes(&spot) {
                     return Ok(Some(step.places));
@@ -76,12 +78,17 @@ impl Extent {
     }
 
     /// The chunk in which what follows `from` begins: the last one whose first spot does not.
-    fn first_chunk(self, file: &dyn DiskFile, from: Position) -> io::Result<Option<u32>> {
+    fn first_chunk(
+        self,
+        reach: Reach,
+        file: &dyn DiskFile,
+        from: Position,
+    ) -> io::Result<Option<u32>> {
         let (mut low, mut high) = (0, self.spots.div_ceil(CHUNK_SPOTS));
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             let mut bytes = [0; SPOT_BYTES];
-            if read_up_to(file, &mut bytes, self.chunk_at(middle))? < SPOT_BYTES {
+            if read_within(reach, file, &mut bytes, self.chunk_at(middle))? < SPOT_BYTES {
                 return Ok(None);
             }
             // A wrong turn by a damaged spot is found by the chunk's checksum: either it is this
@@ -100,10 +107,10 @@ impl Extent {
         self.at + u64::from(chunk) * bytes as u64
     }
 
-    fn chunk(self, file: &dyn DiskFile, chunk: u32) -> io::Result<Option<Vec<Spot>>> {
+    fn chunk(self, reach: Reach, file: &dyn DiskFile, chunk: u32) -> io::Result<Option<Vec<Spot>>> {
         let spots = (self.spots - chunk * CHUNK_SPOTS).min(CHUNK_SPOTS);
         let mut bytes = vec![0; spots as usize * SPOT_BYTES + 4];
-        if read_up_to(file, &mut bytes, self.chunk_at(chunk))? < bytes.len() {
+        if read_within(reach, file, &mut bytes, self.chunk_at(chunk))? < bytes.len() {
             return Ok(None);
         }
         Ok(decode_chunk(&bytes, spots, self.base))
@@ -114,7 +121,7 @@ impl Extent {
         // How many there are said to be is not believed before they are seen.
         let mut all = Vec::new();
         for chunk in 0..self.spots.div_ceil(CHUNK_SPOTS) {
-            let Some(spots) = self.chunk(file, chunk)? else { return Ok(None) };
+            let Some(spots) = self.chunk(Reach::Disk, file, chunk)? else { return Ok(None) };
             all.extend(spots);
         }
         Ok(Some(all))

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::disk::Reach;
 use super::index::Session;
 use super::place::{Place, Read};
 use super::record::Cut;
@@ -20,10 +21,12 @@ pub(super) fn cut_behind(session: &Session, through: Seq) -> io::Result<Option<C
         Following::Places(places) => places.into_iter().next(),
         Following::Sealed { segment, extent, from } => {
             let index = segment.index();
-            let places = index.map(|index| extent.following(&*index.file, &segment, from));
+            // The first one is all that is wanted.
+            let places =
+                index.map(|index| extent.following(Reach::Disk, &*index.file, &segment, from, 0));
             let places = match places.transpose()?.flatten() {
                 Some(places) => places,
-                None => spots_of(&segment, session.key(), from)?,
+                None => spots_of(&segment, session.key(), from, 0)?,
             };
             places.into_iter().next()
         }

@@ -144,7 +144,7 @@ impl Run {
 
 /// The batches behind `from` in the first of `runs`, and in those that follow it unsealed.
 fn places(runs: &[Run], from: Position) -> Vec<Place> {
-    let mut step = Step::default();
+    let mut step = Step::within(limits::CURSOR_STEP_BYTES);
     for run in runs {
         let Batches::Here(spots) = &run.batches else { break };
         let start = spots.partition_point(|spot| !from.is_before(spot.end()));
@@ -159,13 +159,19 @@ fn places(runs: &[Run], from: Position) -> Vec<Place> {
 }
 
 /// The batches of one step of a cursor, within its bounds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Step {
     pub(super) places: Vec<Place>,
     bytes: usize,
+    most: usize,
 }
 
 impl Step {
+    /// Of `most` bytes, unless its first batch is larger.
+    pub(super) fn within(most: usize) -> Self {
+        Self { places: Vec::new(), bytes: 0, most }
+    }
+
     /// Whether `spot` may be the next one: within the bounds, and no hole before it.
     pub(super) fn takes(&mut self, spot: &Spot) -> bool {
         let Some(last) = self.places.last() else {
@@ -174,7 +180,7 @@ impl Step {
         };
         self.bytes += spot.bytes as usize;
         last.spot.end().next_seq == spot.first.next_seq
-            && self.bytes <= limits::CURSOR_STEP_BYTES
+            && self.bytes <= self.most
             && self.places.len() < limits::CURSOR_STEP_BATCHES
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use afterbay::event::Seq;
 use afterbay::limits;
@@ -9,10 +10,14 @@ use afterbay::log::{Error, Log, Logged, Options, Step, Store};
 use afterbay::tasks::Tasks;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::support::faulty_disk::FaultyDisk;
 use super::support::log_bytes::groups;
 use super::support::log_model::{Entry, batch, entry, key, metrics, next, open, read_all};
+
+/// How long a step may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn opened(disk: &FaultyDisk) -> Store {
     open(disk.boot()).expect("open").0
@@ -143,21 +148,28 @@ async fn a_step_is_bounded_however_long_the_backlog_is() {
     let appends = (0..40).map(|id| log.append(batch(id, "eeee", 10 << 10)));
     assert!(join_all(appends).await.iter().all(Result::is_ok));
     let one = log.append(batch(40, "e", 2 * limits::CURSOR_STEP_BYTES)).await.expect("append");
-    let mut cursor = log.cursor(Seq::START);
-    let mut steps = 0;
-    let mut upto = 1;
-    while upto < one.tail.next_seq.get() {
-        let Step::Records(records) = next(&mut cursor).await.expect("read") else { panic!() };
-        let bytes = |r: &Logged| match r {
-            Logged::Event { event, .. } => event.len(),
-            Logged::Control(control) => control.bytes.len(),
-        };
-        let total: usize = records.iter().map(bytes).sum();
-        assert!(total <= limits::CURSOR_STEP_BYTES || records.len() == 1, "{total} bytes");
-        upto += records.len() as u64;
-        steps += 1;
+    let bytes = |r: &Logged| match r {
+        Logged::Event { event, .. } => event.len(),
+        Logged::Control(control) => control.bytes.len(),
+    };
+    let all = limits::CURSOR_STEP_BYTES;
+    // A batch of four is a little longer than the least of them.
+    for (most, expected) in [(40 << 10, 41), (100 << 10, 21), (all, 15), (10 * all, 15)] {
+        let mut cursor = log.cursor(Seq::START);
+        let (mut upto, mut steps) = (1, 0);
+        while upto < one.tail.next_seq.get() {
+            assert!(cursor.is_behind());
+            let step = timeout(PATIENCE, cursor.next_within(most)).await.expect("a step");
+            let Step::Records(records) = step.expect("read") else { panic!() };
+            let total: usize = records.iter().map(bytes).sum();
+            let is_one_batch = records.len() == 4 || records.len() == 1;
+            assert!(total <= most.min(all) || is_one_batch, "{total} bytes");
+            upto += records.len() as u64;
+            steps += 1;
+        }
+        assert!(!cursor.is_behind());
+        assert_eq!(steps, expected, "of {most} bytes");
     }
-    assert!((8..30).contains(&steps), "{steps} steps");
 }
 
 #[tokio::test]

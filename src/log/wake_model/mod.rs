@@ -16,8 +16,8 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
 use super::{
-    Appended, Batch, Health, Logged, Role, Roles, Step, Tail, chain, disk, error, fields, group,
-    place, record, scan, sealed, segment, spots, upkeep, view,
+    Appended, Batch, Health, Role, Roles, Tail, chain, disk, error, fields, group, place, reads,
+    record, scan, sealed, segment, spots, upkeep, view,
 };
 use crate::event::{Event, Seq};
 use crate::ids::SessionKey;
@@ -27,7 +27,7 @@ use crate::metrics::log::Metrics as LogMetrics;
 mod memory;
 mod sync;
 
-use cursor::Cursor;
+use cursor::{Cursor, Logged, Step};
 use forming::Intake;
 use group::Stamp;
 use index::Session;
@@ -77,7 +77,7 @@ struct Readers {
     health: HealthWatch,
     /// What other threads of the log still have when the one that shows is gone.
     _others: HealthPublisher,
-    metrics: LogMetrics,
+    reads: reads::Reads,
 }
 
 fn log(metrics: &LogMetrics) -> (Writer, Readers) {
@@ -91,8 +91,8 @@ fn log(metrics: &LogMetrics) -> (Writer, Readers) {
     let (queue, intake) = queue::queue(1 << 20);
     let (_, incoming) = sync_channel(1);
     let shower = Shower::new(incoming, None, |_| Role::Lasting, health.clone(), metrics.clone());
-    let readers =
-        Readers { session: Arc::clone(&session), health: watch, _others: health, metrics };
+    let (own, reads) = (Arc::clone(&session), reads::Reads::new(metrics));
+    let readers = Readers { session: own, health: watch, _others: health, reads };
     (Writer { shower, session, segment, queue, intake, at: DATA_START, number: 1 }, readers)
 }
 
@@ -121,7 +121,7 @@ impl Writer {
 impl Readers {
     fn cursor(&self, after: u64) -> Cursor {
         let (session, health) = (Arc::clone(&self.session), self.health.clone());
-        Cursor::new(session, health, self.metrics.clone(), Seq::new(after))
+        Cursor::new(session, health, self.reads.clone(), Seq::new(after))
     }
 
     /// Reads on to the event `last`, or to the end; gives up some of its steps on the way.

@@ -85,13 +85,21 @@ pub(crate) fn run(folder: &Path, turn: Turn) {
         ratio(ours_many, bare_many),
         shown(bare_many),
     );
+    let peak_of_many = usage::peak(&process);
     println!(
         "  RSS of the program, MiB: started in {} ms with {}, peak with 1 reader {}, with {READERS} that stand still {}, peak with {READERS} {}",
         millis(started),
         mib(idle),
         mib(peak_of_one),
         mib(stuck),
-        mib(usage::peak(&process)),
+        mib(peak_of_many),
+    );
+    let each = |rss: f64| (rss - peak_of_one) / READERS as f64 / 1024.0;
+    println!(
+        "  {READERS} readers beside 1: {} of its peak; KiB for each: {:.0} that stands still, {:.0} at the peak",
+        ratio(peak_of_many, peak_of_one),
+        each(stuck),
+        each(peak_of_many),
     );
     sender.kill();
 }
