@@ -5,9 +5,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::body::Body;
 use super::forming::Staged;
 use super::publisher::Durable;
-use super::record::{Body, Numbered};
+use super::record::Numbered;
 use super::sealed::Builder;
 use super::segment::Segment;
 use super::{Roles, Tail};

@@ -4,9 +4,10 @@
 //! its batches continue from that stamp: what an earlier, refused attempt left behind on the same
 //! sectors cannot pass for a part of a later group.
 
+use super::body::Body;
 use super::fields::{Fields, checksum, len32, put};
 use super::place::Spot;
-use super::record::{BatchHeader, Body};
+use super::record::BatchHeader;
 use super::segment::SegmentId;
 use crate::limits;
 

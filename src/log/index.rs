@@ -11,9 +11,10 @@ use std::sync::{Arc, PoisonError};
 use dashmap::DashMap;
 
 use super::Tail;
+use super::body::Body;
 use super::chain::Chain;
 use super::place::Spot;
-use super::record::{BatchHeader, Body};
+use super::record::BatchHeader;
 use super::segment::Segment;
 use super::spots::Extent;
 use super::sync::Mutex;

@@ -14,7 +14,7 @@
 //! trimmed never comes back. The bytes on disk are in FORMAT.md. Not here: when to trim, and what
 //! the records mean.
 //!
-//! Reading order: `record`, `chain`, `group`, `segment` (the bytes); `queue`, `forming`, `writer`,
+//! Reading order: `record`, `body`, `chain`, `group`, `segment` (the bytes); `queue`, `forming`, `writer`,
 //! `publisher` (the way in); `index`, `view`, `place`, `ring`, `sync`, `reads`, `cursor` (the way
 //! out); `contents`, `sealed`, `spots`, `upkeep`, `supply`, `blank`, `trim`, `compaction`, `usage`
 //! (how it stays small); `folder`, `scan`, `accepted`, `state`, `recovery`, `losses` (opening);
@@ -22,6 +22,7 @@
 
 mod accepted;
 mod blank;
+mod body;
 mod chain;
 mod compaction;
 mod contents;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Appended;
+use super::body::{Body, body_bytes};
 use super::error::Error;
 use super::fields::len32;
 use super::forming::{Forming, Intake};
 use super::index::Session;
-use super::record::{BATCH_HEADER_BYTES, Body, Entry, body_bytes};
+use super::record::{BATCH_HEADER_BYTES, Entry};
 use crate::limits;
 
 /// The end of those who append; the writer's ends once it is dropped.

@@ -1,15 +1,14 @@
 //! Batches and the records in them: between types and bytes (FORMAT.md, "Batch" and "Record").
 //!
-//! A body is summed and hashed before its batch is numbered and linked; the header's own sum waits
-//! for the stamp of the group that it is written with. That sum is apart from the body's,
-//! so that damage to the body can still be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
+//! A header's own sum waits for the stamp of the group that it is written with. It is apart from the
+//! body's, so that damage to the body can still be attributed to a session and its numbers. Decoding takes any bytes: what is not whole is said
 //! to be so, and nothing panics. Decoded bytes are shared with the buffer they came from.
 
 use bytes::Bytes;
 
 use super::Tail;
-use super::chain::{BodyHash, BodyHasher, Chain};
-use super::fields::{Fields, checksum, len32, put};
+use super::chain::{BodyHash, Chain};
+use super::fields::{Fields, checksum, put};
 use crate::event::{Control, Event, EventName, Lsn, Record, Seq, WireJson};
 use crate::ids::SessionKey;
 
@@ -19,10 +18,10 @@ const CHAINED_BYTES: usize = 44;
 /// A record's tag and its two fields.
 pub(super) const RECORD_HEADER_BYTES: usize = 9;
 
-const TAG_EVENT: u8 = 1;
-const TAG_CONTROL: u8 = 2;
-const TAG_CUT: u8 = 3;
-const CUT_BYTES: usize = 32;
+pub(super) const TAG_EVENT: u8 = 1;
+pub(super) const TAG_CONTROL: u8 = 2;
+pub(super) const TAG_CUT: u8 = 3;
+pub(super) const CUT_BYTES: usize = 32;
 
 /// Whose batch it is, and its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,20 +33,9 @@ pub(super) struct BatchHeader {
     /// How many of the records are events.
     pub(super) events: u32,
     pub(super) body_bytes: u32,
-    body_checksum: u32,
+    pub(super) body_checksum: u32,
     /// The session's chain behind this batch.
     pub(super) chain: Chain,
-}
-
-/// A batch's records, summed and hashed, before it has its numbers.
-#[derive(Debug)]
-pub(super) struct Body {
-    entries: Vec<Entry>,
-    /// How many of them are events.
-    events: u32,
-    bytes: usize,
-    checksum: u32,
-    hash: BodyHash,
 }
 
 /// Where a session's log begins after a trim: what is before is dropped.
@@ -86,80 +74,6 @@ pub(super) struct Numbered {
     pub(super) entry: Entry,
 }
 
-impl Body {
-    /// Sums and hashes. Takes about a microsecond for each KiB.
-    pub(super) fn new(entries: Vec<Entry>) -> Self {
-        let (mut sum, mut hasher) = (crc32fast::Hasher::new_with_initial(0), BodyHasher::default());
-        for entry in &entries {
-            each_part(entry, &mut |part| {
-                sum.update(part);
-                hasher.update(part);
-            });
-        }
-        Self {
-            events: entries.iter().map(Entry::events).sum(),
-            bytes: body_bytes(&entries),
-            checksum: sum.finalize(),
-            hash: hasher.finish(),
-            entries,
-        }
-    }
-
-    /// Puts the records at the end of `out`.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for entry in &self.entries {
-            each_part(entry, &mut |part| out.extend_from_slice(part));
-        }
-    }
-
-    /// The entries as a batch behind `first`.
-    pub(super) fn numbered(&self, first: Tail) -> impl Iterator<Item = Numbered> {
-        self.entries.iter().scan(first, |at, entry| {
-            let Tail { next_seq: seq, next_lsn: lsn } = *at;
-            *at = at.behind(1, entry.events());
-            Some(Numbered { lsn, seq, entry: entry.clone() })
-        })
-    }
-
-    /// Whether all records are events.
-    pub(super) fn is_events(&self) -> bool {
-        self.entries.len() == self.events as usize
-    }
-
-    /// The last cut among the records.
-    pub(super) fn cut(&self) -> Option<Cut> {
-        self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Cut(cut) => Some(*cut),
-            Entry::Record(_) => None,
-        })
-    }
-
-    /// The header of this body as a batch of `key` behind `first` and `chain`.
-    pub(super) fn header(&self, key: SessionKey, first: Tail, chain: Chain) -> BatchHeader {
-        let mut header = BatchHeader {
-            key,
-            first,
-            records: len32(self.entries.len()),
-            events: self.events,
-            body_bytes: len32(self.bytes),
-            body_checksum: self.checksum,
-            chain,
-        };
-        header.chain = chain.then(&header.chained(), &self.hash);
-        header
-    }
-
-    /// What the records take on disk.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Bytes that the batch takes on disk.
-    pub(super) fn disk_bytes(&self) -> usize {
-        BATCH_HEADER_BYTES + self.bytes
-    }
-}
-
 impl BatchHeader {
     /// The tail behind the batch.
     pub(super) fn end(&self) -> Tail {
@@ -176,7 +90,8 @@ impl BatchHeader {
         self.chain == chain.then(&self.chained(), &BodyHash::of(body))
     }
 
-    fn chained(&self) -> [u8; CHAINED_BYTES] {
+    /// What of it the chain covers.
+    pub(super) fn chained(&self) -> [u8; CHAINED_BYTES] {
         let mut out = [0; CHAINED_BYTES];
         let fields: [&[u8]; 6] = [
             &self.key.to_bytes(),
@@ -230,18 +145,9 @@ impl BatchHeader {
 
 impl Entry {
     /// How many events it is.
-    fn events(&self) -> u32 {
+    pub(super) fn events(&self) -> u32 {
         u32::from(matches!(self, Self::Record(Record::Event(_))))
     }
-}
-
-/// Bytes that a body of `entries` takes.
-pub(super) fn body_bytes(entries: &[Entry]) -> usize {
-    let content = |entry: &Entry| match entry {
-        Entry::Record(record) => record.len(),
-        Entry::Cut(_) => CUT_BYTES,
-    };
-    entries.iter().map(|entry| RECORD_HEADER_BYTES + content(entry)).sum()
 }
 
 /// What stands at the start of `bytes`, in a group with this seed.
@@ -284,33 +190,6 @@ pub(super) fn decode_body(
     Some((entries, at))
 }
 
-/// The bytes of an entry, part by part.
-fn each_part(entry: &Entry, take: &mut impl FnMut(&[u8])) {
-    let head = |tag: u8, first: u32, second: usize| {
-        let mut head = [tag; RECORD_HEADER_BYTES];
-        put(&mut head, 1, &first.to_le_bytes());
-        put(&mut head, 5, &len32(second).to_le_bytes());
-        head
-    };
-    match entry {
-        Entry::Record(Record::Event(Event { name, data })) => {
-            let (name, data) = (name.as_bytes(), data.as_bytes());
-            take(&head(TAG_EVENT, len32(name.len()), data.len()));
-            take(name);
-            take(data);
-        }
-        Entry::Record(Record::Control(Control { kind, bytes })) => {
-            take(&head(TAG_CONTROL, u32::from(*kind), bytes.len()));
-            take(bytes);
-        }
-        Entry::Cut(Cut { first, chain }) => {
-            take(&head(TAG_CUT, 0, CUT_BYTES));
-            take(&first.to_bytes());
-            take(&chain.to_bytes());
-        }
-    }
-}
-
 fn decode_entry(body: &mut Bytes) -> Option<Entry> {
     let head = take(body, RECORD_HEADER_BYTES)?;
     let mut fields = Fields::new(&head);
@@ -343,6 +222,7 @@ fn take(bytes: &mut Bytes, count: usize) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::body::Body;
     use proptest::prelude::*;
 
     const SEED: u32 = 7;

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Tail;
-use super::record::{BatchHeader, Body, Numbered, decode_body};
+use super::body::Body;
+use super::record::{BatchHeader, Numbered, decode_body};
 use super::view::Position;
 use crate::limits;
 

@@ -16,8 +16,8 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
 use super::{
-    Appended, Batch, Health, Role, Roles, Tail, chain, disk, error, fields, group, place, reads,
-    record, scan, sealed, segment, spots, upkeep, view,
+    Appended, Batch, Health, Role, Roles, Tail, body, chain, disk, error, fields, group, place,
+    reads, record, scan, sealed, segment, spots, upkeep, view,
 };
 use crate::event::{Event, Seq};
 use crate::ids::SessionKey;

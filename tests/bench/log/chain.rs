@@ -1,5 +1,6 @@
 //! What hashes and checksums have of an append: each alone, over the bytes of one event, beside
-//! the CPU that one durable append takes in all.
+//! the CPU that one durable append takes in all. What appends come to without the chain, `appends`
+//! tells in a build with `RUSTFLAGS="--cfg afterbay_unchained"`.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -60,10 +61,6 @@ pub(crate) fn run(home: &Path, _: Scale) {
     println!(
         "  one durable append of an event of {EVENT_BYTES} bytes, all of it: {append:.0} ns of CPU"
     );
-    // ==== The hash chain's cost apart ====
-    // The log has no way yet to be opened without its chain. Once it has, two floods in turns, one
-    // with the chain and one without, belong here: their difference beside the BLAKE3 row above
-    // says what the chain costs besides its hash.
 }
 
 /// Nanoseconds of one call.
