@@ -193,7 +193,7 @@ pub const LOG_GROUP_BYTES: usize = 4 << 20;
 /// numbers, its hashes and who waits for it.
 pub const LOG_QUEUED_BATCH_BYTES: usize = 1 << 10;
 
-/// Bodies up to this size are copied into their group by whoever appends; larger ones by the writer,
+/// Batches up to this size are copied into their group by whoever appends; larger ones by the writer,
 /// so that nobody waits for it with the group locked.
 pub const COPIED_IN_PLACE_BYTES: usize = 64 << 10;
 

@@ -124,7 +124,7 @@ impl Groups {
 impl Group {
     fn add(&mut self, pending: Pending) {
         let (header, follows) = pending.session.stage(&pending.body);
-        self.lacks_body = pending.body.bytes() > limits::COPIED_IN_PLACE_BYTES;
+        self.lacks_body = pending.body.disk_bytes() > limits::COPIED_IN_PLACE_BYTES;
         let placed = self.builder.push_header(header);
         if !self.lacks_body {
             self.builder.push_body(&pending.body);

@@ -53,8 +53,10 @@ impl Queue {
         if bytes > limits::MAX_BATCH_BYTES {
             return Err(Error::TooLarge(bytes));
         }
-        let taken = len32(bytes + limits::LOG_QUEUED_BATCH_BYTES);
-        let room = Arc::clone(&self.room).acquire_many_owned(taken).await;
+        // What is copied into its group is there twice until it is written.
+        let copied = if bytes <= limits::COPIED_IN_PLACE_BYTES { bytes } else { 0 };
+        let taken = bytes + copied + limits::LOG_QUEUED_BATCH_BYTES;
+        let room = Arc::clone(&self.room).acquire_many_owned(len32(taken)).await;
         let room = room.map_err(|_| Error::Closed)?;
         let body = hash(entries, bytes).await?;
         let (answer, answered) = oneshot::channel();
