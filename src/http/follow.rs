@@ -191,7 +191,7 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Replay | By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
-    let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
+    let (heartbeat, metrics) = (settings.heartbeat, metrics.streams.clone());
     let fidelity = settings.fidelity;
     Manner { heartbeat, retry, lines, fidelity, leave, _place: place, metrics }
 }

@@ -28,7 +28,7 @@ use super::place::Place;
 use crate::event::{Control, Event, Seq};
 use crate::limits;
 use crate::log::{self, Cursor, Logged, Step};
-use crate::metrics::http::{Ended, Metrics};
+use crate::metrics::streams::{Ended, Metrics, OpenStream};
 use crate::mode::Fidelity;
 use crate::session::Answered;
 use crate::sse::frame::{self, DataLines};
@@ -51,6 +51,15 @@ impl Source {
             Self::Log(_) => control::is_finish(record),
             #[cfg(test)]
             Self::Script(_) => record.kind == tests::SCRIPTED_FINISH,
+        }
+    }
+
+    /// How many events are in the log behind `position`; not known of a script.
+    fn behind(&self, position: Seq) -> Option<u64> {
+        match self {
+            Self::Log(cursor) => Some(cursor.behind(position)),
+            #[cfg(test)]
+            Self::Script(_) => None,
         }
     }
 
@@ -164,17 +173,16 @@ struct EventStream {
     last_sent: Instant,
     /// The session is idle and its log holds more: what ends the stream is in the log.
     reads_the_rest: bool,
-    ended: EndCounter,
+    open: OpenStream,
 }
 
 impl EventStream {
     fn new(feed: Feed, manner: Manner) -> Self {
-        manner.metrics.stream_opened();
-        let ended = EndCounter { metrics: manner.metrics.clone(), why: Ended::Gone };
+        let open = manner.metrics.open();
         let (position, last_sent) = (feed.after, Instant::now());
         let (state, held) = (State::Opening, VecDeque::new());
         let reads_the_rest = false;
-        Self { feed, manner, state, held, position, last_sent, reads_the_rest, ended }
+        Self { feed, manner, state, held, position, last_sent, reads_the_rest, open }
     }
 
     /// The next piece; `None` is a clean end.
@@ -186,7 +194,7 @@ impl EventStream {
                     break opening(self.manner.retry);
                 }
                 State::Over(why) => {
-                    self.ended.why = why;
+                    self.open.ends(why);
                     return (why == Ended::Cut).then_some(Err(Cut));
                 }
                 State::Open => {}
@@ -239,6 +247,9 @@ impl EventStream {
             }
         }
         self.manner.metrics.events_sent(replayed, live);
+        if let Some(behind) = self.feed.source.behind(self.position).filter(|_| !out.is_empty()) {
+            self.manner.metrics.lags(behind);
+        }
         out.freeze()
     }
 
@@ -361,7 +372,7 @@ impl EventStream {
         let to = last.map_or(to, |last| to.min(last));
         if to >= from {
             self.position = to;
-            self.manner.metrics.gap_shown();
+            self.manner.metrics.gap_shown(to.get() - from.get() + 1);
         }
         if last.is_some_and(|last| self.position >= last) {
             self.complete();
@@ -381,18 +392,6 @@ struct Lost {
     code: &'static str,
     from: u64,
     to: u64,
-}
-
-/// Counts the stream's end, whoever ends it: a client that goes away drops the stream.
-struct EndCounter {
-    metrics: Metrics,
-    why: Ended,
-}
-
-impl Drop for EndCounter {
-    fn drop(&mut self) {
-        self.metrics.stream_ended(self.why);
-    }
 }
 
 #[cfg(test)]
