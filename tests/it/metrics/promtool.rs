@@ -3,22 +3,21 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// Panics with what `promtool` has to say, also if it only advises.
-pub(super) fn check_metrics(text: &str) {
-    let started = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut checker) = started else {
+/// What `promtool` has to say when it is told `input`; `None` where it is not installed. Panics if it
+/// is not content.
+pub(super) fn says(arguments: &[&str], input: &str) -> Option<String> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut checker) = command.spawn() else {
         println!("SKIPPED: promtool is not installed, and only root can install it");
-        return;
+        return None;
     };
-    let mut input = checker.stdin.take().expect("a pipe");
-    input.write_all(text.as_bytes()).expect("it reads");
-    drop(input);
+    let mut to_it = checker.stdin.take().expect("a pipe");
+    to_it.write_all(input.as_bytes()).expect("it reads");
+    drop(to_it);
     let done = checker.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    assert!(done.status.success() && said.trim().is_empty(), "{said}");
+    assert!(done.status.success(), "promtool {arguments:?}: {said}");
+    Some(said)
 }

@@ -24,9 +24,8 @@ pub(crate) struct Row {
 impl Table {
     /// Panics if a family or a label has two rows, or a table is missing.
     pub(crate) fn of_readme() -> Self {
-        let readme = fs::read_to_string(README).expect("README");
         let mut families = BTreeMap::new();
-        for cells in rows_below(&readme, "| metric | type | labels | what it tells |") {
+        for cells in rows_of_readme("| metric | type | labels | what it tells |") {
             let [name, kind, labels, meaning] = &cells[..] else { panic!("four cells: {cells:?}") };
             let row =
                 Row { kind: kind.clone(), labels: code(labels), meaning: meaning.replace('`', "") };
@@ -34,7 +33,7 @@ impl Table {
             assert!(before.is_none(), "{name} has two rows");
         }
         let mut values = BTreeMap::new();
-        for cells in rows_below(&readme, "| label | values |") {
+        for cells in rows_of_readme("| label | values |") {
             let [label, listed] = &cells[..] else { panic!("two cells: {cells:?}") };
             let before = values.insert(label.trim_matches('`').to_owned(), code(listed));
             assert!(before.is_none(), "{label} has two rows");
@@ -43,8 +42,9 @@ impl Table {
     }
 }
 
-/// The cells of each row of the table with this head.
-fn rows_below(readme: &str, head: &str) -> Vec<Vec<String>> {
+/// The cells of each row of README's table with this head.
+pub(crate) fn rows_of_readme(head: &str) -> Vec<Vec<String>> {
+    let readme = fs::read_to_string(README).expect("README");
     let (_, below) = readme.split_once(head).expect("a table in README");
     let rows = below.lines().skip(2).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect();
