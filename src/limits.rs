@@ -510,6 +510,10 @@ pub const MAX_REMEMBERED_DENIALS: usize = 10_000;
 /// the HTTP status. Long enough for a box that is near, short enough for a person. (Default.)
 pub const HEAD_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a turn at work shows nothing new before the operators' gauge counts it as quiet. Builds and
+/// test runs of several minutes are usual; beyond ten somebody may want to look.
+pub const QUIET_SHOWN: Duration = Duration::from_secs(10 * 60);
+
 /// Silence on a stream after which a comment is sent. Idle timers of hops are often 60 s, rarely
 /// below 15 s. (Default.)
 pub const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -133,6 +133,17 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase of a turn without a verdict, in the order in which it may be in them.
+    pub const UNFINISHED: [Self; 7] = [
+        Self::Accepted,
+        Self::Prepared,
+        Self::Dispatching,
+        Self::Resolving,
+        Self::Running,
+        Self::Waiting,
+        Self::Draining,
+    ];
+
     /// The spelling in metrics and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

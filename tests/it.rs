@@ -63,6 +63,7 @@ mod it {
     mod log_verify_program;
     mod loops;
     mod machine;
+    mod metrics;
     mod mode_of_a_request;
     mod native;
     mod opencode;

@@ -115,6 +115,17 @@ struct Seen<'a> {
     boxes: &'a [ShownBox],
 }
 
+/// What must hold, by the name that is shown where it does not.
+fn conditions(seen: Seen<'_>) -> [(&'static str, bool); 4] {
+    let Seen { health, room, resumed, draining, mode: _, boxes: _ } = seen;
+    [
+        ("log", health == Health::Open),
+        ("room", room),
+        ("resumed", resumed),
+        ("not draining", !draining),
+    ]
+}
+
 fn readiness(seen: Seen<'_>) -> Readiness<'_> {
     let Seen { health, room, resumed, draining, mode, boxes } = seen;
     let log = match health {
@@ -123,32 +134,34 @@ fn readiness(seen: Seen<'_>) -> Readiness<'_> {
         Health::Poisoned => "poisoned",
         Health::Closed => "closed",
     };
-    let conditions = [
-        ("log", health == Health::Open),
-        ("room", room),
-        ("resumed", resumed),
-        ("not draining", !draining),
-    ];
+    let conditions = conditions(seen);
     let missing: Vec<_> =
         conditions.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
     let (ready, mode) = (missing.is_empty(), mode.as_str());
     Readiness { ready, missing, log, room, resumed, draining, mode, boxes }
 }
 
+impl Admin {
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            health: self.store.health(),
+            room: !self.room.is_short(),
+            resumed: self.resumed.is_set(),
+            draining: self.drain.is_cancelled(),
+            mode: self.mode,
+            boxes: &self.boxes,
+        }
+    }
+}
+
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let readiness = readiness(Seen {
-        health: admin.store.health(),
-        room: !admin.room.is_short(),
-        resumed: admin.resumed.is_set(),
-        draining: admin.drain.is_cancelled(),
-        mode: admin.mode,
-        boxes: &admin.boxes,
-    });
+    let readiness = readiness(admin.seen());
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer(status, "application/json", json(&readiness))
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.metrics.process.readiness(conditions(admin.seen()));
     match admin.metrics.render() {
         Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4", Body::from(text)),
         Err(error) => {

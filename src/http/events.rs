@@ -106,6 +106,6 @@ pub(crate) async fn session(
 
 fn count(door: &Door, cursor: LastEventId) {
     if cursor.is_given() {
-        door.doors.metrics.reconnected();
+        door.doors.metrics.streams.reconnected();
     }
 }

@@ -192,7 +192,7 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
         By::Replay | By::Post | By::Start => (None, Leave::late(drain.clone(), settings.grace)),
     };
-    let (heartbeat, metrics) = (settings.heartbeat, metrics.clone());
+    let (heartbeat, metrics) = (settings.heartbeat, metrics.streams.clone());
     let fidelity = settings.fidelity;
     let lane = door.outgoing.lane();
     Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics }

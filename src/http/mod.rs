@@ -55,13 +55,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use service::Service;
 pub use settings::{SessionBus, Settings};
 
 use crate::ids::BoxName;
-use crate::metrics::http::{Asked, Metrics};
+use crate::metrics::http::{Asked, Metrics, Passed};
 use crate::mode::Mode;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
@@ -297,6 +298,16 @@ impl Door {
     }
 
     async fn pass(&self, parts: Parts, body: Body) -> Result<Response, Error> {
-        self.way()?.send(parts, body).await
+        let (way, began) = (self.way()?, Instant::now());
+        let answer = way.send(parts, body).await;
+        let came_to = match &answer {
+            Ok(response) => Passed::Status(response.status().as_u16()),
+            Err(Error::BoxUnreachable) => Passed::Unreachable,
+            Err(Error::BoxBroke) => Passed::Broke,
+            Err(_) => Passed::Refused,
+        };
+        let Doors { sessions, metrics, .. } = self.doors.as_ref();
+        metrics.passed(sessions.label_of(&self.box_name), came_to, began.elapsed());
+        answer
     }
 }

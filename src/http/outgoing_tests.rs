@@ -21,7 +21,7 @@ use crate::http::stream::{self, Feed, Manner, Scope};
 use crate::ids::SessionKey;
 use crate::log::{Batch, Log, Logged, Options, RealDisk, Step, Store};
 use crate::metrics::Metrics;
-use crate::metrics::http::Metrics as DoorMetrics;
+use crate::metrics::streams::Metrics as StreamMetrics;
 use crate::mode::Fidelity;
 use crate::sse::frame::{self, DataLines};
 
@@ -40,7 +40,7 @@ fn stream_of(source: Source, outgoing: &Outgoing) -> Body {
         leave: Leave::early(CancellationToken::new(), Duration::from_secs(10)),
         lane: outgoing.lane(),
         _place: places.take().expect("a place"),
-        metrics: DoorMetrics::new(&Registry::new()).expect("names are free"),
+        metrics: StreamMetrics::new(&Registry::new()).expect("names are free"),
     };
     let feed = Feed {
         source,

@@ -33,7 +33,7 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     let cursor = asked.cursor;
     let ask = Ask { cursor, lines: query.data_lines()? };
     if cursor.is_given() {
-        door.doors.metrics.reconnected();
+        door.doors.metrics.streams.reconnected();
     }
     // Without a prompt there is nothing to start, only something to read.
     if let Some(execution) = asked.execution.as_ref().filter(|_| asked.is_empty) {

@@ -1,6 +1,6 @@
 //! Where the steps of a stream come from.
 
-use crate::event::Control;
+use crate::event::{Control, Seq};
 use crate::log::{self, Cursor, Step};
 use crate::turn::control;
 
@@ -33,6 +33,15 @@ impl Source {
             Self::Log(cursor) => cursor.is_behind(),
             #[cfg(test)]
             Self::Script(steps) => !steps.is_empty(),
+        }
+    }
+
+    /// How many events are in the log behind `position`; not known of a script.
+    pub(crate) fn behind(&self, position: Seq) -> Option<u64> {
+        match self {
+            Self::Log(cursor) => Some(cursor.behind(position)),
+            #[cfg(test)]
+            Self::Script(_) => None,
         }
     }
 

@@ -31,7 +31,7 @@ use super::source::Source;
 use crate::event::{Event, Seq};
 use crate::limits;
 use crate::log::{self, Logged, Step};
-use crate::metrics::http::{Ended, Metrics};
+use crate::metrics::streams::{Ended, Metrics, OpenStream};
 use crate::mode::Fidelity;
 use crate::session::Answered;
 use crate::sse::frame::{self, DataLines};
@@ -138,17 +138,16 @@ struct EventStream {
     last_sent: Instant,
     /// The session is idle and its log holds more: what ends the stream is in the log.
     reads_the_rest: bool,
-    ended: EndCounter,
+    open: OpenStream,
 }
 
 impl EventStream {
     fn new(feed: Feed, manner: Manner) -> Self {
-        manner.metrics.stream_opened();
-        let ended = EndCounter { metrics: manner.metrics.clone(), why: Ended::Gone };
+        let open = manner.metrics.open();
         let (position, last_sent) = (feed.after, Instant::now());
         let (state, held) = (State::Opening, VecDeque::new());
         let reads_the_rest = false;
-        Self { feed, manner, state, held, position, last_sent, reads_the_rest, ended }
+        Self { feed, manner, state, held, position, last_sent, reads_the_rest, open }
     }
 
     /// The next piece; `None` is a clean end.
@@ -160,7 +159,7 @@ impl EventStream {
                     break opening(self.manner.retry);
                 }
                 State::Over(why) => {
-                    self.ended.why = why;
+                    self.open.ends(why);
                     return (why == Ended::Cut).then_some(Err(Cut));
                 }
                 State::Open => self.manner.lane.clear().await,
@@ -213,6 +212,9 @@ impl EventStream {
             }
         }
         self.manner.metrics.events_sent(replayed, live);
+        if let Some(behind) = self.feed.source.behind(self.position).filter(|_| !out.is_empty()) {
+            self.manner.metrics.lags(behind);
+        }
         if self.held.is_empty() {
             self.held = VecDeque::new();
         }
@@ -359,7 +361,7 @@ impl EventStream {
         let to = last.map_or(to, |last| to.min(last));
         if to >= from {
             self.position = to;
-            self.manner.metrics.gap_shown();
+            self.manner.metrics.gap_shown(to.get() - from.get() + 1);
         }
         if last.is_some_and(|last| self.position >= last) {
             self.complete();
@@ -379,18 +381,6 @@ struct Lost {
     code: &'static str,
     from: u64,
     to: u64,
-}
-
-/// Counts the stream's end, whoever ends it: a client that goes away drops the stream.
-struct EndCounter {
-    metrics: Metrics,
-    why: Ended,
-}
-
-impl Drop for EndCounter {
-    fn drop(&mut self) {
-        self.metrics.stream_ended(self.why);
-    }
 }
 
 #[cfg(test)]

@@ -152,8 +152,8 @@ async fn ready_frames_come_in_one_piece_and_the_turns_end_ends_the_stream() {
     drop(play.body);
     let play = Play { body: Body::empty(), ..play };
     play.check_counted("afterbay_http_streams_ended_total{reason=\"complete\"} 1");
-    play.check_counted("afterbay_http_events_sent_total{kind=\"replayed\"} 1");
-    play.check_counted("afterbay_http_events_sent_total{kind=\"live\"} 2");
+    play.check_counted("afterbay_http_events_sent_total{source=\"replayed\"} 1");
+    play.check_counted("afterbay_http_events_sent_total{source=\"live\"} 2");
 }
 
 #[tokio::test(start_paused = true)]

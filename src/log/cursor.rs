@@ -157,6 +157,12 @@ impl Cursor {
         self.after.next() < self.session.tail().next_seq
     }
 
+    /// How many events are durable behind `seq`.
+    #[must_use]
+    pub fn behind(&self, seq: Seq) -> u64 {
+        self.session.tail().next_seq.previous().get().saturating_sub(seq.get())
+    }
+
     /// Resolves when there may be more, or no more ever.
     async fn wait(&mut self) {
         // Both only wait: dropping either loses nothing. The order does not matter; a fixed one lets

@@ -89,6 +89,7 @@ impl HealthPublisher {
                 *now = health;
                 // Whoever is told finds it here, too.
                 self.metrics.poisoned.set((health == Health::Poisoned).into());
+                self.metrics.refusing.set((health == Health::Refusing).into());
             }
             moves
         });

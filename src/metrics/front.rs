@@ -1,21 +1,25 @@
 //! Families about the Sandbox API: the boxes that its answers tell of, and what was done for them.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use super::families::Families;
 
 const BOXES: (&str, &str) =
     ("afterbay_api_boxes", "Boxes that are known from answers of the Sandbox API.");
-const CHANGES: (&str, &str) =
-    ("afterbay_api_box_changes_total", "What became of such boxes, by kind of change.");
+const CHANGES: (&str, &str) = (
+    "afterbay_api_box_changes_total",
+    "What became of boxes of the Sandbox API, by kind of change.",
+);
 const LEFT: (&str, &str) = (
     "afterbay_api_objects_left_total",
-    "Sandbox objects that were passed on with their own URL, by why: clients of these go around afterbay.",
+    "Sandbox objects passed on with their own URL, by why: their clients go around afterbay.",
 );
 const UNREADABLE: (&str, &str) = (
     "afterbay_api_answers_unreadable_total",
     "Answers of the Sandbox API that were not passed on, since they could not be read.",
 );
 const RETRIES: (&str, &str) =
-    ("afterbay_api_create_retries_total", "Failed creates that were sent once more.");
+    ("afterbay_api_create_retries_total", "Failed creates of sandboxes that were sent once more.");
 
 /// What became of a box, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,9 @@ pub enum Change {
 }
 
 impl Change {
+    const ALL: [Self; 5] =
+        [Self::Learned, Self::Moved, Self::Deleted, Self::Expired, Self::Evicted];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Learned => "learned",
@@ -58,6 +65,8 @@ pub enum Left {
 }
 
 impl Left {
+    const ALL: [Self; 4] = [Self::Id, Self::Taken, Self::Url, Self::Full];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -89,24 +98,20 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let plain = |(name, help): (&str, &str)| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let labelled = |(name, help): (&str, &str), label: &str| {
-            let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let boxes = IntGauge::new(BOXES.0, BOXES.1)?;
-        registry.register(Box::new(boxes.clone()))?;
+        let of = Families(registry);
+        let changes = of.counters(CHANGES, &["change"])?;
+        let left = of.counters(LEFT, &["why"])?;
+        // All are there from the start: a series that is born at 1 has not increased.
+        Change::ALL
+            .into_iter()
+            .for_each(|change| drop(changes.with_label_values(&[change.as_str()])));
+        Left::ALL.into_iter().for_each(|why| drop(left.with_label_values(&[why.as_str()])));
         Ok(Self {
-            boxes,
-            changes: labelled(CHANGES, "change")?,
-            left: labelled(LEFT, "why")?,
-            unreadable: plain(UNREADABLE)?,
-            retries: plain(RETRIES)?,
+            boxes: of.gauge(BOXES)?,
+            changes,
+            left,
+            unreadable: of.counter(UNREADABLE)?,
+            retries: of.counter(RETRIES)?,
         })
     }
 

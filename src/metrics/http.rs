@@ -1,37 +1,34 @@
-//! Families of the http floor: requests, streams, WebSockets, what went out, what was passed on.
+//! Families of the http floor: requests, WebSockets, what was passed on; event streams have a file of
+//! their own.
 //!
-//! Open streams and WebSockets are two counters each (opened, ended by reason), so that a scrape between two moments
+//! Open WebSockets are two counters (opened, ended by reason), so that a scrape between two moments
 //! still tells how many came and went. Labels are the closed sets below and the configured names of
 //! boxes; an id is never one.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use std::time::Duration;
 
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, Registry};
+
+use super::families::Families;
+use super::streams;
 use crate::mode::Mode;
 
 const REQUESTS: (&str, &str) = (
     "afterbay_http_requests_total",
     "Requests answered, by what was asked, of which configured box, in which mode, and status class.",
 );
-const OPENED: (&str, &str) = ("afterbay_http_streams_opened_total", "Event streams opened.");
-const ENDED: (&str, &str) = ("afterbay_http_streams_ended_total", "Event streams ended, by why.");
 const SOCKETS_OPENED: (&str, &str) =
     ("afterbay_http_websockets_opened_total", "WebSockets that the box agreed to.");
 const SOCKETS_ENDED: (&str, &str) =
     ("afterbay_http_websockets_ended_total", "WebSockets ended, by why.");
-const EVENTS: (&str, &str) = (
-    "afterbay_http_events_sent_total",
-    "Events sent to clients; replayed ones were in the log before the stream was opened.",
+const PASSED: (&str, &str) = (
+    "afterbay_http_passed_seconds",
+    "Time from a passed request to the head of its answer, by status class or what failed.",
 );
-const BYTES: (&str, &str) =
-    ("afterbay_http_stream_bytes_total", "Bytes of event streams handed to the socket.");
-const RECONNECTS: (&str, &str) =
-    ("afterbay_http_reconnects_total", "Streams asked for with a cursor.");
-const HEARTBEATS: (&str, &str) = ("afterbay_http_heartbeats_total", "Keep-alive comments sent.");
-const GAPS: (&str, &str) = ("afterbay_http_gaps_total", "Warnings sent that events have expired.");
-const REFUSED: (&str, &str) = (
-    "afterbay_http_late_refusals_total",
-    "Turns told as refused or withdrawn inside their stream, after its head.",
-);
+
+/// A hop on the same machine, one over a network, a box that works on the answer, and the times after
+/// which clients and hops give up (10, 30, 60, 100 s).
+const PASS_TIMES: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0, 60.0, 100.0];
 
 /// What was asked, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,30 +69,47 @@ impl Asked {
     }
 }
 
-/// Why a stream ended, as a label.
+/// What came of passing a request on, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything was sent.
-    Complete,
-    /// The turn was refused or withdrawn after the head.
+pub enum Passed {
+    /// The box answered with this status.
+    Status(u16),
+    /// There was no connection to the box.
+    Unreachable,
+    /// The box broke off, or answered with no HTTP.
+    Broke,
+    /// It was refused, or the client stopped sending it.
     Refused,
-    /// Afterbay is stopping.
-    Drained,
-    /// The log could not be read, or was closed under the stream.
-    Cut,
-    /// The client went away.
-    Gone,
 }
 
-impl Ended {
+impl Passed {
+    const ALL: [Self; 7] = [
+        Self::Status(200),
+        Self::Status(300),
+        Self::Status(400),
+        Self::Status(500),
+        Self::Unreachable,
+        Self::Broke,
+        Self::Refused,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Complete => "complete",
+            Self::Status(status) => class(status),
+            Self::Unreachable => "unreachable",
+            Self::Broke => "broke",
             Self::Refused => "refused",
-            Self::Drained => "drained",
-            Self::Cut => "cut",
-            Self::Gone => "gone",
         }
+    }
+}
+
+const fn class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
     }
 }
 
@@ -113,6 +127,8 @@ pub enum SocketEnded {
 }
 
 impl SocketEnded {
+    const ALL: [Self; 4] = [Self::Closed, Self::Broken, Self::HalfClosed, Self::Drained];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -126,18 +142,12 @@ impl SocketEnded {
 /// The handles; clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    /// The event streams.
+    pub streams: streams::Metrics,
     requests: IntCounterVec,
-    opened: IntCounter,
-    ended: IntCounterVec,
     sockets_opened: IntCounter,
     sockets_ended: IntCounterVec,
-    replayed: IntCounter,
-    live: IntCounter,
-    bytes: IntCounter,
-    reconnects: IntCounter,
-    heartbeats: IntCounter,
-    gaps: IntCounter,
-    late_refusals: IntCounter,
+    passed: HistogramVec,
 }
 
 impl Metrics {
@@ -146,55 +156,38 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let plain = |(name, help): (&str, &str)| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let labelled = |(name, help): (&str, &str), labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let events = labelled(EVENTS, &["kind"])?;
+        let of = Families(registry);
+        let sockets_ended = of.counters(SOCKETS_ENDED, &["reason"])?;
+        SocketEnded::ALL
+            .into_iter()
+            .for_each(|why| drop(sockets_ended.with_label_values(&[why.as_str()])));
         Ok(Self {
-            requests: labelled(REQUESTS, &["asked", "box", "mode", "status"])?,
-            opened: plain(OPENED)?,
-            ended: labelled(ENDED, &["reason"])?,
-            sockets_opened: plain(SOCKETS_OPENED)?,
-            sockets_ended: labelled(SOCKETS_ENDED, &["reason"])?,
-            replayed: events.with_label_values(&["replayed"]),
-            live: events.with_label_values(&["live"]),
-            bytes: plain(BYTES)?,
-            reconnects: plain(RECONNECTS)?,
-            heartbeats: plain(HEARTBEATS)?,
-            gaps: plain(GAPS)?,
-            late_refusals: plain(REFUSED)?,
+            streams: streams::Metrics::new(registry)?,
+            requests: of.counters(REQUESTS, &["asked", "box", "mode", "status"])?,
+            sockets_opened: of.counter(SOCKETS_OPENED)?,
+            sockets_ended,
+            passed: of.histograms(PASSED, &["box", "result"], &PASS_TIMES)?,
         })
+    }
+
+    /// Puts what passes to this box at 0, so that the first failure shows as an increase.
+    pub fn begin(&self, box_name: &str) {
+        Passed::ALL
+            .into_iter()
+            .for_each(|passed| drop(self.passed.with_label_values(&[box_name, passed.as_str()])));
     }
 
     /// A request in this mode was answered with `status` (the head; a stream may go on). The name of
     /// the box that it was about stands in the configuration, whatever the request says, or is empty.
     pub fn answered(&self, asked: Asked, box_name: &str, mode: Mode, status: u16) {
-        let class = match status / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
-        let labels = [asked.as_str(), box_name, mode.as_str(), class];
+        let labels = [asked.as_str(), box_name, mode.as_str(), class(status)];
         self.requests.with_label_values(&labels).inc();
     }
 
-    /// A stream was opened.
-    pub fn stream_opened(&self) {
-        self.opened.inc();
-    }
-
-    /// A stream ended.
-    pub fn stream_ended(&self, why: Ended) {
-        self.ended.with_label_values(&[why.as_str()]).inc();
+    /// A request was passed on to this box and came to this, after `took`.
+    pub fn passed(&self, box_name: &str, what: Passed, took: Duration) {
+        let labels = [box_name, what.as_str()];
+        self.passed.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
     /// A WebSocket is carried.
@@ -205,37 +198,6 @@ impl Metrics {
     /// A WebSocket ended.
     pub fn socket_ended(&self, why: SocketEnded) {
         self.sockets_ended.with_label_values(&[why.as_str()]).inc();
-    }
-
-    /// Events went out: those that were in the log before the stream was opened, and later ones.
-    pub fn events_sent(&self, replayed: u64, live: u64) {
-        self.replayed.inc_by(replayed);
-        self.live.inc_by(live);
-    }
-
-    /// Bytes of a stream were handed to the socket.
-    pub fn bytes_sent(&self, bytes: usize) {
-        self.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
-    }
-
-    /// A client came with a cursor.
-    pub fn reconnected(&self) {
-        self.reconnects.inc();
-    }
-
-    /// A keep-alive comment was sent.
-    pub fn heartbeat(&self) {
-        self.heartbeats.inc();
-    }
-
-    /// A client was told that events have expired.
-    pub fn gap_shown(&self) {
-        self.gaps.inc();
-    }
-
-    /// A turn was told as refused after its head.
-    pub fn refused_late(&self) {
-        self.late_refusals.inc();
     }
 }
 
@@ -250,15 +212,18 @@ mod tests {
         metrics.answered(Asked::Turn, "one", Mode::Poll, 200);
         metrics.answered(Asked::Turn, "one", Mode::Poll, 204);
         metrics.answered(Asked::Passed, "two", Mode::Sse, 200);
-        metrics.events_sent(3, 1);
-        metrics.stream_ended(Ended::Gone);
+        metrics.streams.events_sent(3, 1);
+        drop(metrics.streams.open());
+        metrics.passed("two", Passed::Status(304), Duration::ZERO);
         let text =
             prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("encodes");
         for line in [
             "afterbay_http_requests_total{asked=\"turn\",box=\"one\",mode=\"poll\",status=\"2xx\"} 2",
             "afterbay_http_requests_total{asked=\"passed\",box=\"two\",mode=\"sse\",status=\"2xx\"} 1",
-            "afterbay_http_events_sent_total{kind=\"replayed\"} 3",
+            "afterbay_http_events_sent_total{source=\"replayed\"} 3",
             "afterbay_http_streams_ended_total{reason=\"gone\"} 1",
+            "afterbay_http_stream_age_seconds_bucket{reason=\"gone\",le=\"1\"} 1",
+            "afterbay_http_passed_seconds_count{box=\"two\",result=\"3xx\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
         }

@@ -1,7 +1,9 @@
 //! Families of the log floor: what was appended and refused, how well writes are shared, how long
 //! syncs take, and what was found damaged.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntGauge, Registry};
+
+use super::families::Families;
 
 /// The handles; clones share the counters.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// 1 after a failed sync or a fault of the log's own, until restart.
     pub poisoned: IntGauge,
+    /// 1 while the disk refuses what is to be written.
+    pub refusing: IntGauge,
     /// Bytes found damaged.
     pub damaged_bytes: IntCounter,
     /// Sessions in the index.
@@ -53,6 +57,8 @@ const POISONED: (&str, &str) = (
     "afterbay_log_poisoned",
     "1 after a failed sync or a fault: restart afterbay, check the disk.",
 );
+const REFUSING: (&str, &str) =
+    ("afterbay_log_refusing", "1 while the disk takes no writes: it is full, or out of order.");
 const DAMAGED_BYTES: (&str, &str) =
     ("afterbay_log_damaged_bytes_total", "Bytes of the log found damaged.");
 const SESSIONS: (&str, &str) = ("afterbay_log_sessions", "Sessions in the log's index.");
@@ -77,46 +83,22 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let of = Families(registry);
         Ok(Self {
-            appends: counter(registry, APPENDS)?,
-            refused: counter(registry, REFUSED)?,
-            groups: counter(registry, GROUPS)?,
-            written_bytes: counter(registry, WRITTEN_BYTES)?,
-            group_batches: histogram(registry, GROUP_BATCHES, &BATCH_COUNTS)?,
-            batch_bytes: histogram(registry, BATCH_BYTES, &BATCH_SIZES)?,
-            sync_seconds: histogram(registry, SYNC_SECONDS, &SYNC_TIMES)?,
-            poisoned: gauge(registry, POISONED)?,
-            damaged_bytes: counter(registry, DAMAGED_BYTES)?,
-            sessions: gauge(registry, SESSIONS)?,
-            segments: gauge(registry, SEGMENTS)?,
-            sealed: counter(registry, SEALED)?,
-            compacted: counter(registry, COMPACTED)?,
+            appends: of.counter(APPENDS)?,
+            refused: of.counter(REFUSED)?,
+            groups: of.counter(GROUPS)?,
+            written_bytes: of.counter(WRITTEN_BYTES)?,
+            group_batches: of.histogram(GROUP_BATCHES, &BATCH_COUNTS)?,
+            batch_bytes: of.histogram(BATCH_BYTES, &BATCH_SIZES)?,
+            sync_seconds: of.histogram(SYNC_SECONDS, &SYNC_TIMES)?,
+            poisoned: of.gauge(POISONED)?,
+            refusing: of.gauge(REFUSING)?,
+            damaged_bytes: of.counter(DAMAGED_BYTES)?,
+            sessions: of.gauge(SESSIONS)?,
+            segments: of.gauge(SEGMENTS)?,
+            sealed: of.counter(SEALED)?,
+            compacted: of.counter(COMPACTED)?,
         })
     }
-}
-
-fn counter(
-    registry: &Registry,
-    (name, help): (&str, &str),
-) -> Result<IntCounter, prometheus::Error> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-fn gauge(registry: &Registry, (name, help): (&str, &str)) -> Result<IntGauge, prometheus::Error> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
-}
-
-fn histogram(
-    registry: &Registry,
-    (name, help): (&str, &str),
-    buckets: &[f64],
-) -> Result<Histogram, prometheus::Error> {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    let histogram = Histogram::with_opts(options)?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
 }

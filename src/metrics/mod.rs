@@ -1,12 +1,18 @@
 //! What is counted, one file per floor: families, help texts, label values.
 //!
 //! No statics: [`Metrics::new`] makes a registry of its own, and each floor is handed its part.
-//! Labels are closed sets, the configured names of boxes among them; an id is never a label.
+//! Labels are closed sets, the configured names of boxes among them; an id is never a label. What is
+//! known beforehand stands at 0 from the start: a series that is born at 1 never shows as an increase.
 
+mod families;
 pub mod front;
 pub mod http;
+pub mod life;
 pub mod log;
+pub mod of_box;
+pub mod process;
 pub mod retention;
+pub mod streams;
 pub mod turn;
 pub mod upstream;
 
@@ -19,6 +25,8 @@ pub const LEARNED_BOXES: &str = "(learned)";
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    /// The program as a whole.
+    pub process: process::Metrics,
     /// The log's part.
     pub log: log::Metrics,
     /// What is kept of the log, and what goes.
@@ -42,6 +50,7 @@ impl Metrics {
         let registry = Registry::new();
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
+            process: process::Metrics::new(&registry)?,
             log: log::Metrics::new(&registry)?,
             retention: retention::Metrics::new(&registry)?,
             upstream: upstream::Metrics::new(&registry)?,

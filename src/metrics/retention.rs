@@ -3,6 +3,8 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
+use super::families::Families;
+
 /// The handles; clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -34,57 +36,48 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let of = Families(registry);
         Ok(Self {
-            trims: counter(
+            trims: of.counter((
                 "afterbay_retention_trims_total",
                 "Times that the oldest turns of a session were cut off.",
-            )?,
-            trimmed_turns: counter(
+            ))?,
+            trimmed_turns: of.counter((
                 "afterbay_retention_trimmed_turns_total",
                 "Turns whose events were cut off.",
-            )?,
-            trimmed_events: counter(
+            ))?,
+            trimmed_events: of.counter((
                 "afterbay_retention_trimmed_events_total",
                 "Events that were cut off.",
-            )?,
-            trimmed_bytes: counter(
+            ))?,
+            trimmed_bytes: of.counter((
                 "afterbay_retention_trimmed_bytes_total",
                 "Bytes of the log that were cut off, about.",
-            )?,
-            tombstones: gauge(
+            ))?,
+            tombstones: of.gauge((
                 "afterbay_retention_tombstones",
                 "Turns without events whose ids are still taken.",
-            )?,
-            forgotten_early: counter(
+            ))?,
+            forgotten_early: of.counter((
                 "afterbay_retention_forgotten_early_total",
                 "Turns whose ids became free before their time: too many of one session.",
-            )?,
-            kept_bytes: gauge(
+            ))?,
+            kept_bytes: of.gauge((
                 "afterbay_log_kept_bytes",
                 "Bytes of the log that are not cut off, about.",
-            )?,
-            file_bytes: gauge(
+            ))?,
+            file_bytes: of.gauge((
                 "afterbay_log_file_bytes",
                 "Bytes of the log's files: with what is cut off and not removed yet, and room ahead.",
-            )?,
-            free_bytes: gauge(
+            ))?,
+            free_bytes: of.gauge((
                 "afterbay_log_free_bytes",
                 "Bytes left on the file system of the log.",
-            )?,
-            refusing: gauge(
+            ))?,
+            refusing: of.gauge((
                 "afterbay_retention_refusing_turns",
                 "1 while new turns are refused for want of room: the quota or the disk is full.",
-            )?,
+            ))?,
         })
     }
 }

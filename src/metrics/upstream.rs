@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, Registry};
+
+use super::families::Families;
 
 /// Calls to boxes by kind and by how they ended: `ok`, `refused`, or the class of the error.
 const CALLS: (&str, &str) =
@@ -14,6 +16,10 @@ const SECONDS: (&str, &str) =
 /// Body bytes read from boxes.
 const BYTES: (&str, &str) =
     ("afterbay_box_read_bytes_total", "Body bytes read in answers of boxes.");
+
+/// From a box on the same machine, over a busy one (a second was seen), to the longest silence
+/// (15 s) and the longest call (60 s) that are waited for.
+const CALL_TIMES: [f64; 10] = [0.002_5, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 /// What is asked of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,18 @@ pub enum Call {
 }
 
 impl Call {
+    const ALL: [Self; 9] = [
+        Self::Session,
+        Self::Prompt,
+        Self::Replay,
+        Self::Status,
+        Self::Messages,
+        Self::Interactions,
+        Self::Result,
+        Self::Abort,
+        Self::Health,
+    ];
+
     /// The label's value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -70,13 +88,18 @@ impl Metrics {
     /// # Errors
     /// If a name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let calls = IntCounterVec::new(Opts::new(CALLS.0, CALLS.1), &["call", "result"])?;
-        let seconds = HistogramVec::new(HistogramOpts::new(SECONDS.0, SECONDS.1), &["call"])?;
-        let bytes = IntCounter::new(BYTES.0, BYTES.1)?;
-        registry.register(Box::new(calls.clone()))?;
-        registry.register(Box::new(seconds.clone()))?;
-        registry.register(Box::new(bytes.clone()))?;
-        Ok(Self { calls, seconds, bytes })
+        let of = Families(registry);
+        let metrics = Self {
+            calls: of.counters(CALLS, &["call", "result"])?,
+            seconds: of.histograms(SECONDS, &["call"], &CALL_TIMES)?,
+            bytes: of.counter(BYTES)?,
+        };
+        // The good results are there from the start, so that a first call shows as an increase.
+        for call in Call::ALL {
+            metrics.calls.with_label_values(&[call.as_str(), "ok"]);
+            metrics.seconds.with_label_values(&[call.as_str()]);
+        }
+        Ok(metrics)
     }
 
     /// Counts one call; `result` is `ok`, `refused`, or an error's class.

@@ -34,7 +34,8 @@ use crate::session::retention::{self, Keep};
 use crate::session::sealed::{self, Vault};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
-use crate::turn;
+use crate::turn::{self, verdict};
+use crate::upstream;
 use crate::upstream::budget::{BoxBudget, ProxyBudget};
 use crate::upstream::client::BoxClient;
 use crate::upstream::connect::Connect;
@@ -106,6 +107,7 @@ impl House {
             drain,
         } = plan;
         let metrics = Metrics::new()?;
+        begin_counters(&configured, api.as_ref(), &metrics);
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
         let via = ViaName::random();
@@ -162,6 +164,19 @@ impl House {
     pub(super) async fn close(self) {
         let Self { clients: _, operators: _, tasks: _, store } = self;
         store.close().await;
+    }
+}
+
+/// Puts the counters of all boxes at 0: a series that is born at 1 never shows as an increase.
+fn begin_counters(boxes: &[Upstream], api: Option<&Api>, metrics: &Metrics) {
+    let configured = boxes.iter().map(|one| (one.name.as_str(), one.kind));
+    let learned = api.map(|_| (metrics::LEARNED_BOXES, BoxKind::Tangle));
+    for (name, kind) in configured.chain(learned) {
+        let of_box = metrics.turn.of_box(name, kind);
+        of_box.begin();
+        verdict::begin_counters(&of_box);
+        upstream::Error::CLASSES.into_iter().for_each(|class| drop(of_box.errors(class)));
+        metrics.http.begin(name);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verdict: how a turn ended, in the words that clients and the log share.
 
+use crate::metrics::of_box::OfBox;
 use crate::mode::Outcome;
 
 /// Why a turn failed, or which notice a client gets. `as_str` is the public spelling.
@@ -28,6 +29,19 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 10] = [
+        Self::Agent(String::new()),
+        Self::Cancelled,
+        Self::BoxUnreachable,
+        Self::BoxUnauthorized,
+        Self::BoxError,
+        Self::BoxLost,
+        Self::NeverStarted,
+        Self::DispatchUnconfirmed,
+        Self::QuietDeadline,
+        Self::TurnDeadline,
+    ];
+
     /// The public spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -117,6 +131,12 @@ impl Verdict {
         }
     }
 
+    /// Its code as a metric's label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.code().map_or("none", Code::label)
+    }
+
     /// The code, unless the turn completed.
     #[must_use]
     pub const fn code(&self) -> Option<&Code> {
@@ -150,6 +170,17 @@ pub enum Withdrawal {
 }
 
 impl Withdrawal {
+    const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::SessionLost,
+        Self::BoxUnreachable,
+        Self::BoxError,
+        Self::NeverSent,
+        Self::Cancelled,
+        Self::LogUnavailable,
+        Self::NotKept,
+    ];
+
     /// The public code.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -186,4 +217,14 @@ impl Withdrawal {
             }
         }
     }
+}
+
+/// Puts the counters of every end that a turn of this box may have at 0, so that the first of each
+/// shows as an increase.
+pub fn begin_counters(of: &OfBox) {
+    let failures = Code::ALL.map(|code| Verdict::Failed { code, message: String::new() });
+    for verdict in [Verdict::Completed, Verdict::Cancelled].into_iter().chain(failures) {
+        drop(of.verdict(verdict.outcome(), verdict.label()));
+    }
+    Withdrawal::ALL.into_iter().for_each(|why| drop(of.withdrawn(why.code())));
 }

@@ -42,6 +42,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Every value of [`Error::class`].
+    pub const CLASSES: [&str; 8] = [
+        "connect",
+        "no_answer",
+        "status",
+        "unauthorized",
+        "gone",
+        "later",
+        "nonsense",
+        "too_large",
+    ];
+
     /// What became of a prompt whose call gave this in the place of an answer.
     #[must_use]
     pub fn of_a_prompt(self) -> Dispatch {

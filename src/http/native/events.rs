@@ -77,7 +77,7 @@ pub(super) async fn get(
     let page = poll::Page::asked(&query, after)?;
     let ask = Ask { cursor, lines: query.data_lines()? };
     if cursor.is_given() {
-        door.doors.metrics.reconnected();
+        door.doors.metrics.streams.reconnected();
     }
     if wants_json {
         let page = if parts.method == Method::HEAD { page.at_once() } else { page };

@@ -1,7 +1,7 @@
 //! The calls to the box that a driver makes, and what their failures mean to the turn.
 
 use crate::credential::Credential;
-use crate::metrics::turn::PollResult;
+use crate::metrics::turn::{DispatchAnswer, Need, PollResult};
 use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
 use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
@@ -49,7 +49,10 @@ impl Driver {
     /// Sends the prompt once more; that it was meant to is durable before.
     pub(super) async fn redispatch(&mut self) -> Done {
         match self.intend_again().await {
-            Ok(()) => self.dispatch().await,
+            Ok(()) => {
+                self.parts.metrics.repeated.inc();
+                self.dispatch().await
+            }
             Err(done) => done,
         }
     }
@@ -61,7 +64,9 @@ impl Driver {
         };
         let ids = &self.parts.ids;
         self.parts.metrics.dispatches.inc();
-        match self.parts.upstream.dispatch(who.as_ref(), ids, &prepared, &body).await {
+        let answer = self.parts.upstream.dispatch(who.as_ref(), ids, &prepared, &body).await;
+        self.count_answer(&answer);
+        match answer {
             Dispatch::Accepted(accepted) => self.dispatched(prepared, accepted).await,
             Dispatch::NotSent(error) => {
                 tracing::info!(%error, "the prompt did not leave");
@@ -77,14 +82,31 @@ impl Driver {
             }
             Dispatch::Unanswered(error) => {
                 tracing::warn!(%error, "the prompt left and was not answered; looking for it");
-                self.parts.metrics.unanswered.inc();
                 Done::Input(Input::Unanswered)
             }
             Dispatch::Unnamed(error) => {
                 tracing::warn!(%error, "the box took the prompt and does not say where; looking");
-                self.parts.metrics.unanswered.inc();
                 Done::Input(Input::Unnamed)
             }
+        }
+    }
+
+    fn count_answer(&self, answer: &Dispatch) {
+        let (answer, error) = match answer {
+            Dispatch::Accepted(_) => (DispatchAnswer::Accepted, None),
+            Dispatch::NotSent(error) => (DispatchAnswer::NotSent, Some(error)),
+            Dispatch::Later(..) => (DispatchAnswer::Later, None),
+            Dispatch::Refused(_) => (DispatchAnswer::Refused, None),
+            Dispatch::Unanswered(error) => (DispatchAnswer::Unanswered, Some(error)),
+            Dispatch::Unnamed(error) => (DispatchAnswer::Unnamed, Some(error)),
+        };
+        let metrics = &self.parts.metrics;
+        metrics.answer(answer).inc();
+        if matches!(answer, DispatchAnswer::Unanswered | DispatchAnswer::Unnamed) {
+            metrics.unanswered.inc();
+        }
+        if let Some(error) = error {
+            metrics.errors(error.class()).inc();
         }
     }
 
@@ -99,7 +121,10 @@ impl Driver {
         match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
             Ok(Found::Absent(boot)) => Done::Input(Input::Absent(boot)),
-            Err(Error::Gone) => Done::Input(Input::Gone),
+            Err(error @ Error::Gone) => {
+                self.parts.metrics.errors(error.class()).inc();
+                Done::Input(Input::Gone)
+            }
             Err(error) => self.failure(&error),
         }
     }
@@ -133,12 +158,14 @@ impl Driver {
         };
         let Some(who) = self.who() else { return };
         if let Err(error) = self.parts.upstream.cancel(who.as_ref(), &session).await {
+            self.parts.metrics.errors(error.class()).inc();
             tracing::warn!(%error, "the box was asked to stop and did not answer");
         }
     }
 
     fn failure(&mut self, error: &Error) -> Done {
         tracing::debug!(%error, "a call to the box fails");
+        self.parts.metrics.errors(error.class()).inc();
         match error {
             Error::Unauthorized(_) => self.unauthorized(),
             Error::Connect(_) | Error::NoAnswer(_) => failed(Failure::Unreachable),
@@ -162,7 +189,7 @@ impl Driver {
             self.use_box_credential = true;
             return Done::Input(Input::CredentialArrived);
         }
-        self.parts.inside.tell(|status| status.needs_credential = true);
+        self.tell_needs_credential(true);
         failed(Failure::Unauthorized)
     }
 
@@ -181,14 +208,18 @@ impl Driver {
         self.parts.standing == Standing::Nobody
     }
 
-    pub(super) fn tell_whether_authorized(&self) {
-        let nobody = self.who().is_none();
-        self.parts.inside.tell(|status| status.needs_credential = nobody);
+    pub(super) fn tell_whether_authorized(&mut self) {
+        self.tell_needs_credential(self.who().is_none());
+    }
+
+    fn tell_needs_credential(&mut self, needs: bool) {
+        self.life.needs(Need::Credential, needs);
+        self.parts.inside.tell(|status| status.needs_credential = needs);
     }
 
     /// The box has answered whoever the driver is.
     pub(super) fn authorized(&mut self) {
-        self.parts.inside.tell(|status| status.needs_credential = false);
+        self.tell_needs_credential(false);
         let is_same = |one: &Credential, other: &Credential| one.expose() == other.expose();
         let used = self.own().filter(|_| !self.use_box_credential && !self.is_nobody());
         let Some(used) = used else { return };

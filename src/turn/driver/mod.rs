@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 use crate::credential::Credential;
 use crate::event::{Event, Seq};
 use crate::log::Log;
-use crate::metrics::turn::OfBox;
+use crate::metrics::life::Life;
+use crate::metrics::of_box::OfBox;
+use crate::metrics::turn::Need;
 use crate::mode::{Fidelity, Outcome};
 use crate::upstream::budget::BoxBudget;
 use crate::upstream::schedule::Schedule;
@@ -98,6 +100,8 @@ impl Standing {
 #[derive(Debug)]
 pub struct Driver {
     parts: Parts,
+    /// The turn in the gauges.
+    life: Life,
     /// The turn's frames, for the digest that its `done` tells.
     frames: Frames,
     /// The next thing to do.
@@ -159,7 +163,8 @@ impl Driver {
         let action = parts.machine.begin(Instant::now());
         let frames = Frames::of(&parts);
         let accepted = parts.inside.orders().credential;
-        let driver = Self {
+        let mut driver = Self {
+            life: parts.metrics.life(),
             parts,
             frames,
             action,
@@ -212,14 +217,16 @@ impl Driver {
         }
     }
 
-    fn tell_phase(&self) {
-        let phase = self.parts.machine.phase();
+    fn tell_phase(&mut self) {
+        let (phase, needs_body) = (self.parts.machine.phase(), self.parts.machine.wants_body());
+        self.life.moves(Instant::now(), phase);
+        self.life.needs(Need::Prompt, needs_body);
         self.parts.inside.tell(|status| {
             if status.phase != phase {
                 tracing::debug!(%phase, "turn moves");
                 status.phase = phase;
             }
-            status.needs_body = self.parts.machine.wants_body();
+            status.needs_body = needs_body;
         });
     }
 

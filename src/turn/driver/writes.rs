@@ -2,7 +2,10 @@
 //!
 //! Durable: whatever a function here reports back has happened only because its append resolved.
 
+use tokio::time::Instant;
+
 use crate::event::Event;
+use crate::limits;
 use crate::log::{self, Batch};
 use crate::metrics::turn::PollResult;
 use crate::turn::close_out::{self, Names};
@@ -10,7 +13,7 @@ use crate::turn::control::{self, Dispatched, Finished, TurnRecord, wall_ms};
 use crate::turn::handle::Answered;
 use crate::turn::machine::{Input, Seen};
 use crate::turn::verdict::{Verdict, Withdrawal};
-use crate::upstream::{Accepted, Bound, Ended, Page, PageStep, Prepared};
+use crate::upstream::{Accepted, Activity, Bound, Ended, Page, PageStep, Prepared};
 
 use super::{Done, Driver, Milestone};
 
@@ -22,6 +25,7 @@ impl Driver {
     pub async fn accept(&mut self) -> Result<(), Answered> {
         if let Some(accept) = self.parts.accept.take() {
             self.write_accepted(accept).await?;
+            self.parts.metrics.accepted.inc();
         }
         self.parts.inside.tell(|status| status.logged = true);
         Ok(())
@@ -93,8 +97,13 @@ impl Driver {
         let changed = steps.iter().any(|step| !step.events.is_empty());
         let result = if changed { PollResult::Changed } else { PollResult::Unchanged };
         self.parts.metrics.polls(result).inc();
+        self.count_silence(changed, view.activity);
+        let brought = steps.iter().map(|step| step.events.len()).sum();
+        if changed {
+            self.parts.metrics.polled(brought);
+        }
+        self.parts.metrics.events.inc_by(brought as u64);
         for PageStep { events, delta } in steps {
-            self.parts.metrics.events.inc_by(events.len() as u64);
             let told: Vec<Event> = self.as_told(events).collect();
             let batch = told.iter().cloned().fold(Batch::default(), Batch::event);
             let batch = batch.control(TurnRecord::Polled(delta.clone()).encode());
@@ -108,6 +117,16 @@ impl Driver {
         }
         let (activity, started, ending) = (view.activity, view.started, view.ending);
         Done::Input(Input::Polled(Seen { activity, started, ending, changed }))
+    }
+
+    /// Before the machine takes the page in, which ends the silence.
+    fn count_silence(&mut self, changed: bool, activity: Activity) {
+        let quiet = self.parts.machine.quiet_for(Instant::now());
+        if changed {
+            self.parts.metrics.was_quiet(quiet);
+        }
+        let shows_nothing = !changed && activity != Activity::Waiting;
+        self.life.quiet(shows_nothing && quiet >= limits::QUIET_SHOWN);
     }
 
     pub(super) async fn finish(&mut self, verdict: &Verdict, stop_box: bool) -> Done {
@@ -136,9 +155,13 @@ impl Driver {
         let batch = batch.control(TurnRecord::Finished(record.clone()).encode()).urgent();
         match self.append(batch, &told).await {
             Ok(appended) => {
+                if self.parts.bound.is_some() {
+                    let quiet = self.parts.machine.quiet_for(Instant::now());
+                    self.parts.metrics.was_quiet(quiet);
+                }
                 self.parts.machine.closed();
                 self.tell_phase();
-                let label = code.map_or("none", |code| code.label());
+                let label = verdict.label();
                 self.parts.metrics.verdict(outcome, label).inc();
                 tracing::info!(%outcome, code = label, "turn ends");
                 let last = appended.tail.next_seq.previous();

@@ -16,6 +16,8 @@ mod resume_point;
 mod search;
 mod seen;
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::limits;
@@ -123,6 +125,14 @@ impl Machine {
     #[must_use]
     pub const fn is_cancel_asked(&self) -> bool {
         self.cancel_asked
+    }
+
+    /// How long the turn has shown nothing new, time in which it could not be seen left out. What the
+    /// page in hand brings does not count yet.
+    #[must_use]
+    pub fn quiet_for(&self, now: Instant) -> Duration {
+        let unseen = self.unseen_since.map_or(Duration::ZERO, |since| now.duration_since(since));
+        now.duration_since(self.quiet_since).saturating_sub(unseen)
     }
 
     /// What to do first. A resumed turn whose time ran out meanwhile is looked at once all the

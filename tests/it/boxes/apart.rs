@@ -56,7 +56,7 @@ async fn check_counted(stage: &Stage) {
     for line in [
         "afterbay_dispatches_total{box=\"one\",kind=\"tangle\"} 1",
         "afterbay_dispatches_total{box=\"two\",kind=\"tangle\"} 1",
-        "afterbay_turns_finished_total{box=\"two\",code=\"none\",kind=\"tangle\",outcome=\"completed\"} 1",
+        "afterbay_turns_finished_total{box=\"two\",code=\"none\",kind=\"tangle\",mode=\"poll\",outcome=\"completed\"} 1",
         "afterbay_http_requests_total{asked=\"turn\",box=\"two\",mode=\"poll\",status=\"2xx\"} 2",
         "afterbay_http_requests_total{asked=\"native\",box=\"one\",mode=\"poll\",status=\"2xx\"} 1",
         "afterbay_http_requests_total{asked=\"native\",box=\"\",mode=\"poll\",status=\"4xx\"} 1",
