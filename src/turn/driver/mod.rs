@@ -215,6 +215,7 @@ impl Driver {
     fn tell_phase(&self) {
         let phase = self.parts.machine.phase();
         self.parts.inside.tell(|status| {
+            status.quiet_since = self.parts.machine.quiet_since();
             if status.phase != phase {
                 tracing::debug!(%phase, "turn moves");
                 status.phase = phase;
