@@ -1,9 +1,11 @@
-//! Who asks: a secret header value, or a token of this program's own, and their keyed hashes.
+//! Who asks: a secret header value, or a token of this program's own, and their keyed hashes; and
+//! the token of whoever runs the program.
 //!
 //! A [`Credential`] is the whole value of a client's `Authorization` header, to be sent to the box.
 //! An [`OwnToken`] lets its holder in here and is nothing to a box: it cannot be read out, so
-//! nothing that is sent or told can hold it. Neither shows anything in `Debug`. What the log keeps
-//! of both is a [`CredentialHash`]: BLAKE3 keyed with a [`HashKey`] that stays in the data folder,
+//! nothing that is sent or told can hold it. An [`AdminToken`] lets in where operators are, and is
+//! read out for them alone. None shows anything in `Debug`. What the log keeps
+//! of the first two is a [`CredentialHash`]: BLAKE3 keyed with a [`HashKey`] that stays in the data folder,
 //! so that a log without its folder tells nothing about a token, not even whether a guess is right.
 
 use std::fmt;
@@ -49,6 +51,53 @@ impl OwnToken {
 impl fmt::Debug for OwnToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OwnToken(redacted)")
+    }
+}
+
+/// What lets operators in: 256 bits, written as 64 hexadecimal digits.
+#[derive(Clone)]
+pub struct AdminToken(SecretString);
+
+impl AdminToken {
+    /// The token of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        // A hash of these bits has as many, and comes with a way to be written.
+        Self(SecretString::from(blake3::Hash::from_bytes(bytes).to_hex().as_str()))
+    }
+
+    /// The token that stands in `text`; `None` if it is no 64 digits of lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_token = text.len() == 64 && text.bytes().all(digit);
+        is_token.then(|| Self(SecretString::from(text)))
+    }
+
+    /// Its digits, for those who run the program and for nobody else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether `shown` is this token. The time that it takes says nothing about either.
+    #[must_use]
+    pub fn is(&self, shown: &str) -> bool {
+        // Equality of hashes takes the same time for all.
+        blake3::hash(self.expose().as_bytes()) == blake3::hash(shown.as_bytes())
+    }
+
+    /// What only a holder of the token can compute of `message`; it tells nothing of the token.
+    #[must_use]
+    pub fn sign(&self, message: &str) -> blake3::Hash {
+        let key = blake3::derive_key("afterbay 2026 admin tickets", self.expose().as_bytes());
+        blake3::keyed_hash(&key, message.as_bytes())
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(redacted)")
     }
 }
 
@@ -149,7 +198,9 @@ mod tests {
         let token = OwnToken::new("canary-1234");
         let (one, two) = (key.hash(&credential), key.hash_own(&token));
         let callers = (Caller::Holder(credential.clone()), Caller::Own(two));
-        let shown = format!("{credential:?} {token:?} {key:?} {one:?} {two:?} {callers:?}");
+        let admin = AdminToken::from_bytes([0x77; 32]);
+        let shown =
+            format!("{credential:?} {token:?} {key:?} {one:?} {two:?} {callers:?} {admin:?}");
         assert!(!shown.contains("canary") && !shown.contains('7'), "{shown}");
     }
 
@@ -171,5 +222,27 @@ mod tests {
         assert_ne!(key.hash_caller(&holder), key.hash_caller(&own));
         assert_ne!(key.hash_own(&token), HashKey::from_bytes([2; 32]).hash_own(&token));
         assert!(holder.credential().is_some() && own.credential().is_none());
+    }
+
+    #[test]
+    fn an_admin_token_is_its_digits_and_nothing_else_is() {
+        let token = AdminToken::from_bytes([0xa5; 32]);
+        let digits = "a5".repeat(32);
+        assert_eq!(token.expose(), digits);
+        assert!(
+            token.is(&digits) && AdminToken::parse(&digits).is_some_and(|same| same.is(&digits))
+        );
+        for other in ["", &digits[1..], &format!("{digits}0"), &digits.to_uppercase()] {
+            assert!(!token.is(other) && AdminToken::parse(other).is_none(), "{other}");
+        }
+        assert!(AdminToken::parse(&"g".repeat(64)).is_none());
+    }
+
+    #[test]
+    fn what_is_signed_depends_on_the_token_and_on_the_message() {
+        let (one, two) = (AdminToken::from_bytes([1; 32]), AdminToken::from_bytes([2; 32]));
+        assert_eq!(one.sign("a"), one.sign("a"));
+        assert_ne!(one.sign("a"), one.sign("b"));
+        assert_ne!(one.sign("a"), two.sign("a"));
     }
 }

@@ -97,8 +97,28 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 /// in each direction, all of them stuck hold about 1.3 GB, idle ones a hundredth of it.
 pub const MAX_CONNECTIONS: usize = 10_000;
 
-/// Operators' connections at once: probes and one scraper.
+/// Operators' connections at once: probes, scrapers, and people with a few open pages.
 pub const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+/// Of these, the open event streams: what is left is for probes and scrapers, whatever people watch.
+pub const MAX_ADMIN_STREAMS: usize = 32;
+
+/// A request's body at the operators' door: a word or two of JSON.
+pub const MAX_ADMIN_BODY_BYTES: usize = 4096;
+
+/// Bytes of such bodies in memory at once.
+pub const MAX_ADMIN_BODIES_BYTES: usize = 64 * MAX_ADMIN_BODY_BYTES;
+
+/// What is read of the operators' token: its 64 digits and a line end, and enough to see that there
+/// is more.
+pub const MAX_ADMIN_TOKEN_FILE_BYTES: u64 = 128;
+
+/// How long a page may read a session's events with the ticket that it was given: a working day, after
+/// which it asks for another one.
+pub const ADMIN_TICKET_AGE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// A text that sessions are searched for: as long as an id may be.
+pub const MAX_SEARCH_BYTES: usize = 256;
 
 /// Connect to the first request, and each later request's head, keep-alive pauses included. Above
 /// the pause that browsers and probes make between requests, below what a slow attacker needs.
@@ -535,6 +555,9 @@ pub const LARGE_PIECE_BYTES: usize = CURSOR_STEP_BYTES;
 /// Places for large pieces: 2 MiB, whoever holds them. A few clients that read are always served from
 /// them.
 pub const LARGE_PIECES: usize = 16;
+
+/// The same for operators, who are few.
+pub const LARGE_ADMIN_PIECES: usize = 2;
 
 /// Pieces up to this size are left to the server to count. It queues sixteen of one client, which are
 /// no more than a small piece.

@@ -1,6 +1,6 @@
 //! Log lines on stderr, for people or as JSON, and a word about each panic.
 //!
-//! Promises: libraries that carry credentials never log below `info`, whatever the level says
+//! Promises: the level can be changed while it runs; libraries that carry credentials never log below `info`, whatever the level says
 //! (at `trace` they print whole request heads, Authorization included); a panic's line holds its
 //! place, and its message only if that is fixed text, since a formatted one may hold a secret.
 
@@ -12,17 +12,19 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, Telemetry};
+use crate::http::admin::LogLevel;
 
 /// Libraries through which request heads go.
 const CAPPED: [&str; 7] = ["hyper", "hyper_util", "h2", "rustls", "reqwest", "tower", "axum"];
 
-/// Starts the log and the panic hook, once for the process.
-pub fn start(settings: &Telemetry) {
+/// Starts the log and the panic hook, once for the process; gives the way to change the level.
+pub fn start(settings: &Telemetry) -> LogLevel {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let filter = filter(settings.level);
+    let (filter, reload) = reload::Layer::new(filter(settings.level));
     let registry = tracing_subscriber::registry();
     let started = match settings.format {
         LogFormat::Human => {
@@ -35,6 +37,7 @@ pub fn start(settings: &Telemetry) {
         tracing::warn!("the log was started before; this start is ignored");
     }
     std::panic::set_hook(Box::new(on_panic));
+    LogLevel::new(settings.level, move |level| reload.reload(self::filter(level)).is_ok())
 }
 
 fn filter(level: Level) -> Targets {

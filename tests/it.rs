@@ -26,6 +26,7 @@ mod it {
     }
 
     mod adapter_promises;
+    mod admin;
     mod answers_from_the_log;
     mod bad_input;
     mod boxes;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::USAGE;
 use crate::config::{self, Config, Environment, Flags, Loaded};
+use crate::http::admin::LogLevel;
 use crate::server::{self, Listeners};
 use crate::shutdown::Signals;
 use crate::telemetry;
@@ -50,11 +51,11 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
             return ExitCode::from(USAGE);
         }
     };
-    telemetry::start(&config.telemetry);
+    let log_level = telemetry::start(&config.telemetry);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    match on_a_runtime(config) {
+    match on_a_runtime(config, log_level) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "afterbay cannot go on");
@@ -63,23 +64,23 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
     }
 }
 
-fn on_a_runtime(config: Config) -> anyhow::Result<ExitCode> {
+fn on_a_runtime(config: Config, log_level: LogLevel) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, log_level));
     // Whatever still hangs was named when the grace ended; it must not hold the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, log_level: LogLevel) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("listen for signals")?;
     server::raise_descriptor_limit();
     let listeners = Listeners::bind(&config.listen)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = server::run(config, listeners, async {
+    let server = server::run(config, listeners, log_level, async {
         // The sender lives as long as the server.
         let _ = stopped.await;
     });

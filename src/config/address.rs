@@ -13,6 +13,11 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// The same, or `off`.
+pub(super) fn socket_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" { Ok(None) } else { socket(text).map(Some) }
+}
+
 /// Reads an http or https URL without userinfo, query or fragment; one trailing slash is dropped.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|invalid: Invalid| invalid.to_string())

@@ -52,8 +52,8 @@ pub(super) fn check_own_doors(placed: &Placed, listen: &Listen, sources: &mut So
     let clients = Some(("listen", listen.clients));
     let operators = match listen.operators {
         AdminAddress::Given(admin) => Some(("admin", admin)),
-        // It gives way to whoever has the port.
-        AdminAddress::Default(_) => None,
+        // The default one gives way to whoever has the port.
+        AdminAddress::Default(_) | AdminAddress::Off => None,
     };
     for (key, door) in clients.into_iter().chain(operators) {
         if own_door::leads_to(&placed.api.endpoint, door) {

@@ -171,10 +171,36 @@ fn read_data_dir(sources: &mut Sources<'_>) -> Option<PathBuf> {
     state.map(|state| state.join("afterbay"))
 }
 
+/// The data folder alone, for commands that look at one: `given` is the value of their flag, `file`
+/// that of `--config`.
+///
+/// # Errors
+/// [`Mistakes`], if it is not given and no source tells it.
+pub fn data_dir(
+    file: Option<&Path>,
+    given: Option<&Path>,
+    environment: &Environment,
+) -> Result<PathBuf, Mistakes> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let flags = Flags::default();
+    let mut sources = Sources::open(file, &flags, environment);
+    let found = read_data_dir(&mut sources);
+    let Sources { mistakes, warnings, .. } = sources;
+    match found {
+        Some(found) if mistakes.is_empty() => Ok(found),
+        Some(_) | None => Err(Mistakes { mistakes, warnings }),
+    }
+}
+
 fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
     let clients = sources.read(Key::Listen, address::socket);
-    let operators = sources.read_with_origin(Key::Admin, address::socket);
+    let operators = sources.read_with_origin(Key::Admin, address::socket_or_off);
     let (clients, (admin, origin)) = (clients?, operators?);
+    let Some(admin) = admin else {
+        return Some(Listen { clients, operators: AdminAddress::Off });
+    };
     if clients == admin && clients.port() != 0 {
         let what = format!("`listen` and `admin` are both {clients}; they need two ports");
         sources.note(Origin::Whole, what);

@@ -100,6 +100,8 @@ pub enum AdminAddress {
     Default(SocketAddr),
     /// Given: this one or none.
     Given(SocketAddr),
+    /// Nowhere.
+    Off,
 }
 
 /// Who may call, besides those who show a credential.

@@ -8,6 +8,7 @@
 
 use http::HeaderMap;
 
+use super::error::Error;
 use super::query::Query;
 use crate::event::Seq;
 use crate::sse::last_event_id::LastEventId;
@@ -89,6 +90,20 @@ pub(crate) fn choose(cursor: LastEventId, shown: Shown) -> Start {
         Some(last) if seen > last => Start::Reset(start),
         Some(_) | None if seen >= next => Start::Reset(start),
         Some(_) | None => Start::After(seen),
+    }
+}
+
+/// Where to begin, for clients that are told of a wrong cursor: it must be one that somebody can have
+/// been given, so below the number that the next event will get.
+///
+/// # Errors
+/// [`Error::InvalidCursor`], [`Error::CursorBeyondTail`].
+pub(crate) fn strictly_after(cursor: LastEventId, next: Seq) -> Result<Seq, Error> {
+    match cursor {
+        LastEventId::None => Ok(Seq::START),
+        LastEventId::NotANumber => Err(Error::InvalidCursor),
+        LastEventId::Seen(seen) if seen >= next => Err(Error::CursorBeyondTail),
+        LastEventId::Seen(seen) => Ok(seen),
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::admin::Wrong;
 use super::front::Unreadable;
 use super::route::Allowed;
 use crate::ids::{BoxName, ExecutionId, InvalidId, SessionId};
@@ -44,6 +45,9 @@ pub(crate) enum Error {
     /// No own token where one is asked for, or a wrong one.
     #[error("this server asks for a token of its own: Authorization: Bearer, or x-afterbay-token")]
     TokenRequired,
+    /// Something of the operators' door alone.
+    #[error(transparent)]
+    Operators(#[from] Wrong),
     /// An `Authorization` that is doubled or not text.
     #[error("the request needs at most one Authorization header, of visible ASCII")]
     InvalidCredential,
@@ -59,9 +63,6 @@ pub(crate) enum Error {
     /// A path of ours that is none.
     #[error("there is no such route; /afterbay/v1/openapi.json lists all")]
     RouteNotFound,
-    /// A path of the operators' door that is none.
-    #[error("there is no such route; the operators' are /livez, /readyz and /metrics")]
-    OperatorsRouteNotFound,
     /// No box of that name.
     #[error(
         "no box of that name is known; that of a sandbox is once it was asked for through afterbay"
@@ -255,12 +256,11 @@ impl Error {
             Self::InvalidStreaming => Told::new(S::BAD_REQUEST, "INVALID_STREAMING"),
             Self::MethodNotAllowed(_) => Told::new(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::TokenRequired => Told::new(S::UNAUTHORIZED, "TOKEN_REQUIRED"),
+            Self::Operators(wrong) => told_of_operators(wrong),
             Self::InvalidCredential => Told::new(S::BAD_REQUEST, "INVALID_CREDENTIAL"),
             Self::InvalidId(_) => Told::new(S::BAD_REQUEST, "INVALID_ID"),
             Self::IdConflict | Self::TwoNames(_) => Told::new(S::BAD_REQUEST, "ID_CONFLICT"),
-            Self::RouteNotFound | Self::OperatorsRouteNotFound => {
-                Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND")
-            }
+            Self::RouteNotFound => Told::new(S::NOT_FOUND, "ROUTE_NOT_FOUND"),
             Self::BoxUnknown(resource) => {
                 let told = Told::new(S::NOT_FOUND, "BOX_UNKNOWN");
                 match resource {
@@ -358,13 +358,23 @@ impl Error {
         if let Self::MethodNotAllowed(Allowed(methods)) = &self {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
-        if matches!(self, Self::TokenRequired) {
+        if matches!(self, Self::TokenRequired | Self::Operators(Wrong::TokenRequired)) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+const fn told_of_operators(wrong: &Wrong) -> Told<'static> {
+    match wrong {
+        Wrong::TokenRequired => Told::new(StatusCode::UNAUTHORIZED, "TOKEN_REQUIRED"),
+        Wrong::HeaderRequired => Told::new(StatusCode::FORBIDDEN, "ADMIN_HEADER_REQUIRED"),
+        Wrong::LogLevel => Told::new(StatusCode::BAD_REQUEST, "INVALID_LOG_LEVEL"),
+        Wrong::RouteNotFound => Told::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
+        Wrong::SessionAmbiguous => Told::new(StatusCode::CONFLICT, "SESSION_AMBIGUOUS"),
     }
 }
 

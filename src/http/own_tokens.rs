@@ -95,7 +95,7 @@ fn take_beside(headers: &mut HeaderMap) -> Beside {
 }
 
 /// The token of a value with the scheme `Bearer`, in any case.
-fn bearer(value: &HeaderValue) -> Option<&str> {
+pub(super) fn bearer(value: &HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

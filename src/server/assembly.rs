@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
+use super::announcement::Addresses;
 use super::sandbox_api::{self, Bound, Wired};
 use crate::config::{
     Api, Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
 };
-use crate::credential::{HashKey, OwnToken};
-use crate::http::admin::{self, Admin, Latch, ShownBox};
+use crate::credential::{AdminToken, HashKey, OwnToken};
+use crate::http::admin::{self, Admin, Controls, Latch, ShownBox};
 use crate::http::boxes::NamedBox;
 use crate::http::guard::Allowed;
 use crate::http::own_tokens::OwnTokens;
@@ -27,6 +28,7 @@ use crate::limits;
 use crate::log::{Options, RealDisk, Store};
 use crate::metrics::{self, Metrics};
 use crate::mode::{BoxKind, Mode};
+use crate::session::admin_token;
 use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::readers_key::{self, Key};
 use crate::session::recovered::Recovered;
@@ -69,6 +71,8 @@ pub(super) struct Plan {
     pub(super) bound: Bound,
     /// Fires when the program begins to stop: not ready any more, no new turns, streams end.
     pub(super) drain: CancellationToken,
+    /// For operators.
+    pub(super) controls: Controls,
 }
 
 /// The floors, running.
@@ -80,6 +84,8 @@ pub(super) struct House {
     pub(super) operators: Router,
     /// Every task that is not a connection: drivers above all.
     pub(super) tasks: Tasks,
+    /// What lets operators in.
+    pub(super) token: AdminToken,
     store: Store,
 }
 
@@ -105,6 +111,7 @@ impl House {
             grace,
             bound,
             drain,
+            controls,
         } = plan;
         let metrics = Metrics::new()?;
         begin_counters(&configured, api.as_ref(), &metrics);
@@ -116,7 +123,7 @@ impl House {
         let views = Views::of(configured, &connect, &via, &polls, &metrics.upstream);
         let Views { root, further, shown, boxes } = views;
         let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
-        let Opened { store, recovered, hash_key, vault } = opened;
+        let Opened { store, recovered, hash_key, vault, token } = opened;
         let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
         let public_url = callers.public_url.clone();
         let api = api.map(|api| Wired { api, connect, via, public_url, bound });
@@ -140,7 +147,6 @@ impl House {
         );
         resumed.set();
         keep_up(&sessions, &metrics, &tasks);
-        let room = sessions.room().clone();
         let doors = Doors {
             sessions,
             settings: http::Settings {
@@ -154,15 +160,16 @@ impl House {
             further,
             front,
         };
+        let url = Addresses::url(bound.scheme, bound.clients);
+        let (entry, clients) = (token.clone(), http::Service::new(doors.clone()));
         let admin =
-            Admin { store: store.clone(), room, resumed, drain, mode, boxes: shown, metrics };
-        let (clients, operators) = (http::Service::new(doors), admin::router(admin));
-        Ok(Self { clients, operators, tasks, store })
+            Admin { token: entry, resumed, doors, boxes: shown, metrics, controls, clients: url };
+        Ok(Self { clients, operators: admin::router(admin), tasks, token, store })
     }
 
     /// Closes the log: what is queued is written and synced. Comes last.
     pub(super) async fn close(self) {
-        let Self { clients: _, operators: _, tasks: _, store } = self;
+        let Self { clients: _, operators: _, tasks: _, token: _, store } = self;
         store.close().await;
     }
 }
@@ -193,9 +200,10 @@ struct Opened {
     recovered: Recovered,
     hash_key: HashKey,
     vault: Option<Vault>,
+    token: AdminToken,
 }
 
-/// Opens the key, the log and what is sealed, all under its lock; off the runtime's threads, since it reads all of it.
+/// Opens the keys, the log and what is sealed, all under its lock; off the runtime's threads, since it reads all of it.
 async fn open_data(
     data_dir: PathBuf,
     credentials: Credentials,
@@ -207,6 +215,7 @@ async fn open_data(
             .with_context(|| format!("open the data folder {}", data_dir.display()))?;
         // Before the log, which takes what room there is ahead of need.
         let key = readers_key::load_or_create(&data_dir)?;
+        let token = admin_token::load_or_create(&data_dir)?;
         let mut recovered = Recovered::default();
         let options = Options::new(turn::control::role);
         let store =
@@ -225,7 +234,7 @@ async fn open_data(
         };
         let vault =
             open_vault(&data_dir, credentials, &mut recovered).context("open the sealed files")?;
-        Ok(Opened { store, recovered, hash_key, vault })
+        Ok(Opened { store, recovered, hash_key, vault, token })
     };
     tokio::task::spawn_blocking(open).await.context("open the data folder")?
 }

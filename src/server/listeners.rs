@@ -1,4 +1,4 @@
-//! The two listening sockets, bound before anything else is opened: a taken port is told at once
+//! The listening sockets, bound before anything else is opened: a taken port is told at once
 //! and nothing has been touched.
 
 use std::io;
@@ -17,31 +17,38 @@ use crate::limits;
 pub struct Listeners {
     /// For clients.
     pub clients: TcpListener,
-    /// For operators.
-    pub operators: TcpListener,
+    /// For operators, if they are served.
+    pub operators: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds both. A taken default admin port gives way to a free one.
+    /// Binds them. A taken default admin port gives way to a free one.
     ///
     /// # Errors
     /// With the address and the system's reason.
     pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
         let clients = bind(listen.clients).with_context(|| told("clients", listen.clients))?;
         let operators = match listen.operators {
-            AdminAddress::Given(given) => bind(given),
-            AdminAddress::Default(usual) => bind(usual).or_else(|error| {
-                if error.kind() != io::ErrorKind::AddrInUse {
-                    return Err(error);
-                }
-                tracing::warn!(%usual, "the default admin port is in use; taking a free one");
-                bind(SocketAddr::new(usual.ip(), 0))
-            }),
+            AdminAddress::Given(given) => {
+                Some(bind(given).with_context(|| told("operators", given))?)
+            }
+            AdminAddress::Default(usual) => {
+                Some(bind_or_any(usual).with_context(|| told("operators", usual))?)
+            }
+            AdminAddress::Off => None,
         };
-        let (AdminAddress::Given(admin) | AdminAddress::Default(admin)) = listen.operators;
-        let operators = operators.with_context(|| told("operators", admin))?;
         Ok(Self { clients, operators })
     }
+}
+
+fn bind_or_any(usual: SocketAddr) -> io::Result<TcpListener> {
+    bind(usual).or_else(|error| {
+        if error.kind() != io::ErrorKind::AddrInUse {
+            return Err(error);
+        }
+        tracing::warn!(%usual, "the default admin port is in use; taking a free one");
+        bind(SocketAddr::new(usual.ip(), 0))
+    })
 }
 
 fn told(whom: &str, address: SocketAddr) -> String {

@@ -1,10 +1,11 @@
 //! `Config -> bound -> running -> stopped`.
 //!
-//! [`run`] builds the floors, serves both doors, says so on stdout, and stops in order when it
+//! [`run`] builds the floors, serves both doors, says so (`announcement`), and stops in order when it
 //! is told: readiness goes and new turns are refused, streams end, connections drain, drivers stop
 //! after the append in hand, the log closes last. All of that within the grace; what hangs beyond
 //! it is named and left. Whatever was answered is durable already, so leaving loses nothing.
 
+mod announcement;
 mod answers;
 mod assembly;
 mod connections;
@@ -12,18 +13,20 @@ mod listeners;
 mod own_door;
 mod sandbox_api;
 
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::http::admin::{Controls, LogLevel};
 use crate::limits;
 use crate::tasks::Tasks;
+pub use announcement::Addresses;
+use announcement::Announcement;
 pub use answers::Answers;
 use assembly::{House, Plan};
 pub use connections::{Ends, Settings, Wire, serve_connections};
@@ -37,6 +40,7 @@ use sandbox_api::Bound;
 pub async fn run(
     config: Config,
     listeners: Listeners,
+    log_level: LogLevel,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Config {
@@ -55,19 +59,21 @@ pub async fn run(
         streams,
         retention,
         shutdown_grace,
-        telemetry: _,
+        telemetry,
     } = config;
     let Listeners { clients, operators } = listeners;
     let bound = clients.local_addr().context("ask for the clients' address")?;
-    let admin = operators.local_addr().context("ask for the operators' address")?;
-    own_door::check(&boxes, api.as_ref(), [bound, admin]).await?;
+    let admin = operators.as_ref().map(TcpListener::local_addr).transpose();
+    let admin = admin.context("ask for the operators' address")?;
+    let doors: Vec<_> = [bound].into_iter().chain(admin).collect();
+    own_door::check(&boxes, api.as_ref(), &doors).await?;
     let (scheme, wire) = match identity {
         None => ("http", Wire::Clear),
         Some(identity) => ("https", Wire::Tls(identity)),
     };
-    let ends = Ends::default();
+    let (ends, shutdown) = (Ends::default(), CancellationToken::new());
     let plan = Plan {
-        data_dir,
+        data_dir: data_dir.clone(),
         boxes,
         api,
         authorities,
@@ -82,26 +88,38 @@ pub async fn run(
         grace: shutdown_grace,
         bound: Bound { scheme, clients: bound, operators: admin },
         drain: ends.drain.clone(),
+        controls: Controls { log_level, shutdown: shutdown.clone() },
     };
     let house = House::build(plan).await?;
     let mut clients =
         Door::open("clients' door", clients, wire, house.clients.clone(), Settings::CLIENTS, ends);
-    let mut operators = Door::open(
-        "operators' door",
-        operators,
-        Wire::Clear,
-        house.operators.clone(),
-        Settings::OPERATORS,
-        Ends::default(),
-    );
-    announce(scheme, bound, admin);
+    let mut operators = operators.map(|listener| {
+        let (routes, settings) = (house.operators.clone(), Settings::OPERATORS);
+        Door::open("operators' door", listener, Wire::Clear, routes, settings, Ends::default())
+    });
+    let announcement = Announcement {
+        clients: Addresses::url(scheme, bound),
+        admin: admin.map(|admin| Addresses::url("http", admin)),
+        token: house.token.clone(),
+        data_dir,
+    };
+    announcement.make(telemetry.format).await?;
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true.
     tokio::select! {
         () = stop => {}
+        () = shutdown.cancelled() => tracing::info!("an operator asks to stop"),
         () = clients.died() => anyhow::bail!("the clients' door died"),
-        () = operators.died() => anyhow::bail!("the operators' door died"),
+        () = died(operators.as_mut()) => anyhow::bail!("the operators' door died"),
     }
-    stop_in_order(clients, operators, house, shutdown_grace).await
+    stop_in_order(clients, operators, house, announcement, shutdown_grace).await
+}
+
+/// As [`Door::died`]; a door that is not there cannot.
+async fn died(door: Option<&mut Door>) {
+    match door {
+        Some(door) => door.died().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// One listener being served.
@@ -144,8 +162,9 @@ fn connections_share(grace: Duration) -> Duration {
 /// probes see the whole of it.
 async fn stop_in_order(
     clients: Door,
-    operators: Door,
+    operators: Option<Door>,
     house: House,
+    announcement: Announcement,
     grace: Duration,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
@@ -155,8 +174,12 @@ async fn stop_in_order(
     clients.ends.cut.cancel();
     house.tasks.stop();
     end_by(begun + grace, "drivers", &house.tasks).await;
+    // While the folder is still held: it may be the next process's file by the time that it is not.
+    announcement.take_back().await;
     let closed = timeout(limits::LOG_CLOSE_WAIT, house.close()).await;
-    operators.ends.cut.cancel();
+    if let Some(operators) = operators {
+        operators.ends.cut.cancel();
+    }
     closed.context("the log did not close in time")?;
     tracing::info!(took = ?begun.elapsed(), "stopped");
     Ok(())
@@ -168,12 +191,4 @@ async fn end_by(end: Instant, what: &'static str, tasks: &Tasks) {
         let hanging = tasks.names();
         tracing::warn!(what, ?hanging, "the grace is over; these are left");
     }
-}
-
-/// One line for each address, for people and for whoever started this with port 0.
-fn announce(scheme: &str, bound: SocketAddr, admin: SocketAddr) {
-    let lines = format!("listening on {scheme}://{bound}\nadmin on http://{admin}\n");
-    let mut out = io::stdout().lock();
-    // A closed stdout is no reason not to serve.
-    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }

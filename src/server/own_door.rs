@@ -21,7 +21,7 @@ use crate::upstream::own_door::{host, is_behind};
 pub(super) async fn check(
     boxes: &[Upstream],
     api: Option<&Api>,
-    doors: [SocketAddr; 2],
+    doors: &[SocketAddr],
 ) -> anyhow::Result<()> {
     let boxes = boxes.iter().map(|one| (format!("box `{}`", one.name), &one.endpoint));
     let api = api.map(|api| ("the Sandbox API".to_owned(), &api.endpoint));

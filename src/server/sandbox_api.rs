@@ -27,8 +27,8 @@ pub(super) struct Bound {
     pub(super) scheme: &'static str,
     /// Where they connect.
     pub(super) clients: SocketAddr,
-    /// Where operators do.
-    pub(super) operators: SocketAddr,
+    /// Where operators do, if they are served.
+    pub(super) operators: Option<SocketAddr>,
 }
 
 /// The API, and what it is wired to.
@@ -92,7 +92,7 @@ impl Wired {
         let way = |connect: &Connect| {
             Passthrough::new(api.endpoint.clone().fixed(), connect).known_as(via.clone())
         };
-        let own_doors = vec![bound.clients, bound.operators];
+        let own_doors = [bound.clients].into_iter().chain(bound.operators).collect();
         Ok(Front {
             to_boxes: way(&self.to_boxes()),
             to_api: way(connect),

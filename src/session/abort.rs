@@ -99,7 +99,7 @@ impl Sessions {
 
 /// A stop that is answered outlives a restart. If the log refuses the note, the stop is still
 /// obeyed now.
-async fn remember(session: &Session, execution: ExecutionId) {
+pub(super) async fn remember(session: &Session, execution: ExecutionId) {
     let batch = Batch::default().control(TurnRecord::CancelAsked(execution).encode());
     if let Err(error) = session.log.append(batch).await {
         tracing::warn!(%error, "the log does not take a request to stop");

@@ -5,15 +5,18 @@
 //! `readers` the rights, [`overview`] tells what a session looks like, [`listing`] which there are,
 //! `sandboxes` what the Sandbox API's answers tell of boxes, which [`learned`] keeps, `run` keeps a
 //! session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
-//! on disk what a turn needs after a restart and the log may not hold, `whole_file` writes what is kept
+//! on disk what a turn needs after a restart and the log may not hold, [`admin_token`] is what lets
+//! operators in, [`operators`] what they see and may do, [`whole_file`] writes what is kept
 //! beside the log, [`recovered`] rebuilds all of it from the log's control records. A session's events are
 //! in the log and nowhere else.
 
 mod abort;
+pub mod admin_token;
 pub mod boxes;
 pub mod learned;
 pub mod listing;
 mod names;
+pub mod operators;
 pub mod overview;
 mod readers;
 pub mod readers_key;
@@ -25,7 +28,7 @@ mod running;
 pub mod sandboxes;
 pub mod sealed;
 mod start;
-mod whole_file;
+pub mod whole_file;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -231,7 +234,8 @@ impl Session {
     }
 
     /// The turn with this execution id.
-    fn turn(self: &Arc<Self>, execution: &ExecutionId) -> Option<TurnRef> {
+    #[must_use]
+    pub fn turn(self: &Arc<Self>, execution: &ExecutionId) -> Option<TurnRef> {
         self.find(|id, _| id == execution)
     }
 

@@ -5,10 +5,13 @@
 //! close-out that is being written is waited for, so that whoever has read `done` finds the turn
 //! over.
 
+use std::time::Duration;
+
 use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use crate::mode::{Outcome, Phase};
 use crate::turn::control::Accepted;
+use crate::turn::handle::Status;
 
 use super::{PastTurn, RunningTurn, Session, State, TurnRef};
 
@@ -48,6 +51,32 @@ pub struct TurnOverview {
     pub is_expired: bool,
     /// BLAKE3 of the request that it was started with.
     pub body_digest: [u8; 32],
+    /// When what happened to it.
+    pub times: Times,
+    /// What a running turn waits for that somebody must bring.
+    pub lacks: Option<Lack>,
+}
+
+/// When what happened to a turn, in wall-clock milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// It came.
+    pub accepted_ms: u64,
+    /// The box took it; none if that is not known.
+    pub dispatched_ms: Option<u64>,
+    /// It got its verdict.
+    pub finished_ms: Option<u64>,
+    /// How long it has shown nothing new; none once it is over.
+    pub quiet: Option<Duration>,
+}
+
+/// What a turn waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// A credential that the box accepts.
+    Credential,
+    /// Its prompt, once more: a restart has lost it.
+    Body,
 }
 
 impl Session {
@@ -83,6 +112,13 @@ impl Session {
         all.into_iter().skip(older).collect()
     }
 
+    /// The newest turn, if there is one; a close-out that is being written is not waited for.
+    pub(super) fn newest_turn(&self) -> Option<TurnOverview> {
+        let state = self.state();
+        let running = state.running.turn().map(of_running);
+        running.or_else(|| state.past.last().map(|past| of_past(past, &state)))
+    }
+
     /// All names under which clients find the session.
     #[must_use]
     pub fn ids(&self) -> Vec<SessionId> {
@@ -115,23 +151,48 @@ impl TurnRef {
 }
 
 fn of_running(turn: &RunningTurn) -> TurnOverview {
-    let RunningTurn { accepted, dispatched: _, from, handle } = turn;
-    let Accepted { execution, turn, body_digest, .. } = accepted.clone();
+    let RunningTurn { accepted, dispatched, from, handle } = turn;
+    let Accepted { execution, turn, body_digest, at_ms, .. } = accepted.clone();
+    let status = handle.status();
+    let times = Times {
+        accepted_ms: at_ms,
+        dispatched_ms: dispatched.as_ref().map(|dispatched| dispatched.at_ms),
+        finished_ms: None,
+        quiet: Some(status.quiet_since.elapsed()),
+    };
     TurnOverview {
         execution,
         turn,
-        phase: handle.status().phase,
+        phase: status.phase,
         outcome: None,
         code: None,
         first: *from,
         last: None,
         is_expired: false,
         body_digest,
+        times,
+        lacks: lack(&status),
+    }
+}
+
+const fn lack(status: &Status) -> Option<Lack> {
+    if status.needs_body {
+        Some(Lack::Body)
+    } else if status.needs_credential {
+        Some(Lack::Credential)
+    } else {
+        None
     }
 }
 
 fn of_past(past: &PastTurn, state: &State) -> TurnOverview {
-    let Accepted { execution, turn, body_digest, .. } = past.turn.accepted.clone();
+    let Accepted { execution, turn, body_digest, at_ms, .. } = past.turn.accepted.clone();
+    let times = Times {
+        accepted_ms: at_ms,
+        dispatched_ms: past.turn.dispatched.as_ref().map(|dispatched| dispatched.at_ms),
+        finished_ms: Some(past.turn.finished.at_ms),
+        quiet: None,
+    };
     TurnOverview {
         execution,
         turn,
@@ -142,5 +203,7 @@ fn of_past(past: &PastTurn, state: &State) -> TurnOverview {
         last: Some(past.turn.last),
         is_expired: past.turn.last <= state.trimmed,
         body_digest,
+        times,
+        lacks: None,
     }
 }

@@ -17,7 +17,7 @@ const UNFINISHED: &str = ".new";
 /// # Errors
 /// The system's; then the name has what it had, but for a failed sync of the folder, after which nobody
 /// knows.
-pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
     let unfinished = folder.join(format!("{name}{UNFINISHED}"));
     remove(&unfinished)?;
     let written = write(&unfinished, bytes);
@@ -34,7 +34,10 @@ pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Removes a file; says whether there was one. Durable once the folder is synced.
-pub(super) fn remove(path: &Path) -> io::Result<bool> {
+///
+/// # Errors
+/// The system's.
+pub fn remove(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -3,6 +3,7 @@
 //! Both are states, not queues: the newest order and the newest status count, nothing piles up.
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::credential::Credential;
 use crate::limits;
@@ -38,6 +39,8 @@ pub enum Stop {
 pub struct Status {
     /// Where it is.
     pub phase: Phase,
+    /// Since when it shows nothing new.
+    pub quiet_since: Instant,
     /// Whether it waits for a credential that the box accepts.
     pub needs_credential: bool,
     /// Whether it waits for its body to be sent again.
@@ -83,6 +86,7 @@ pub fn pair(orders: Orders) -> (Handle, Inside) {
     let (orders, ordered) = watch::channel(orders);
     let status = Status {
         phase: Phase::Accepted,
+        quiet_since: Instant::now(),
         needs_credential: false,
         needs_body: false,
         closing: false,

@@ -33,7 +33,12 @@ async fn live(format: Format) {
     assert!(lines.bytes.len() > 10_000, "the program was silent");
     let files = search::files_below(folder.path());
     assert!(files.iter().any(|file| file.name.contains("/log/")), "no log was kept");
-    let found = search::found(life::SECRETS, places.iter().chain(&files));
+    // The one place where the operators' token is, and must be.
+    let is_its_own = |place: &&Place| place.name.ends_with("/admin.token");
+    let own: Vec<_> = files.iter().filter(is_its_own).map(|file| &*file.bytes).collect();
+    assert_eq!(own, [format!("{}\n", life::ADMIN).as_bytes()]);
+    let places = places.iter().chain(&files).filter(|place| !is_its_own(place));
+    let found = search::found(life::SECRETS, places);
     assert!(found.is_empty(), "{found:#?}");
 }
 

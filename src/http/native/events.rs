@@ -16,10 +16,7 @@ use super::super::{Door, route};
 use super::answers::{Events, Name, StreamEvent};
 use super::document::Refusals;
 use super::{poll, readable_session};
-use crate::event::Seq;
 use crate::ids::{BoxName, SessionId};
-use crate::session::Session;
-use crate::sse::last_event_id::LastEventId;
 
 /// The events of a session after a cursor.
 ///
@@ -72,7 +69,7 @@ pub(super) async fn get(
     }
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_request(&parts.headers, &query);
-    let after = after(cursor, &session)?;
+    let after = cursor::strictly_after(cursor, session.tail().next_seq)?;
     // Checked for both: what is wrong is told, whether it would be used or not.
     let page = poll::Page::asked(&query, after)?;
     let ask = Ask { cursor, lines: query.data_lines()? };
@@ -95,16 +92,6 @@ pub(super) async fn get(
 /// JSON, unless an event stream is named, too.
 fn wants_json(headers: &HeaderMap) -> bool {
     route::accepts(headers, "application/json") && !route::wants_events(headers)
-}
-
-/// Where to begin; a cursor must be one that somebody can have been given.
-fn after(cursor: LastEventId, session: &Session) -> Result<Seq, Error> {
-    match cursor {
-        LastEventId::None => Ok(Seq::START),
-        LastEventId::NotANumber => Err(Error::InvalidCursor),
-        LastEventId::Seen(seen) if seen >= session.tail().next_seq => Err(Error::CursorBeyondTail),
-        LastEventId::Seen(seen) => Ok(seen),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::super::query::Query;
 use super::super::{Door, auth};
 use super::answers::{Session, Sessions, answer};
 use super::document::Refusals;
-use crate::ids::{BoxName, SessionKey};
+use super::page_token;
+use crate::ids::BoxName;
 use crate::limits;
 use crate::session::listing::{Listed, Wanted};
 
@@ -53,7 +54,7 @@ pub(super) async fn get(door: &Door, parts: &Parts) -> Result<Response, Error> {
         Error::Internal
     })?;
     let sessions = sessions.into_iter().map(Session::from).collect();
-    let next_page = more_after.map(token);
+    let next_page = more_after.map(page_token::of);
     Ok(answer(StatusCode::OK, &Sessions { sessions, next_page }))
 }
 
@@ -67,34 +68,7 @@ fn wanted(query: &Query<'_>) -> Result<Wanted, Error> {
     };
     let before = match query.get("page") {
         None => None,
-        Some(page) => Some(key(page).ok_or(Error::InvalidQuery("page"))?),
+        Some(page) => Some(page_token::key(page).ok_or(Error::InvalidQuery("page"))?),
     };
     Ok(Wanted { box_name, is_busy, before })
-}
-
-/// Where a page ended, as text.
-fn token(last: SessionKey) -> String {
-    format!("{:032x}", u128::from_be_bytes(last.to_bytes()))
-}
-
-fn key(token: &str) -> Option<SessionKey> {
-    let is_hex = token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = u128::from_str_radix(token, 16).ok().filter(|_| is_hex)?;
-    Some(SessionKey::from_bytes(number.to_be_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_leads_back_to_its_place_and_nothing_else_is_one() {
-        for place in [SessionKey::mint(), SessionKey::from_bytes([0; 16])] {
-            assert_eq!(key(&token(place)), Some(place));
-        }
-        let long = "0".repeat(33);
-        for text in ["", "1", "+0000000000000000000000000000001", &long, "g".repeat(32).as_str()] {
-            assert_eq!(key(text), None, "{text}");
-        }
-    }
 }

@@ -222,6 +222,7 @@ impl Driver {
         self.life.moves(Instant::now(), phase);
         self.life.needs(Need::Prompt, needs_body);
         self.parts.inside.tell(|status| {
+            status.quiet_since = self.parts.machine.quiet_since();
             if status.phase != phase {
                 tracing::debug!(%phase, "turn moves");
                 status.phase = phase;

@@ -121,6 +121,12 @@ impl Machine {
         self.phase
     }
 
+    /// Since when nothing new was seen; what could not be seen is left out, as for its deadline.
+    #[must_use]
+    pub const fn quiet_since(&self) -> Instant {
+        self.quiet_since
+    }
+
     /// Whether a stop was asked for.
     #[must_use]
     pub const fn is_cancel_asked(&self) -> bool {

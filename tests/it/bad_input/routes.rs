@@ -45,7 +45,7 @@ async fn a_route_of_ours_with_another_method_says_which_it_has_and_reaches_no_bo
 async fn the_operators_door_answers_in_the_same_shape() {
     let stage = Stage::new().await;
     for line in ["GET /", "GET /metrics/", "POST /nothing", "GET /agents/run/stream"] {
-        check(&stage.ask_operators(line).await, 404, "ROUTE_NOT_FOUND");
+        check(&stage.ask_operators(line).await, 401, "TOKEN_REQUIRED");
     }
     for line in ["POST /metrics", "DELETE /readyz", "TRACE /livez"] {
         let answer = stage.ask_operators(line).await;

@@ -20,6 +20,8 @@ pub(super) const TOKEN: &str = "own-token-canary-5d6e7f8091";
 pub(super) const WRONG_TOKEN: &str = "wrong-token-canary-13579bdf";
 pub(super) const QUERY: &str = "query-canary-2468ace02468";
 pub(super) const COOKIE: &str = "cookie-canary-fedcba987654";
+/// As digits, which it must be.
+pub(super) const ADMIN: &str = "c0ffee0ddba11fade0ddba11cafe5eed5a1ad0dec0deba5eba11facade0fdead";
 pub(super) const MODEL_KEY: &str = "model-key-canary-abcabc123";
 
 /// The bytes of the key, which is given in base64.
@@ -34,6 +36,7 @@ pub(super) const SECRETS: &[Secret] = &[
     Secret { name: "a wrong token", text: WRONG_TOKEN },
     Secret { name: "a token in a query", text: QUERY },
     Secret { name: "a cookie", text: COOKIE },
+    Secret { name: "the operators' token", text: ADMIN },
     Secret { name: "a model's key", text: MODEL_KEY },
     Secret { name: "the key of what is sealed", text: SEAL_KEY },
 ];
@@ -103,6 +106,7 @@ impl Life {
 
     fn write_files(&self) {
         let write = |name: &str, text: &str| fs::write(self.file(name), text).expect("a file");
+        fs::write(self.data.path().join("admin.token"), format!("{ADMIN}\n")).expect("a token");
         write("tokens", &format!("ci {TOKEN}\n"));
         write("credential", &format!("Bearer {BOXS}\n"));
         let (raw, credential) = (self.raw_box.addr, self.file("credential"));

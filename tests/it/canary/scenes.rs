@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::life::{
-    BOXS, COOKIE, Life, MODEL_KEY, OWNER, QUERY, STRANGER, TOKEN, WRONG_TOKEN, prompt, shows,
+    ADMIN, BOXS, COOKIE, Life, MODEL_KEY, OWNER, QUERY, STRANGER, TOKEN, WRONG_TOKEN, prompt, shows,
 };
 use super::search::{Place, files_below};
 use crate::it::raw::Conn;
@@ -199,6 +199,28 @@ impl Life {
             let fields = format!("Authorization: Bearer {OWNER}\r\n");
             let line = format!("{line}?token={QUERY}");
             self.ask_at(self.operators, &line, &fields, "").await;
+        }
+        let known = format!("Authorization: Bearer {ADMIN}\r\nX-Afterbay-Admin: 1\r\n");
+        let unknown = format!("Authorization: Bearer {ADMIN}{ADMIN}\r\nX-Afterbay-Admin: 1\r\n");
+        for line in [
+            "GET /admin/status",
+            "GET /admin/sessions",
+            "GET /admin/sessions/s",
+            "GET /admin/sessions/of-the-token/events?until=idle",
+            "POST /admin/sessions/s/ticket",
+            "POST /admin/sessions/s/turns/e-1/cancel",
+            "GET /nothing",
+        ] {
+            assert_ne!(self.ask_at(self.operators, line, &known, "").await.head.status(), 401);
+            let told = self.ask_at(self.operators, line, &unknown, "").await;
+            assert_eq!(told.head.status(), 401, "{line}");
+        }
+        for body in [
+            "{\"level\":\"trace\"}".to_owned(),
+            format!("{{\"level\":\"{ADMIN}\"}}"),
+            ADMIN.to_owned(),
+        ] {
+            self.ask_at(self.operators, "PUT /admin/log-level", &known, &body).await;
         }
     }
 

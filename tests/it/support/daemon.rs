@@ -89,10 +89,15 @@ impl Daemon {
 
     /// Waits for one line that begins with `start` and ends with an address.
     pub(crate) async fn line(&mut self, start: &str) -> SocketAddr {
-        let line = timeout(LONG, self.lines.next_line()).await.expect("a line in time").unwrap();
-        let line = line.expect("a line before the end");
+        let line = self.text_line().await;
         let address = line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?}"));
         address.parse().unwrap()
+    }
+
+    /// Waits for the next line, whatever it says.
+    pub(crate) async fn text_line(&mut self) -> String {
+        let line = timeout(LONG, self.lines.next_line()).await.expect("a line in time").unwrap();
+        line.expect("a line before the end")
     }
 
     /// Waits for a log line that holds `text`.
