@@ -6,7 +6,7 @@
 //! upgrades included, in the clear or all under TLS. What is answered is the service's business.
 //!
 //! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
-//! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
+//! answer each if they ask soon, and when all who were there have gone, the listener closes. `cut`: whatever is
 //! left is dropped.
 
 use std::io;
@@ -75,6 +75,15 @@ impl Settings {
         head_read_timeout: limits::HEAD_READ_TIMEOUT,
         idle_timeout: limits::IDLE_CONNECTION,
     };
+
+    /// For those who come while the server drains.
+    fn of_newcomers(self) -> Self {
+        Self {
+            handshake_timeout: self.handshake_timeout.min(limits::NEWCOMER_PATIENCE),
+            head_read_timeout: self.head_read_timeout.min(limits::NEWCOMER_PATIENCE),
+            ..self
+        }
+    }
 }
 
 /// How serving ends; see the module.
@@ -181,9 +190,13 @@ impl<S: Answers> Acceptor<S> {
             tracing::debug!(%error, %peer, "a new connection is dropped");
             return;
         }
+        let settings = match keep_alive {
+            KeepAlive::On => self.settings,
+            KeepAlive::Off => self.settings.of_newcomers(),
+        };
         let connection = Connection {
             service: self.service.clone(),
-            settings: self.settings,
+            settings,
             ends: self.ends.clone(),
             tasks: self.tasks.clone(),
             keep_alive,
