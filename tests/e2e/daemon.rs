@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::http::Request;
@@ -19,6 +20,9 @@ use super::wait;
 
 /// It opens its log and binds two ports: far below this even while the machine is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Beyond any grace that a test gives it.
+const EXIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What stands behind the daemon.
 #[derive(Debug, Clone, Copy, Default)]
@@ -134,6 +138,19 @@ impl Daemon {
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         drop(self.process.take());
+    }
+
+    /// Sends it `signal`.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.as_mut().expect("the daemon was started").signal(signal);
+    }
+
+    /// Resolves with its exit code when it has ended by itself; `None` if a signal ended it.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("the daemon was started");
+        let ended =
+            wait::until(EXIT_LIMIT, "the daemon ends", || std::future::ready(process.ended()));
+        ended.await.code()
     }
 
     /// Resolves when it was killed by something else; panics if it ended in another way.

@@ -19,6 +19,7 @@ mod shown;
 // The scenarios.
 mod away;
 mod crowd;
+mod drain;
 mod fidelity;
 mod full_disk;
 mod hop_cuts;
