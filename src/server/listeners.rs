@@ -1,5 +1,6 @@
 //! The two listening sockets, bound before anything else is opened: a taken port is told at once
-//! and nothing has been touched.
+//! and nothing has been touched. A socket that was handed over is taken as it is; it outlives the
+//! program, so that nobody is refused while the next one starts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::config::{AdminAddress, Listen};
+use super::terms::Newcomers;
+use crate::config::{AdminAddress, Handed, Listen};
 use crate::limits;
 
 /// Sockets that take connections into their backlog; nobody answers yet.
@@ -19,16 +21,42 @@ pub struct Listeners {
     pub clients: TcpListener,
     /// For operators.
     pub operators: TcpListener,
+    /// What becomes of clients who connect while the program stops.
+    pub newcomers: Newcomers,
 }
 
 impl Listeners {
-    /// Binds both. A taken default admin port gives way to a free one.
+    /// Binds both.
+    ///
+    /// # Errors
+    /// As [`Listeners::open`].
+    pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
+        Self::open(listen, Handed::default())
+    }
+
+    /// Takes those that were handed over and binds the others. A taken default admin port gives way
+    /// to a free one.
     ///
     /// # Errors
     /// With the address and the system's reason.
-    pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
-        let clients = bind(listen.clients).with_context(|| told("clients", listen.clients))?;
-        let operators = match listen.operators {
+    pub fn open(listen: &Listen, handed: Handed) -> anyhow::Result<Self> {
+        let Handed { clients, operators } = handed;
+        let (clients, newcomers) = match clients {
+            Some(handed) => (take(handed), Newcomers::LeftToTheNext),
+            None => (bind(listen.clients), Newcomers::Answered),
+        };
+        let clients = clients.with_context(|| told("clients", listen.clients))?;
+        let operators = match operators {
+            Some(handed) => take(handed),
+            None => Self::bind_operators(listen.operators),
+        };
+        let (AdminAddress::Given(admin) | AdminAddress::Default(admin)) = listen.operators;
+        let operators = operators.with_context(|| told("operators", admin))?;
+        Ok(Self { clients, operators, newcomers })
+    }
+
+    fn bind_operators(address: AdminAddress) -> io::Result<TcpListener> {
+        match address {
             AdminAddress::Given(given) => bind(given),
             AdminAddress::Default(usual) => bind(usual).or_else(|error| {
                 if error.kind() != io::ErrorKind::AddrInUse {
@@ -37,15 +65,17 @@ impl Listeners {
                 tracing::warn!(%usual, "the default admin port is in use; taking a free one");
                 bind(SocketAddr::new(usual.ip(), 0))
             }),
-        };
-        let (AdminAddress::Given(admin) | AdminAddress::Default(admin)) = listen.operators;
-        let operators = operators.with_context(|| told("operators", admin))?;
-        Ok(Self { clients, operators })
+        }
     }
 }
 
 fn told(whom: &str, address: SocketAddr) -> String {
     format!("listen for {whom} on {address}")
+}
+
+fn take(handed: std::net::TcpListener) -> io::Result<TcpListener> {
+    handed.set_nonblocking(true)?;
+    TcpListener::from_std(handed)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

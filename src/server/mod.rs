@@ -11,6 +11,7 @@ mod connections;
 mod listeners;
 mod own_door;
 mod sandbox_api;
+mod terms;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -23,20 +24,23 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Config;
 use crate::limits;
+use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
 pub use answers::Answers;
 use assembly::{House, Plan};
-pub use connections::{Ends, Settings, Wire, serve_connections};
+pub use connections::{Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
 use sandbox_api::Bound;
+pub use terms::{Ends, Newcomers, Settings};
 
-/// Serves until `stop` resolves, then stops in order.
+/// Serves until `stop` resolves, then stops in order. The supervisor hears of both.
 ///
 /// # Errors
 /// If a box is this program, the floors cannot be built, a door dies, or the log does not close in time.
 pub async fn run(
     config: Config,
     listeners: Listeners,
+    supervisor: &Supervisor,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Config {
@@ -57,7 +61,7 @@ pub async fn run(
         shutdown_grace,
         telemetry: _,
     } = config;
-    let Listeners { clients, operators } = listeners;
+    let Listeners { clients, operators, newcomers } = listeners;
     let bound = clients.local_addr().context("ask for the clients' address")?;
     let admin = operators.local_addr().context("ask for the operators' address")?;
     own_door::check(&boxes, api.as_ref(), [bound, admin]).await?;
@@ -84,8 +88,9 @@ pub async fn run(
         drain: ends.drain.clone(),
     };
     let house = House::build(plan).await?;
+    let settings = Settings { newcomers, ..Settings::CLIENTS };
     let mut clients =
-        Door::open("clients' door", clients, wire, house.clients.clone(), Settings::CLIENTS, ends);
+        Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
     let mut operators = Door::open(
         "operators' door",
         operators,
@@ -95,12 +100,15 @@ pub async fn run(
         Ends::default(),
     );
     announce(scheme, bound, admin);
-    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true.
+    supervisor.ready();
+    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling never ends.
     tokio::select! {
         () = stop => {}
+        () = supervisor.keep_telling() => {}
         () = clients.died() => anyhow::bail!("the clients' door died"),
         () = operators.died() => anyhow::bail!("the operators' door died"),
     }
+    supervisor.stopping();
     stop_in_order(clients, operators, house, shutdown_grace).await
 }
 

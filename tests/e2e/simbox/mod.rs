@@ -17,6 +17,7 @@ pub(super) mod set;
 mod shown;
 
 // The scenarios.
+mod activation;
 mod away;
 mod crowd;
 mod drain;
