@@ -9,7 +9,7 @@
 //! A module uses only floors below its own; a test keeps that.
 //!
 //! ```text
-//! 7 roof     cli  server  config  telemetry  shutdown
+//! 7 roof     cli  server  config  telemetry  shutdown  supervisor
 //! 6 door     http
 //! 5 session  session
 //! 4 turn     turn
@@ -48,4 +48,5 @@ pub mod cli;
 pub mod config;
 pub mod server;
 pub mod shutdown;
+pub mod supervisor;
 pub mod telemetry;

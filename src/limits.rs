@@ -129,6 +129,11 @@ pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// holds its place that long.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For each of both, of a connection that comes while the program stops, and for the first request
+/// of one that came just before: it is there to be told so, and must not hold up the end. A request
+/// that is meant comes at once.
+pub const NEWCOMER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Read buffer of one HTTP/1 connection, and with it the largest request head.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 

@@ -37,6 +37,7 @@ mod it {
     mod connections_tls;
     mod cors;
     mod demo;
+    mod deploy;
     mod digest;
     mod doors;
     mod expect_continue;

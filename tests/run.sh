@@ -32,19 +32,19 @@ tools() {
     system_packages
 }
 
-# Two reverse proxies, a browser and a Prometheus, as the system's packages; the tests that want one say
-# so where it is missing.
+# Two reverse proxies, a browser, a Prometheus and what reads systemd's units, as the system's packages;
+# the tests that want one say so where it is missing.
 system_packages() {
-    command -v nginx >/dev/null && command -v haproxy >/dev/null &&
-        command -v chromium >/dev/null && command -v promtool >/dev/null && return
+    command -v nginx >/dev/null && command -v haproxy >/dev/null && command -v chromium >/dev/null &&
+        command -v promtool >/dev/null && command -v systemd-analyze >/dev/null && return
     # Only where installing them starts no service: in containers, whose policy forbids it.
     if [ "$(id -u)" != 0 ] || [ ! -e /usr/sbin/policy-rc.d ] || ! command -v apt-get >/dev/null; then
-        echo "nginx, haproxy, chromium and prometheus are not all installed; tests with them are skipped"
+        echo "nginx, haproxy, chromium, prometheus and systemd are not all installed; tests with them are skipped"
         return
     fi
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
-        --no-install-recommends nginx-light haproxy chromium prometheus; } >/dev/null 2>&1 ||
-        echo "nginx, haproxy, chromium or prometheus cannot be installed; tests with them are skipped"
+        --no-install-recommends nginx-light haproxy chromium prometheus systemd; } >/dev/null 2>&1 ||
+        echo "nginx, haproxy, chromium, prometheus or systemd cannot be installed; tests with them are skipped"
 }
 
 format() { cargo fmt --all --check && cargo fmt --manifest-path tests/fuzz/Cargo.toml --check; }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::USAGE;
-use crate::config::{self, Config, Environment, Flags, Loaded};
+use crate::config::{self, Config, Environment, Flags, Handed, Loaded};
 use crate::http::admin::LogLevel;
 use crate::server::{self, Listeners};
 use crate::shutdown::Signals;
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 
 /// Serve clients: start turns at the box, log them, replay them
@@ -44,6 +45,14 @@ A second signal exits at once.";
 /// Runs until it is stopped; the exit code says how that went.
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode {
     let Arguments { config: file, flags } = arguments;
+    let handed = match Handed::of_process(environment) {
+        Ok(handed) => handed,
+        Err(mistake) => {
+            eprintln!("afterbay: {mistake}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let environment = &environment.standing_on(handed.addresses());
     let Loaded { config, warnings } = match config::load(file.as_deref(), flags, environment) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
@@ -55,7 +64,8 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    match on_a_runtime(config, log_level) {
+    let supervisor = Supervisor::of(environment);
+    match on_a_runtime(config, handed, log_level, &supervisor) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "afterbay cannot go on");
@@ -64,23 +74,33 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
     }
 }
 
-fn on_a_runtime(config: Config, log_level: LogLevel) -> anyhow::Result<ExitCode> {
+fn on_a_runtime(
+    config: Config,
+    handed: Handed,
+    log_level: LogLevel,
+    supervisor: &Supervisor,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let ended = runtime.block_on(serve(config, log_level));
+    let ended = runtime.block_on(serve(config, handed, log_level, supervisor));
     // Whatever still hangs was named when the grace ended; it must not hold the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, log_level: LogLevel) -> anyhow::Result<ExitCode> {
+async fn serve(
+    config: Config,
+    handed: Handed,
+    log_level: LogLevel,
+    supervisor: &Supervisor,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("listen for signals")?;
     server::raise_descriptor_limit();
-    let listeners = Listeners::bind(&config.listen)?;
+    let listeners = Listeners::open(&config.listen, handed)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = server::run(config, listeners, log_level, async {
+    let server = server::run(config, listeners, log_level, supervisor, async {
         // The sender lives as long as the server.
         let _ = stopped.await;
     });

@@ -12,6 +12,7 @@ pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
+mod handed;
 mod identity;
 mod keys;
 mod mistake;
@@ -27,8 +28,9 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::mode::{Mode, UnknownFidelity, UnknownMode};
-pub use environment::Environment;
+pub use environment::{Environment, Standing};
 pub use flags::Flags;
+pub use handed::Handed;
 pub use identity::Identity;
 use keys::Key;
 pub use keys::markdown;
@@ -198,6 +200,12 @@ fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {
     let clients = sources.read(Key::Listen, address::socket);
     let operators = sources.read_with_origin(Key::Admin, address::socket_or_off);
     let (clients, (admin, origin)) = (clients?, operators?);
+    // What the program stands on already counts, whatever was asked for.
+    let Standing { clients: standing, operators } = sources.environment().standing();
+    let clients = standing.unwrap_or(clients);
+    if let Some(admin) = operators {
+        return Some(Listen { clients, operators: AdminAddress::Given(admin) });
+    }
     let Some(admin) = admin else {
         return Some(Listen { clients, operators: AdminAddress::Off });
     };

@@ -6,14 +6,14 @@
 //! upgrades included, in the clear or all under TLS. What is answered is the service's business.
 //!
 //! Two tokens end it. `drain`: each connection ends after what it is answering, newcomers get one
-//! answer each, and when all who were there have gone, the listener closes. `cut`: whatever is
+//! answer each if they ask soon, and when all who were there have gone, the listener closes. On a
+//! socket that outlives the program they wait in its backlog instead. `cut`: whatever is
 //! left is dropped.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
@@ -27,28 +27,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 
 use super::answers::Answers;
+use super::terms::{Ends, Newcomers, Settings};
 use crate::config::Identity;
 use crate::limits;
 use crate::tasks::Tasks;
-
-/// What connections of one listener may cost.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How many at once; further ones wait in the kernel's backlog.
-    pub max_connections: usize,
-    /// From the connect to the end of the handshake, under TLS.
-    pub handshake_timeout: Duration,
-    /// From there to the first request, and for each later head.
-    pub head_read_timeout: Duration,
-    /// Without a further request, until the peer is asked to end.
-    pub idle_timeout: Duration,
-}
 
 /// What bytes travel in.
 #[derive(Debug, Clone)]
@@ -57,33 +44,6 @@ pub enum Wire {
     Clear,
     /// TLS, by which the listener proves who it is.
     Tls(Identity),
-}
-
-impl Settings {
-    /// For clients.
-    pub const CLIENTS: Self = Self {
-        max_connections: limits::MAX_CONNECTIONS,
-        handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
-        head_read_timeout: limits::HEAD_READ_TIMEOUT,
-        idle_timeout: limits::IDLE_CONNECTION,
-    };
-
-    /// For operators.
-    pub const OPERATORS: Self = Self {
-        max_connections: limits::MAX_ADMIN_CONNECTIONS,
-        handshake_timeout: limits::TLS_HANDSHAKE_TIMEOUT,
-        head_read_timeout: limits::HEAD_READ_TIMEOUT,
-        idle_timeout: limits::IDLE_CONNECTION,
-    };
-}
-
-/// How serving ends; see the module.
-#[derive(Debug, Clone, Default)]
-pub struct Ends {
-    /// End after what is being answered.
-    pub drain: CancellationToken,
-    /// End now.
-    pub cut: CancellationToken,
 }
 
 /// Serves `service` on `listener` until drained or cut. Connections are tasks of `tasks`.
@@ -116,11 +76,12 @@ pub async fn serve_connections<S: Answers>(
     // Newcomers are told why rather than refused, until those who were here have been answered.
     let late = TaskTracker::new();
     here.close();
+    let answers_newcomers = settings.newcomers == Newcomers::Answered;
     tokio::select! {
         biased;
         () = ends.cut.cancelled() => return,
         () = here.wait() => {}
-        never = acceptor.accept_into(&late, KeepAlive::Off) => match never {},
+        never = acceptor.accept_into(&late, KeepAlive::Off), if answers_newcomers => match never {},
     }
     drop(acceptor);
     late.close();
@@ -181,9 +142,13 @@ impl<S: Answers> Acceptor<S> {
             tracing::debug!(%error, %peer, "a new connection is dropped");
             return;
         }
+        let settings = match keep_alive {
+            KeepAlive::On => self.settings,
+            KeepAlive::Off => self.settings.of_newcomers(),
+        };
         let connection = Connection {
             service: self.service.clone(),
-            settings: self.settings,
+            settings,
             ends: self.ends.clone(),
             tasks: self.tasks.clone(),
             keep_alive,
@@ -293,19 +258,27 @@ impl<S: Answers> Connection<S> {
         tokio::pin!(connection);
         // The server's own timer covers a head once its first bytes have told the version of
         // HTTP; a peer that sends less than that is caught here.
-        let next_request = tokio::time::sleep_until(Instant::now() + settings.head_read_timeout);
+        let opened = Instant::now();
+        let next_request = tokio::time::sleep_until(opened + settings.head_read_timeout);
         tokio::pin!(next_request);
         let mut told = keep_alive == KeepAlive::Off;
-        let mut before = 0;
+        let (mut before, mut drains) = (0, told);
         loop {
             // Dropping the tokens' and the timer's waits loses nothing; the connection itself is
             // borrowed and goes on. The cut comes first, so that a busy peer cannot outrun it.
             tokio::select! {
                 biased;
                 () = ends.cut.cancelled() => break,
-                () = ends.drain.cancelled(), if !told => {
-                    told = true;
-                    connection.as_mut().graceful_shutdown();
+                () = ends.drain.cancelled(), if !drains => {
+                    drains = true;
+                    if asked.load(Ordering::Relaxed) > 0 {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                    } else {
+                        // Its first request may be on its way: to end now would leave that
+                        // without an answer.
+                        next_request.as_mut().reset(first_request_by(settings, opened));
+                    }
                 }
                 ended = &mut connection => {
                     if let Err(error) = ended {
@@ -320,7 +293,7 @@ impl<S: Answers> Connection<S> {
                             break;
                         }
                         // Its streams end as they would; there is no next one on it.
-                        unchanged if unchanged == before => {
+                        unchanged if unchanged == before || drains => {
                             told = true;
                             connection.as_mut().graceful_shutdown();
                         }
@@ -331,6 +304,12 @@ impl<S: Answers> Connection<S> {
             }
         }
     }
+}
+
+/// Until when a connection that was opened then may bring its first request once draining begins.
+fn first_request_by(settings: Settings, opened: Instant) -> Instant {
+    let patience = Instant::now() + limits::NEWCOMER_PATIENCE;
+    patience.min(opened + settings.head_read_timeout)
 }
 
 fn builder(settings: Settings, keep_alive: KeepAlive, tasks: Tasks) -> Builder<OnTasks> {

@@ -1,5 +1,6 @@
 //! The listening sockets, bound before anything else is opened: a taken port is told at once
-//! and nothing has been touched.
+//! and nothing has been touched. A socket that was handed over is taken as it is; it outlives the
+//! program, so that nobody is refused while the next one starts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::config::{AdminAddress, Listen};
+use super::terms::Newcomers;
+use crate::config::{AdminAddress, Handed, Listen};
 use crate::limits;
 
 /// Sockets that take connections into their backlog; nobody answers yet.
@@ -19,25 +21,42 @@ pub struct Listeners {
     pub clients: TcpListener,
     /// For operators, if they are served.
     pub operators: Option<TcpListener>,
+    /// What becomes of clients who connect while the program stops.
+    pub newcomers: Newcomers,
 }
 
 impl Listeners {
-    /// Binds them. A taken default admin port gives way to a free one.
+    /// Binds them.
+    ///
+    /// # Errors
+    /// As [`Listeners::open`].
+    pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
+        Self::open(listen, Handed::default())
+    }
+
+    /// Takes those that were handed over and binds the others. A taken default admin port gives way
+    /// to a free one.
     ///
     /// # Errors
     /// With the address and the system's reason.
-    pub fn bind(listen: &Listen) -> anyhow::Result<Self> {
-        let clients = bind(listen.clients).with_context(|| told("clients", listen.clients))?;
+    pub fn open(listen: &Listen, handed: Handed) -> anyhow::Result<Self> {
+        let Handed { clients, operators } = handed;
+        let (clients, newcomers) = match clients {
+            Some(handed) => (take(handed), Newcomers::LeftToTheNext),
+            None => (bind(listen.clients), Newcomers::Answered),
+        };
+        let clients = clients.with_context(|| told("clients", listen.clients))?;
         let operators = match listen.operators {
             AdminAddress::Given(given) => {
-                Some(bind(given).with_context(|| told("operators", given))?)
+                let listener = operators.map_or_else(|| bind(given), take);
+                Some(listener.with_context(|| told("operators", given))?)
             }
             AdminAddress::Default(usual) => {
                 Some(bind_or_any(usual).with_context(|| told("operators", usual))?)
             }
             AdminAddress::Off => None,
         };
-        Ok(Self { clients, operators })
+        Ok(Self { clients, operators, newcomers })
     }
 }
 
@@ -53,6 +72,11 @@ fn bind_or_any(usual: SocketAddr) -> io::Result<TcpListener> {
 
 fn told(whom: &str, address: SocketAddr) -> String {
     format!("listen for {whom} on {address}")
+}
+
+fn take(handed: std::net::TcpListener) -> io::Result<TcpListener> {
+    handed.set_nonblocking(true)?;
+    TcpListener::from_std(handed)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -12,6 +12,7 @@ mod connections;
 mod listeners;
 mod own_door;
 mod sandbox_api;
+mod terms;
 
 use std::time::Duration;
 
@@ -24,16 +25,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::http::admin::{Controls, LogLevel};
 use crate::limits;
+use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
 pub use announcement::Addresses;
 use announcement::Announcement;
 pub use answers::Answers;
 use assembly::{House, Plan};
-pub use connections::{Ends, Settings, Wire, serve_connections};
+pub use connections::{Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
 use sandbox_api::Bound;
+pub use terms::{Ends, Newcomers, Settings};
 
-/// Serves until `stop` resolves, then stops in order.
+/// Serves until `stop` resolves, then stops in order. The supervisor hears of both.
 ///
 /// # Errors
 /// If a box is this program, the floors cannot be built, a door dies, or the log does not close in time.
@@ -41,6 +44,7 @@ pub async fn run(
     config: Config,
     listeners: Listeners,
     log_level: LogLevel,
+    supervisor: &Supervisor,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Config {
@@ -61,7 +65,7 @@ pub async fn run(
         shutdown_grace,
         telemetry,
     } = config;
-    let Listeners { clients, operators } = listeners;
+    let Listeners { clients, operators, newcomers } = listeners;
     let bound = clients.local_addr().context("ask for the clients' address")?;
     let admin = operators.as_ref().map(TcpListener::local_addr).transpose();
     let admin = admin.context("ask for the operators' address")?;
@@ -91,8 +95,9 @@ pub async fn run(
         controls: Controls { log_level, shutdown: shutdown.clone() },
     };
     let house = House::build(plan).await?;
+    let settings = Settings { newcomers, ..Settings::CLIENTS };
     let mut clients =
-        Door::open("clients' door", clients, wire, house.clients.clone(), Settings::CLIENTS, ends);
+        Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
     let mut operators = operators.map(|listener| {
         let (routes, settings) = (house.operators.clone(), Settings::OPERATORS);
         Door::open("operators' door", listener, Wire::Clear, routes, settings, Ends::default())
@@ -104,13 +109,16 @@ pub async fn run(
         data_dir,
     };
     announcement.make(telemetry.format).await?;
-    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true.
+    supervisor.ready();
+    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling never ends.
     tokio::select! {
         () = stop => {}
         () = shutdown.cancelled() => tracing::info!("an operator asks to stop"),
+        () = supervisor.keep_telling() => {}
         () = clients.died() => anyhow::bail!("the clients' door died"),
         () = died(operators.as_mut()) => anyhow::bail!("the operators' door died"),
     }
+    supervisor.stopping();
     stop_in_order(clients, operators, house, announcement, shutdown_grace).await
 }
 

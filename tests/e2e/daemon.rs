@@ -5,11 +5,14 @@
 //! none of the credentials that passed through it.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::http::Request;
@@ -19,6 +22,9 @@ use super::wait;
 
 /// It opens its log and binds two ports: far below this even while the machine is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Beyond any grace that a test gives it.
+const EXIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What stands behind the daemon.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,7 +107,21 @@ pub(crate) struct Settings {
     pub(crate) canaries: Vec<String>,
     /// Its data folder, if not one beside its log lines.
     pub(crate) data: Option<PathBuf>,
+    /// Sockets that it is given and that outlive it; else it binds its own.
+    pub(crate) sockets: Option<Arc<Sockets>>,
 }
+
+/// Listening sockets, as a service manager holds them.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) clients: TcpListener,
+    pub(crate) admin: TcpListener,
+}
+
+/// Puts the sockets that come as stdin and stderr where they are looked for, and the log lines into
+/// the file that the first argument names; the process stays the same.
+const HAND_OVER: &str = "exec 3<&0 4<&2 </dev/null 2>>\"$1\"; shift; \
+    export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=clients:admin; exec \"$@\"";
 
 /// The daemon, running or dead.
 #[derive(Debug)]
@@ -134,6 +154,19 @@ impl Daemon {
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         drop(self.process.take());
+    }
+
+    /// Sends it `signal`.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.as_mut().expect("the daemon was started").signal(signal);
+    }
+
+    /// Resolves with its exit code when it has ended by itself; `None` if a signal ended it.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("the daemon was started");
+        let ended =
+            wait::until(EXIT_LIMIT, "the daemon ends", || std::future::ready(process.ended()));
+        ended.await.code()
     }
 
     /// Resolves when it was killed by something else; panics if it ended in another way.
@@ -236,9 +269,19 @@ impl Daemon {
         let stdout = File::create(self.stdout_path()).expect("open the daemon's stdout");
         let stderr = File::options().create(true).append(true).open(self.path("stderr"));
         let stderr = stderr.expect("open the daemon's stderr");
-        Process::start(&program(), |command| {
+        let Some(sockets) = &self.settings.sockets else {
+            return Process::start(&program(), |command| {
+                self.dress(command);
+                command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+            });
+        };
+        let copy = |socket: &TcpListener| socket.try_clone().expect("copy a socket");
+        let (clients, admin) = (copy(&sockets.clients), copy(&sockets.admin));
+        Process::start(Path::new("/bin/sh"), |command| {
+            command.args(["-c", HAND_OVER, "hand over"]).arg(self.path("stderr")).arg(program());
             self.dress(command);
-            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+            let (stdin, stderr) = (OwnedFd::from(clients), OwnedFd::from(admin));
+            command.stdin(stdin).stdout(stdout).stderr(stderr);
         })
     }
 

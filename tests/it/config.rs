@@ -2,6 +2,7 @@
 
 mod api;
 mod boxes;
+mod handed;
 mod secrets;
 mod tls;
 

@@ -254,6 +254,21 @@ async fn draining_ends_the_idle_finishes_the_busy_and_answers_newcomers_once() {
 }
 
 #[tokio::test]
+async fn a_first_request_that_is_on_its_way_when_draining_begins_is_answered() {
+    let server = Server::usual().await;
+    let mut early = server.connect().await;
+    // Who comes after it is answered, so it has been accepted.
+    let mut after = server.connect().await;
+    after.ask("/").await;
+    after.read_to("hello").await;
+    server.ends.drain.cancel();
+    assert_eq!(after.read_out().await, "", "this one is idle");
+    early.ask("/").await;
+    assert!(early.read_out().await.ends_with("hello"));
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn what_hangs_is_named_and_cut() {
     let server = Server::usual().await;
     let mut hung = server.connect().await;

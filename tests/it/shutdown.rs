@@ -82,3 +82,21 @@ async fn an_open_websocket_ends_and_is_no_reason_to_wait() {
         assert_eq!(read.unwrap_or(0), 0);
     }
 }
+
+#[tokio::test]
+async fn a_newcomer_that_asks_nothing_is_no_reason_to_wait() {
+    let mut hanging = Hanging::start("1h").await;
+    hanging.daemon.signal(Signal::TERM);
+    hanging.daemon.logs("stopping").await;
+    let address = hanging.client.peer_addr().unwrap();
+    let _silent = TcpStream::connect(address).await.unwrap();
+    // Who comes after it is answered, so it has been accepted.
+    let mut asking = TcpStream::connect(address).await.unwrap();
+    let ask = "GET /agents/run/stream?executionId=x HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    asking.write_all(ask.as_bytes()).await.unwrap();
+    read_to(&mut asking, b"\r\n\r\n").await;
+    hanging.at_the_box.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    read_to(&mut hanging.client, b"\r\n\r\n").await;
+    let ended = hanging.daemon.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}

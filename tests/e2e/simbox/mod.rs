@@ -17,8 +17,10 @@ pub(super) mod set;
 mod shown;
 
 // The scenarios.
+mod activation;
 mod away;
 mod crowd;
+mod drain;
 mod fidelity;
 mod full_disk;
 mod hop_cuts;

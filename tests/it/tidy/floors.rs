@@ -68,7 +68,8 @@ pub(super) fn floor(module: &str) -> Option<Floor> {
         "session" => Floor::Session,
         "http" => Floor::Door,
         "simbox" => Floor::House,
-        "main" | "lib" | "cli" | "server" | "config" | "telemetry" | "shutdown" => Floor::Roof,
+        "main" | "lib" | "cli" | "server" | "config" => Floor::Roof,
+        "telemetry" | "shutdown" | "supervisor" => Floor::Roof,
         _ => return None,
     })
 }
