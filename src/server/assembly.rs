@@ -113,8 +113,7 @@ impl House {
             drain,
             controls,
         } = plan;
-        let metrics = Metrics::new()?;
-        begin_counters(&configured, api.as_ref(), &metrics);
+        let metrics = counters(&configured, api.as_ref())?;
         let (tasks, resumed) = (Tasks::new(), Latch::default());
         let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
         let via = ViaName::random();
@@ -174,8 +173,9 @@ impl House {
     }
 }
 
-/// Puts the counters of all boxes at 0: a series that is born at 1 never shows as an increase.
-fn begin_counters(boxes: &[Upstream], api: Option<&Api>, metrics: &Metrics) {
+/// All counters, those of the boxes at 0: a series that is born at 1 never shows as an increase.
+fn counters(boxes: &[Upstream], api: Option<&Api>) -> anyhow::Result<Metrics> {
+    let metrics = Metrics::new()?;
     let configured = boxes.iter().map(|one| (one.name.as_str(), one.kind));
     let learned = api.map(|_| (metrics::LEARNED_BOXES, BoxKind::Tangle));
     for (name, kind) in configured.chain(learned) {
@@ -185,6 +185,7 @@ fn begin_counters(boxes: &[Upstream], api: Option<&Api>, metrics: &Metrics) {
         upstream::Error::CLASSES.into_iter().for_each(|class| drop(of_box.errors(class)));
         metrics.http.begin(name);
     }
+    Ok(metrics)
 }
 
 /// What goes on by itself as long as the program runs.

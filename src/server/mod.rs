@@ -98,16 +98,10 @@ pub async fn run(
     let settings = Settings { newcomers, ..Settings::CLIENTS };
     let mut clients =
         Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
-    let mut operators = operators.map(|listener| {
-        let (routes, settings) = (house.operators.clone(), Settings::OPERATORS);
-        Door::open("operators' door", listener, Wire::Clear, routes, settings, Ends::default())
-    });
-    let announcement = Announcement {
-        clients: Addresses::url(scheme, bound),
-        admin: admin.map(|admin| Addresses::url("http", admin)),
-        token: house.token.clone(),
-        data_dir,
-    };
+    let mut operators = operators.map(|listener| Door::operators(listener, &house));
+    let admin = admin.map(|admin| Addresses::url("http", admin));
+    let (clients_url, token) = (Addresses::url(scheme, bound), house.token.clone());
+    let announcement = Announcement { clients: clients_url, admin, token, data_dir };
     announcement.make(telemetry.format).await?;
     supervisor.ready();
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling never ends.
@@ -151,6 +145,11 @@ impl Door {
             serve_connections(listener, wire, service, settings, ends.clone(), connections.clone());
         let serving = connections.spawn(name, serve);
         Self { ends, connections, serving }
+    }
+
+    fn operators(listener: TcpListener, house: &House) -> Self {
+        let (routes, settings) = (house.operators.clone(), Settings::OPERATORS);
+        Self::open("operators' door", listener, Wire::Clear, routes, settings, Ends::default())
     }
 
     /// Resolves when the accept loop ends unasked, which only a panic does.
