@@ -42,6 +42,8 @@ mod e2e {
     mod frames;
     mod oracle;
     mod reading;
+    #[path = "../it/metrics/readme.rs"]
+    mod readme;
 
     // The scenarios.
     mod adapter_promises;

@@ -151,6 +151,11 @@ impl Daemon {
         self.clients
     }
 
+    /// Where operators connect.
+    pub(crate) fn operators(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         drop(self.process.take());

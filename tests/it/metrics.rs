@@ -3,14 +3,15 @@
 
 mod alerts;
 mod promtool;
-pub(crate) mod table;
+mod readme;
+mod table;
 mod text;
 
 use std::collections::BTreeSet;
 
 use super::raw::{Conn, read};
 use super::support::daemon::Daemon;
-use table::Table;
+use readme::label_values;
 use text::{Family, Text};
 
 /// Gauges that count things, so that the name says what and needs no unit.
@@ -54,12 +55,12 @@ fn names<'a, V: 'a>(of: impl IntoIterator<Item = (&'a String, &'a V)>) -> BTreeS
 
 #[tokio::test]
 async fn every_family_stands_in_the_table_and_the_table_invents_none() {
-    let (text, table) = (scraped().await, Table::of_readme());
+    let (text, table) = (scraped().await, table::families());
     assert!(text.families.len() >= 40, "{} families", text.families.len());
-    assert_eq!(names(&text.families), names(&table.families));
+    assert_eq!(names(&text.families), names(&table));
     for (name, family) in &text.families {
         let Family { kind, help, labels } = family;
-        let row = &table.families[name];
+        let row = &table[name];
         let own: BTreeSet<_> = labels.keys().cloned().collect();
         assert_eq!((kind, &own), (&row.kind, &row.labels), "{name}");
         assert_eq!(help, &row.meaning, "{name}");
@@ -69,11 +70,11 @@ async fn every_family_stands_in_the_table_and_the_table_invents_none() {
 
 #[tokio::test]
 async fn labels_have_the_values_that_the_table_lists_from_the_start() {
-    let (text, table) = (scraped().await, Table::of_readme());
+    let (text, table) = (scraped().await, label_values());
     let used: BTreeSet<&str> = text.families.values().flat_map(|f| names(&f.labels)).collect();
-    assert_eq!(used, names(&table.values));
+    assert_eq!(used, names(&table));
     for (label, seen) in text.values() {
-        let listed = &table.values[&label];
+        let listed = &table[&label];
         match label.as_str() {
             "box" => assert_eq!(seen, BTreeSet::from(["default".to_owned()])),
             "version" => {

@@ -12,6 +12,7 @@
 // The cast.
 mod link;
 mod measure;
+mod prometheus;
 mod proxy;
 pub(super) mod set;
 mod shown;
@@ -25,6 +26,7 @@ mod fidelity;
 mod full_disk;
 mod hop_cuts;
 mod hop_http2;
+mod operation;
 mod outage;
 mod quiet;
 mod real_hops;

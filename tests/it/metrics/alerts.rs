@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use super::promtool;
-use super::table::{Table, rows_of_readme};
+use super::{promtool, readme, table};
 
 const RULES: &str = "deploy/prometheus/alerts.yml";
 const CASES: &str = "deploy/prometheus/alerts_test.yml";
@@ -45,11 +44,11 @@ fn families(expression: &str) -> BTreeSet<&str> {
 
 #[test]
 fn each_rule_names_what_is_counted_and_says_what_to_do() {
-    let (table, rules) = (Table::of_readme(), rules());
+    let (families_told, rules) = (table::families(), rules());
     for (name, rule) in &rules {
         let (expression, rest) = rule.split_once("labels:").expect("labels behind the expression");
         for family in families(expression) {
-            assert!(table.families.contains_key(family), "{name} asks for {family}");
+            assert!(families_told.contains_key(family), "{name} asks for {family}");
         }
         assert!(matches!(severity(rule), "page" | "ticket"), "{name}");
         for part in ["summary: \"", "description: \"", "runbook: "] {
@@ -57,7 +56,7 @@ fn each_rule_names_what_is_counted_and_says_what_to_do() {
         }
     }
     let told: BTreeMap<_, _> = rules.iter().map(|(name, rule)| (&**name, severity(rule))).collect();
-    let rows = rows_of_readme("| alert | severity | when |");
+    let rows = readme::rows("| alert | severity | when |");
     let listed = rows.iter().map(|row| (row[0].trim_matches('`'), row[1].trim_matches('`')));
     assert_eq!(told, listed.collect());
 }
