@@ -71,6 +71,28 @@ pub const DEMO_CLIENT_TRIES: u32 = 3;
 /// Largest frame that the demo's client reads. Its box writes a few hundred bytes.
 pub const MAX_DEMO_FRAME_BYTES: usize = 1 << 20;
 
+// ---- roof: commands that ask a running program ----
+
+/// An answer to a command: it looks at each of perhaps a hundred thousand sessions.
+pub const COMMAND_CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Silence on a followed stream after which it is asked for again: six of the usual heartbeats.
+pub const FOLLOWED_SILENCE: Duration = Duration::from_secs(60);
+
+/// Pauses before a followed stream is asked for again: at first one that nobody notices, then one
+/// that a program which is away for long does not.
+pub const FOLLOW_PAUSES: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(3));
+
+/// Largest frame of a followed stream: a part is read from an answer of the box, and may be as large.
+pub const MAX_FOLLOWED_FRAME_BYTES: usize = 128 << 20;
+
+/// What a line of `tail` shows of an event's data, in characters.
+pub const TAIL_LINE_CHARS: usize = 160;
+
+/// Between two looks of a progress line at its clock.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
 // ---- roof: the check of a transcript ----
 
 /// Largest frame of a transcript. An event is part of a batch of the log, so it is not larger than

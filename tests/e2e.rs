@@ -49,6 +49,7 @@ mod e2e {
     mod adapter_promises;
     mod boxes_that_fail;
     mod chaos;
+    mod commands;
     mod contract;
     mod credentials;
     mod fifty;

@@ -79,6 +79,18 @@ impl Environment {
         id == Some(std::process::id())
     }
 
+    /// Whether a terminal is to stay without colours: `NO_COLOR`, or a terminal that has none.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.os("NO_COLOR").is_some() || self.is_dumb()
+    }
+
+    /// Whether a terminal does nothing but print.
+    #[must_use]
+    pub fn is_dumb(&self) -> bool {
+        self.os("TERM").is_none_or(|term| term == "dumb")
+    }
+
     /// The value of `name`.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
         self.os(name).map(|value| value.to_str().ok_or(NotUtf8)).transpose()

@@ -257,7 +257,8 @@ impl Daemon {
         self.data().join("log")
     }
 
-    fn data(&self) -> PathBuf {
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
         self.settings.data.clone().unwrap_or_else(|| self.path("data"))
     }
 
@@ -326,7 +327,7 @@ impl Drop for Daemon {
 
 /// The daemon that was built with the tests, or the one that `AFTERBAY_BIN` names.
 #[expect(clippy::disallowed_methods, reason = "a variable of the tests' own")]
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let given = std::env::var("AFTERBAY_BIN").ok();
     given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_afterbay")), PathBuf::from)
 }

@@ -3,8 +3,8 @@
 //!
 //! `/livez`, `/readyz` and `/metrics` are open, so that probes and scrapers need nothing: they show no
 //! id, no URL, no credential and nothing of a turn. Everything else needs the token in the data folder
-//! (`entry`), whether it is there or not. In reading order: `entry` says who is let in, [`route`] what is
-//! asked, then one file for each answer: `readiness`, `status`, [`log_level`], `sessions`, `ticket`,
+//! (`entry`), whether it is there or not. In reading order: `entry` says who is let in, `route` what is
+//! asked, then one file for each answer: `readiness`, `status`, `log_level`, `sessions`, `ticket`,
 //! with their JSON in `answers`.
 
 mod answers;
