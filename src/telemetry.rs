@@ -9,20 +9,34 @@ use std::panic::PanicHookInfo;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Telemetry};
 
 /// Libraries through which request heads go.
 const CAPPED: [&str; 7] = ["hyper", "hyper_util", "h2", "rustls", "reqwest", "tower", "axum"];
 
+/// The level of the log, to be changed while it is written. Without a log it does nothing.
+#[derive(Debug, Clone, Default)]
+pub struct LogLevel(Option<reload::Handle<Targets, Registry>>);
+
+impl LogLevel {
+    /// From the next line on, `level` counts; libraries stay capped.
+    pub fn set(&self, level: Level) {
+        let Some(handle) = &self.0 else { return };
+        if let Err(error) = handle.reload(filter(level)) {
+            tracing::warn!(%error, "the log level stays as it was");
+        }
+    }
+}
+
 /// Starts the log and the panic hook, once for the process.
-pub fn start(settings: &Telemetry) {
+pub fn start(settings: &Telemetry) -> LogLevel {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let filter = filter(settings.level);
+    let (filter, handle) = reload::Layer::new(filter(settings.level));
     let registry = tracing_subscriber::registry();
     let started = match settings.format {
         LogFormat::Human => {
@@ -35,6 +49,7 @@ pub fn start(settings: &Telemetry) {
         tracing::warn!("the log was started before; this start is ignored");
     }
     std::panic::set_hook(Box::new(on_panic));
+    LogLevel(Some(handle))
 }
 
 fn filter(level: Level) -> Targets {

@@ -6,6 +6,7 @@
 pub mod front;
 pub mod http;
 pub mod log;
+pub mod reload;
 pub mod retention;
 pub mod turn;
 pub mod upstream;
@@ -31,6 +32,8 @@ pub struct Metrics {
     pub front: front::Metrics,
     /// The doors.
     pub http: http::Metrics,
+    /// The configuration, read anew.
+    pub reload: reload::Metrics,
 }
 
 impl Metrics {
@@ -48,6 +51,7 @@ impl Metrics {
             turn: turn::Metrics::new(&registry)?,
             front: front::Metrics::new(&registry)?,
             http: http::Metrics::new(&registry)?,
+            reload: reload::Metrics::new(&registry)?,
             registry,
         })
     }

@@ -10,9 +10,11 @@ mod assembly;
 mod connections;
 mod listeners;
 mod own_door;
+mod reload;
 mod sandbox_api;
 mod terms;
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,16 +24,38 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::limits;
+use crate::shutdown::Hangups;
 use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
+use crate::telemetry::LogLevel;
 pub use answers::Answers;
 use assembly::{House, Plan};
 pub use connections::{Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
+pub use reload::Reread;
+use reload::{Fixed, Reload};
 use sandbox_api::Bound;
 pub use terms::{Ends, Newcomers, Settings};
+
+/// What the program has to do with besides its clients.
+pub struct Outside<'a> {
+    /// Who started it, and hears how it is.
+    pub supervisor: &'a Supervisor,
+    /// Calls to read the configuration anew.
+    pub hangups: Hangups,
+    /// How that is done.
+    pub reread: Reread,
+    /// The level of the log.
+    pub level: LogLevel,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("supervisor", self.supervisor).finish_non_exhaustive()
+    }
+}
 
 /// Serves until `stop` resolves, then stops in order. The supervisor hears of both.
 ///
@@ -40,9 +64,11 @@ pub use terms::{Ends, Newcomers, Settings};
 pub async fn run(
     config: Config,
     listeners: Listeners,
-    supervisor: &Supervisor,
+    outside: Outside<'_>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Outside { supervisor, mut hangups, reread, level } = outside;
+    let fixed = Fixed::of(&config);
     let Config {
         boxes,
         api,
@@ -65,10 +91,7 @@ pub async fn run(
     let bound = clients.local_addr().context("ask for the clients' address")?;
     let admin = operators.local_addr().context("ask for the operators' address")?;
     own_door::check(&boxes, api.as_ref(), [bound, admin]).await?;
-    let (scheme, wire) = match identity {
-        None => ("http", Wire::Clear),
-        Some(identity) => ("https", Wire::Tls(identity)),
-    };
+    let (scheme, wire) = wire(identity.clone());
     let ends = Ends::default();
     let plan = Plan {
         data_dir,
@@ -87,7 +110,8 @@ pub async fn run(
         bound: Bound { scheme, clients: bound, operators: admin },
         drain: ends.drain.clone(),
     };
-    let house = House::build(plan).await?;
+    let (house, replaceable) = House::build(plan).await?;
+    let reload = Reload::new(replaceable, identity, level, fixed);
     let settings = Settings { newcomers, ..Settings::CLIENTS };
     let mut clients =
         Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
@@ -101,15 +125,25 @@ pub async fn run(
     );
     announce(scheme, bound, admin);
     supervisor.ready();
-    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling never ends.
+    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling and
+    // reloading never end; a reload that is dropped has replaced nothing, or all.
     tokio::select! {
         () = stop => {}
         () = supervisor.keep_telling() => {}
+        () = reload.follow(&mut hangups, &reread, supervisor) => {}
         () = clients.died() => anyhow::bail!("the clients' door died"),
         () = operators.died() => anyhow::bail!("the operators' door died"),
     }
     supervisor.stopping();
     stop_in_order(clients, operators, house, shutdown_grace).await
+}
+
+/// What clients' bytes travel in, and its name in a URL.
+fn wire(identity: Option<Identity>) -> (&'static str, Wire) {
+    match identity {
+        None => ("http", Wire::Clear),
+        Some(identity) => ("https", Wire::Tls(identity)),
+    }
 }
 
 /// One listener being served.

@@ -28,4 +28,5 @@ mod hop_http2;
 mod outage;
 mod quiet;
 mod real_hops;
+mod reload;
 mod sessions;
