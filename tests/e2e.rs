@@ -49,6 +49,7 @@ mod e2e {
     mod chaos;
     mod contract;
     mod credentials;
+    mod deploy;
     mod fifty;
     mod flood;
     mod kills;
