@@ -1,4 +1,5 @@
-//! The signals that stop the program: SIGTERM and SIGINT.
+//! The signals that stop the program, SIGTERM and SIGINT, and the one that has it read its
+//! configuration anew, SIGHUP.
 //!
 //! They are listened for from before the first listener is bound, so that none kills the program
 //! in mid-start without its knowing. What the first and the second one mean is the caller's.
@@ -41,6 +42,27 @@ impl Signal {
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
+}
+
+/// Calls to read the configuration anew, one after the other; those that come while one is followed
+/// count as one.
+#[derive(Debug)]
+pub struct Hangups(Stream);
+
+impl Hangups {
+    /// Begins to listen; from here on the signal no longer kills by itself.
+    ///
+    /// # Errors
+    /// If the system refuses a handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    // Cancel-safe: a signal that was not returned stays pending in its stream.
+    pub async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
 }
 
 impl Signals {

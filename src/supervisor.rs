@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
 use crate::config::Environment;
 
 /// The service manager, if there is one.
@@ -37,6 +39,13 @@ impl Supervisor {
     /// It serves; after a reload, again.
     pub fn ready(&self) {
         self.tell("READY=1\nSTATUS=serving\n");
+    }
+
+    /// It reads its configuration anew; [`Supervisor::ready`] says that it has.
+    pub fn reloading(&self) {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(tv_sec) * 1_000_000 + i128::from(tv_nsec) / 1000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
     /// It stops.
@@ -97,6 +106,10 @@ mod tests {
         let supervisor = Supervisor::of(&Environment::of(variables));
         supervisor.ready();
         assert!(told(&manager).starts_with("READY=1\n"));
+        supervisor.reloading();
+        let reloading = told(&manager);
+        let micros = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("its time");
+        assert!(micros.trim_end().parse::<u64>().is_ok_and(|micros| micros > 0), "{reloading}");
         supervisor.stopping();
         assert!(told(&manager).starts_with("STOPPING=1\n"));
         let three = Duration::from_millis(2500);

@@ -52,6 +52,7 @@ mod e2e {
     mod commands;
     mod contract;
     mod credentials;
+    mod deploy;
     mod fifty;
     mod flood;
     mod kills;

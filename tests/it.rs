@@ -75,6 +75,7 @@ mod it {
     mod passing_http2;
     mod raw;
     mod reaching;
+    mod reload_tls;
     mod resume;
     mod retention;
     mod sealed;

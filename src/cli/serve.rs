@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::USAGE;
 use crate::config::{self, Config, Environment, Flags, Handed, Loaded};
 use crate::http::admin::LogLevel;
-use crate::server::{self, Listeners};
-use crate::shutdown::Signals;
+use crate::server::{self, Listeners, Outside, Reread};
+use crate::shutdown::{Hangups, Signals};
 use crate::supervisor::Supervisor;
 use crate::telemetry;
 
@@ -40,7 +41,7 @@ AFTERBAY_BOX_CREDENTIAL_FILE, or `credential_file` under [box] in the file; like
 AFTERBAY_CREDENTIALS_KEY, AFTERBAY_CREDENTIALS_KEY_FILE or `credentials_key_file`.
 
 Stop it with SIGTERM or SIGINT: streams end, turns stay in the log and go on at the next start.
-A second signal exits at once.";
+A second signal exits at once. SIGHUP has it read its configuration anew.";
 
 /// Runs until it is stopped; the exit code says how that went.
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode {
@@ -60,12 +61,15 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
             return ExitCode::from(USAGE);
         }
     };
-    let log_level = telemetry::start(&config.telemetry);
+    let level = telemetry::start(&config.telemetry);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let supervisor = Supervisor::of(environment);
-    match on_a_runtime(config, handed, log_level, &supervisor) {
+    let (file, flags, environment) = (file.clone(), flags.clone(), environment.clone());
+    let reread = Arc::new(move || config::load(file.as_deref(), &flags, &environment));
+    let around = Around { handed, supervisor, level, reread };
+    match on_a_runtime(config, around) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "afterbay cannot go on");
@@ -74,33 +78,34 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
     }
 }
 
-fn on_a_runtime(
-    config: Config,
+/// What the process was started with and in.
+struct Around {
     handed: Handed,
-    log_level: LogLevel,
-    supervisor: &Supervisor,
-) -> anyhow::Result<ExitCode> {
+    supervisor: Supervisor,
+    level: LogLevel,
+    reread: Reread,
+}
+
+fn on_a_runtime(config: Config, around: Around) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let ended = runtime.block_on(serve(config, handed, log_level, supervisor));
+    let ended = runtime.block_on(serve(config, around));
     // Whatever still hangs was named when the grace ended; it must not hold the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(
-    config: Config,
-    handed: Handed,
-    log_level: LogLevel,
-    supervisor: &Supervisor,
-) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, around: Around) -> anyhow::Result<ExitCode> {
+    let Around { handed, supervisor, level, reread } = around;
     let mut signals = Signals::listen().context("listen for signals")?;
+    let hangups = Hangups::listen().context("listen for signals")?;
     server::raise_descriptor_limit();
     let listeners = Listeners::open(&config.listen, handed)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = server::run(config, listeners, log_level, supervisor, async {
+    let outside = Outside { supervisor: &supervisor, hangups, reread, level };
+    let server = server::run(config, listeners, outside, async {
         // The sender lives as long as the server.
         let _ = stopped.await;
     });

@@ -4,16 +4,16 @@
 //! HTTP/1.1 on top, no certificate asked of clients. The key is shown nowhere.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A chain and its key, known to fit. Clones share them.
+/// A chain and its key, known to fit. Clones share them, also when they are replaced.
 #[derive(Clone)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Identity(Arc<RwLock<Arc<ServerConfig>>>);
 
 /// A certificate chain, the door's own certificate first.
 pub(super) type Chain = Vec<CertificateDer<'static>>;
@@ -61,12 +61,22 @@ impl Identity {
             what.to_owned()
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Arc::new(RwLock::new(Arc::new(config)))))
     }
 
     /// What shakes hands with clients.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(self.current())
+    }
+
+    /// Proves to be `other` from the next handshake on; connections that are there go on.
+    pub(crate) fn replace(&self, other: Self) {
+        let other = other.current();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -8,7 +8,7 @@
 //! `x-afterbay-token` ends here also where no tokens are configured.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -19,9 +19,10 @@ use crate::credential::{CredentialHash, HashKey, OwnToken};
 /// The header for a token beside a credential of the box.
 pub(crate) const X_AFTERBAY_TOKEN: HeaderName = HeaderName::from_static("x-afterbay-token");
 
-/// The tokens that let a request in. Without any, every request is let in. Clones share them.
+/// The tokens that let a request in. Without any, every request is let in. Clones share them, also
+/// when they are replaced.
 #[derive(Debug, Clone, Default)]
-pub struct OwnTokens(Option<Arc<Known>>);
+pub struct OwnTokens(Arc<RwLock<Option<Arc<Known>>>>);
 
 #[derive(Debug)]
 struct Known {
@@ -37,8 +38,22 @@ impl OwnTokens {
     /// These tokens, and no request without one of them; their holders are told apart by `key`.
     #[must_use]
     pub fn required(key: HashKey, tokens: &[OwnToken]) -> Self {
-        let hashes = tokens.iter().map(|token| key.hash_own(token)).collect();
-        Self(Some(Arc::new(Known { key, hashes })))
+        let own = Self::default();
+        own.replace(Some((key, tokens.to_vec())));
+        own
+    }
+
+    /// From the next request on, these count and no others; without any, none is asked for.
+    pub fn replace(&self, tokens: Option<(HashKey, Vec<OwnToken>)>) {
+        let known = tokens.map(|(key, tokens)| {
+            let hashes = tokens.iter().map(|token| key.hash_own(token)).collect();
+            Arc::new(Known { key, hashes })
+        });
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes the token off the request and remembers beside it who it is from. What stays in
@@ -48,7 +63,7 @@ impl OwnTokens {
     /// [`Error::TokenRequired`]; [`Error::InvalidCredential`] if there are two `Authorization`s.
     pub(super) fn admit(&self, parts: &mut Parts) -> Result<(), Error> {
         let beside = take_beside(&mut parts.headers);
-        let Some(known) = &self.0 else { return Ok(()) };
+        let Some(known) = self.known() else { return Ok(()) };
         if parts.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Error::InvalidCredential);
         }

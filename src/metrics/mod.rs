@@ -11,6 +11,7 @@ pub mod life;
 pub mod log;
 pub mod of_box;
 pub mod process;
+pub mod reload;
 pub mod retention;
 pub mod streams;
 pub mod turn;
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub front: front::Metrics,
     /// The doors.
     pub http: http::Metrics,
+    /// The configuration, read anew.
+    pub reload: reload::Metrics,
 }
 
 impl Metrics {
@@ -57,6 +60,7 @@ impl Metrics {
             turn: turn::Metrics::new(&registry)?,
             front: front::Metrics::new(&registry)?,
             http: http::Metrics::new(&registry)?,
+            reload: reload::Metrics::new(&registry)?,
             registry,
         })
     }

@@ -13,6 +13,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use super::announcement::Addresses;
+use super::reload::Replaceable;
 use super::sandbox_api::{self, Bound, Wired};
 use crate::config::{
     Api, Callers, Credentials, Deadlines, OnAbandon, Poll, Retention, SessionBus, Streams, Upstream,
@@ -94,7 +95,7 @@ impl House {
     ///
     /// # Errors
     /// If the data folder is held by another process, damaged or not writable.
-    pub(super) async fn build(plan: Plan) -> anyhow::Result<Self> {
+    pub(super) async fn build(plan: Plan) -> anyhow::Result<(Self, Replaceable)> {
         let Plan {
             data_dir,
             boxes: configured,
@@ -123,10 +124,11 @@ impl House {
         let Views { root, further, shown, boxes } = views;
         let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault, token } = opened;
-        let tokens = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
+        let tokens = own_tokens(tokens, &hash_key);
         let public_url = callers.public_url.clone();
         let api = api.map(|api| Wired { api, connect, via, public_url, bound });
         let (boxes, front) = sandbox_api::behind(api, boxes, data_dir, polls, &metrics).await?;
+        let replaceable = replaceable(&tokens, &hash_key, &boxes, &metrics);
         let sessions = Sessions::open(
             session::Config {
                 store: store.clone(),
@@ -149,7 +151,7 @@ impl House {
         let doors = Doors {
             sessions,
             settings: http::Settings {
-                tokens: tokens.unwrap_or_default(),
+                tokens,
                 ..door_settings(mode, callers, streams, grace, bound)
             },
             metrics: metrics.http.clone(),
@@ -163,7 +165,7 @@ impl House {
         let (entry, clients) = (token.clone(), http::Service::new(doors.clone()));
         let admin =
             Admin { token: entry, resumed, doors, boxes: shown, metrics, controls, clients: url };
-        Ok(Self { clients, operators: admin::router(admin), tasks, token, store })
+        Ok((Self { clients, operators: admin::router(admin), tasks, token, store }, replaceable))
     }
 
     /// Closes the log: what is queued is written and synced. Comes last.
@@ -186,6 +188,22 @@ fn counters(boxes: &[Upstream], api: Option<&Api>) -> anyhow::Result<Metrics> {
         metrics.http.begin(name);
     }
     Ok(metrics)
+}
+
+fn own_tokens(tokens: Option<Vec<OwnToken>>, hash_key: &HashKey) -> OwnTokens {
+    let own = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
+    own.unwrap_or_default()
+}
+
+/// The parts that a reload replaces; they share them with the floors.
+fn replaceable(
+    tokens: &OwnTokens,
+    hash_key: &HashKey,
+    boxes: &Boxes,
+    metrics: &Metrics,
+) -> Replaceable {
+    let (tokens, hash_key) = (tokens.clone(), hash_key.clone());
+    Replaceable { tokens, hash_key, boxes: boxes.clone(), metrics: metrics.reload.clone() }
 }
 
 /// What goes on by itself as long as the program runs.

@@ -11,9 +11,11 @@ mod assembly;
 mod connections;
 mod listeners;
 mod own_door;
+mod reload;
 mod sandbox_api;
 mod terms;
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,9 +24,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::http::admin::{Controls, LogLevel};
 use crate::limits;
+use crate::shutdown::Hangups;
 use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
 pub use announcement::Addresses;
@@ -33,8 +36,28 @@ pub use answers::Answers;
 use assembly::{House, Plan};
 pub use connections::{Wire, serve_connections};
 pub use listeners::{Listeners, raise_descriptor_limit};
+pub use reload::Reread;
+use reload::{Fixed, Reload};
 use sandbox_api::Bound;
 pub use terms::{Ends, Newcomers, Settings};
+
+/// What the program has to do with besides its clients.
+pub struct Outside<'a> {
+    /// Who started it, and hears how it is.
+    pub supervisor: &'a Supervisor,
+    /// Calls to read the configuration anew.
+    pub hangups: Hangups,
+    /// How that is done.
+    pub reread: Reread,
+    /// The level of the log.
+    pub level: LogLevel,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("supervisor", self.supervisor).finish_non_exhaustive()
+    }
+}
 
 /// Serves until `stop` resolves, then stops in order. The supervisor hears of both.
 ///
@@ -43,10 +66,11 @@ pub use terms::{Ends, Newcomers, Settings};
 pub async fn run(
     config: Config,
     listeners: Listeners,
-    log_level: LogLevel,
-    supervisor: &Supervisor,
+    outside: Outside<'_>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Outside { supervisor, mut hangups, reread, level } = outside;
+    let fixed = Fixed::of(&config);
     let Config {
         boxes,
         api,
@@ -71,10 +95,7 @@ pub async fn run(
     let admin = admin.context("ask for the operators' address")?;
     let doors: Vec<_> = [bound].into_iter().chain(admin).collect();
     own_door::check(&boxes, api.as_ref(), &doors).await?;
-    let (scheme, wire) = match identity {
-        None => ("http", Wire::Clear),
-        Some(identity) => ("https", Wire::Tls(identity)),
-    };
+    let (scheme, wire) = wire(identity.clone());
     let (ends, shutdown) = (Ends::default(), CancellationToken::new());
     let plan = Plan {
         data_dir: data_dir.clone(),
@@ -92,9 +113,10 @@ pub async fn run(
         grace: shutdown_grace,
         bound: Bound { scheme, clients: bound, operators: admin },
         drain: ends.drain.clone(),
-        controls: Controls { log_level, shutdown: shutdown.clone() },
+        controls: Controls { log_level: level.clone(), shutdown: shutdown.clone() },
     };
-    let house = House::build(plan).await?;
+    let (house, replaceable) = House::build(plan).await?;
+    let reload = Reload::new(replaceable, identity, level, fixed);
     let settings = Settings { newcomers, ..Settings::CLIENTS };
     let mut clients =
         Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
@@ -104,11 +126,13 @@ pub async fn run(
     let announcement = Announcement { clients: clients_url, admin, token, data_dir };
     announcement.make(telemetry.format).await?;
     supervisor.ready();
-    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling never ends.
+    // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling and
+    // reloading never end; a reload that is dropped has replaced nothing, or all.
     tokio::select! {
         () = stop => {}
         () = shutdown.cancelled() => tracing::info!("an operator asks to stop"),
         () = supervisor.keep_telling() => {}
+        () = reload.follow(&mut hangups, &reread, supervisor) => {}
         () = clients.died() => anyhow::bail!("the clients' door died"),
         () = died(operators.as_mut()) => anyhow::bail!("the operators' door died"),
     }
@@ -121,6 +145,14 @@ async fn died(door: Option<&mut Door>) {
     match door {
         Some(door) => door.died().await,
         None => std::future::pending().await,
+    }
+}
+
+/// What clients' bytes travel in, and its name in a URL.
+fn wire(identity: Option<Identity>) -> (&'static str, Wire) {
+    match identity {
+        None => ("http", Wire::Clear),
+        Some(identity) => ("https", Wire::Tls(identity)),
     }
 }
 

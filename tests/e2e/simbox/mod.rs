@@ -30,4 +30,5 @@ mod operation;
 mod outage;
 mod quiet;
 mod real_hops;
+mod reload;
 mod sessions;

@@ -9,7 +9,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_afterbay");
 const UNITS: [&str; 3] = ["afterbay.service", "afterbay.socket", "afterbay-admin.socket"];
 /// Of ten, the lower the better. systemd calls everything below 2 well protected; most of what is left
 /// is that it has the network.
-const EXPOSURE: f64 = 1.4;
+const EXPOSURE: f64 = 1.2;
 
 /// The text of a unit, with the program that was built in the place of the installed one.
 fn unit(name: &str) -> String {
