@@ -115,9 +115,8 @@ impl House {
             controls,
         } = plan;
         let metrics = counters(&configured, api.as_ref())?;
-        let (tasks, resumed) = (Tasks::new(), Latch::default());
+        let (tasks, resumed, via) = (Tasks::new(), Latch::default(), ViaName::random());
         let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
-        let via = ViaName::random();
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let polls = (ProxyBudget::new(poll.rate_total), poll.rate);
         let views = Views::of(configured, &connect, &via, &polls, &metrics.upstream);

@@ -82,7 +82,9 @@ async fn a_name_that_no_box_has_is_answered_here() {
     }
     assert!(root.is_untouched().await && other.is_untouched().await);
     let metrics = stage.metrics().await;
-    assert!(!metrics.contains("nobody") && !metrics.contains("zeta"), "{metrics}");
+    assert!(!metrics.contains("nobody") && !metrics.contains("ZETA"), "{metrics}");
+    let of_zeta = metrics.lines().filter(|line| line.contains("zeta"));
+    assert!(of_zeta.clone().count() > 0 && of_zeta.clone().all(|line| line.ends_with(" 0")));
 }
 
 #[tokio::test]
