@@ -30,8 +30,8 @@ impl Metrics {
     /// # Errors
     /// If its name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let help = "Times that the configuration was read anew, by outcome.";
-        let reloads = IntCounterVec::new(Opts::new("afterbay_reloads_total", help), &["outcome"])?;
+        let help = "Times that the configuration was read anew, by result.";
+        let reloads = IntCounterVec::new(Opts::new("afterbay_reloads_total", help), &["result"])?;
         registry.register(Box::new(reloads.clone()))?;
         let metrics = Self(reloads);
         for outcome in [Outcome::Done, Outcome::Refused] {

@@ -4,7 +4,7 @@
 //! served; the order in which it is taken down is the server's, the acts are [`House::close`]'s.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use super::announcement::Addresses;
+use super::data::{Opened, open_data};
 use super::reload::Replaceable;
 use super::sandbox_api::{self, Bound, Wired};
 use crate::config::{
@@ -26,15 +27,11 @@ use crate::http::own_tokens::OwnTokens;
 use crate::http::passthrough::Passthrough;
 use crate::http::{self, Doors};
 use crate::limits;
-use crate::log::{Options, RealDisk, Store};
+use crate::log::Store;
 use crate::metrics::{self, Metrics};
 use crate::mode::{BoxKind, Mode};
-use crate::session::admin_token;
 use crate::session::boxes::{BoxEntry, Boxes};
-use crate::session::readers_key::{self, Key};
-use crate::session::recovered::Recovered;
 use crate::session::retention::{self, Keep};
-use crate::session::sealed::{self, Vault};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
 use crate::turn::{self, verdict};
@@ -212,51 +209,6 @@ fn keep_up(sessions: &Sessions, metrics: &Metrics, tasks: &Tasks) {
     tasks.spawn("learned boxes", sessions.clone().forget_unseen_boxes());
 }
 
-/// The data folder, open.
-struct Opened {
-    store: Store,
-    recovered: Recovered,
-    hash_key: HashKey,
-    vault: Option<Vault>,
-    token: AdminToken,
-}
-
-/// Opens the keys, the log and what is sealed, all under its lock; off the runtime's threads, since it reads all of it.
-async fn open_data(
-    data_dir: PathBuf,
-    credentials: Credentials,
-    metrics: metrics::log::Metrics,
-) -> anyhow::Result<Opened> {
-    let open = move || {
-        let folder = data_dir.join("log");
-        let disk = RealDisk::open(&folder)
-            .with_context(|| format!("open the data folder {}", data_dir.display()))?;
-        // Before the log, which takes what room there is ahead of need.
-        let key = readers_key::load_or_create(&data_dir)?;
-        let token = admin_token::load_or_create(&data_dir)?;
-        let mut recovered = Recovered::default();
-        let options = Options::new(turn::control::role);
-        let store =
-            Store::open(Arc::new(disk), options, metrics, &mut |found| recovered.fold(found))
-                .with_context(|| format!("open the log in {}", folder.display()))?;
-        let hash_key = match key {
-            Key::Loaded(key) => key,
-            Key::Created(key) => {
-                if !recovered.is_empty() {
-                    tracing::warn!(
-                        "the readers' key is new: former credentials must be shown to the box again"
-                    );
-                }
-                key
-            }
-        };
-        let vault =
-            open_vault(&data_dir, credentials, &mut recovered).context("open the sealed files")?;
-        Ok(Opened { store, recovered, hash_key, vault, token })
-    };
-    tokio::task::spawn_blocking(open).await.context("open the data folder")?
-}
-
 /// Whether anything is reached by TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tls {
@@ -290,21 +242,6 @@ async fn connect(tls: Tls, authorities: Authorities) -> anyhow::Result<Connect> 
             Ok(Connect::default())
         }
         (Err(error), Tls::Never | Tls::Surely) => Err(error.into()),
-    }
-}
-
-fn open_vault(
-    data_dir: &Path,
-    credentials: Credentials,
-    recovered: &mut Recovered,
-) -> Result<Option<Vault>, sealed::Error> {
-    match credentials {
-        Credentials::Memory => sealed::clear(data_dir).map(|()| None),
-        Credentials::Sealed(key) => {
-            let vault = Vault::open(data_dir, key)?;
-            recovered.unseal(&vault)?;
-            Ok(Some(vault))
-        }
     }
 }
 

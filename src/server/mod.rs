@@ -9,6 +9,7 @@ mod announcement;
 mod answers;
 mod assembly;
 mod connections;
+mod data;
 mod listeners;
 mod own_door;
 mod reload;

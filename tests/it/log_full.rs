@@ -166,7 +166,7 @@ impl Story {
             self.hear(&line);
             was_full |= self.is_full;
             reached |= match when {
-                When::Filling => true,
+                When::Filling => line == "open",
                 When::Full => self.is_full,
                 When::RoomAgain => was_full && !self.is_full,
             };
