@@ -9,7 +9,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::config::LogFormat;
@@ -58,16 +57,11 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
-    /// Says it.
-    ///
-    /// # Errors
-    /// If the data folder does not take the file.
-    pub(super) async fn make(&self, format: LogFormat) -> anyhow::Result<()> {
-        let addresses = Addresses { clients: self.clients.clone(), admin: self.admin.clone() };
-        let (data_dir, bytes) = (self.data_dir.clone(), serde_json::to_vec(&addresses)?);
-        let put = move || whole_file::put(&data_dir, NAME, &bytes).map(drop);
-        let written = tokio::task::spawn_blocking(put).await.map_err(io::Error::other);
-        written.flatten().with_context(|| format!("write {NAME} in the data folder"))?;
+    /// Says it. That the file cannot be written, as on a full disk, is no reason not to serve.
+    pub(super) async fn make(&self, format: LogFormat) {
+        if let Err(error) = self.write().await {
+            tracing::warn!(%error, "{NAME} in the data folder cannot be written");
+        }
         let readers = match format {
             LogFormat::Human if io::stdout().is_terminal() => Readers::People,
             LogFormat::Human | LogFormat::Json => Readers::Anybody,
@@ -76,7 +70,13 @@ impl Announcement {
         let mut out = io::stdout().lock();
         // A closed stdout is no reason not to serve.
         let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
-        Ok(())
+    }
+
+    async fn write(&self) -> io::Result<()> {
+        let addresses = Addresses { clients: self.clients.clone(), admin: self.admin.clone() };
+        let (data_dir, bytes) = (self.data_dir.clone(), serde_json::to_vec(&addresses)?);
+        let put = move || whole_file::put(&data_dir, NAME, &bytes).map(drop);
+        tokio::task::spawn_blocking(put).await.map_err(io::Error::other).flatten()
     }
 
     /// Removes the file: whoever looks from now on is told that nobody serves.

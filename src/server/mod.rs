@@ -125,7 +125,7 @@ pub async fn run(
     let admin = admin.map(|admin| Addresses::url("http", admin));
     let (clients_url, token) = (Addresses::url(scheme, bound), house.token.clone());
     let announcement = Announcement { clients: clients_url, admin, token, data_dir };
-    announcement.make(telemetry.format).await?;
+    announcement.make(telemetry.format).await;
     supervisor.ready();
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling and
     // reloading never end; a reload that is dropped has replaced nothing, or all.

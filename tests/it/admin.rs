@@ -331,3 +331,24 @@ async fn without_an_admin_address_nobody_listens_and_no_line_tells_of_it() {
     let ended = stage.daemon.ended().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "one line, which was read");
 }
+
+/// As on a full disk: whoever waits for their events needs no file that says where they are.
+#[tokio::test]
+async fn a_folder_that_takes_no_addresses_is_served_all_the_same() {
+    let stage = Stage::open().await;
+    stage.daemon.signal(Signal::TERM);
+    let data = stage.file("");
+    let mut daemon = stage.daemon;
+    daemon.exit().await;
+    fs::create_dir(data.join("addresses.json")).unwrap();
+    let line =
+        ["serve", "--kind", "tangle", "--box", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
+    let line =
+        [&line[..], &["--admin", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]].concat();
+    let mut daemon = super::support::daemon::Daemon::start(&line, &[]);
+    assert!(daemon.text_line().await.starts_with("listening on "));
+    daemon.signal(Signal::TERM);
+    let ended = daemon.ended().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stderr.contains("addresses.json"), "{}", ended.stderr);
+}
