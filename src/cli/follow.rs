@@ -7,7 +7,6 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http_body_util::BodyDataStream;
 use reqwest::{Method, StatusCode};
@@ -124,7 +123,6 @@ impl Follower {
         match answer.status() {
             StatusCode::OK => {
                 let bytes = BodyDataStream::new(reqwest::Body::from(answer));
-                let bytes = bytes.map(|chunk: Result<Bytes, _>| chunk);
                 Ok(Attempt::Open(Box::pin(frames(bytes, limits::MAX_FOLLOWED_FRAME_BYTES))))
             }
             StatusCode::NO_CONTENT => Ok(Attempt::Over),

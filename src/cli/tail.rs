@@ -117,22 +117,20 @@ async fn begin(
     }
     let session = SessionId::parse(what).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let daemon = Daemon::of(which, environment)?;
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(name) = box_name {
-        query.append_pair("box", name);
-    }
+    let on_box = || {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(box_name.iter().map(|name| ("box", name)));
+        query
+    };
     let path = format!("/admin/sessions/{session}");
     let after = match from {
         From::Event(first) => first.saturating_sub(1),
         From::End => {
-            let seen = daemon.get(&format!("{path}?{}", query.finish())).await?;
+            let seen = daemon.get(&format!("{path}?{}", on_box().finish())).await?;
             seen.get("lastEventId").and_then(Value::as_u64).unwrap_or(0)
         }
     };
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(name) = box_name {
-        query.append_pair("box", name);
-    }
+    let mut query = on_box();
     if *until_idle {
         query.append_pair("until", "idle");
     }

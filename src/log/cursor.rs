@@ -201,22 +201,22 @@ impl Cursor {
     /// Reads what the system has in memory here and now, and the disk off the runtime's threads.
     async fn read(
         &self,
-        read: impl Fn(Reading) -> io::Result<Option<Stretch>> + Send + 'static,
+        read: impl Fn(&Reading) -> io::Result<Option<Stretch>> + Send + 'static,
     ) -> Result<Option<Stretch>, Error> {
         let (key, metrics) = (self.session.key(), self.reads.metrics.clone());
-        let reading = Reading { key, metrics, reach: Reach::Memory };
+        let mut reading = Reading { key, metrics, reach: Reach::Memory };
         // Whatever fails here, the disk has the last word.
-        if let Ok(stretch) = read(reading.clone()) {
+        if let Ok(stretch) = read(&reading) {
             // Many steps in a row would leave no other task its turn.
             consume_budget().await;
             return Ok(stretch);
         }
-        let reading = Reading { reach: Reach::Disk, ..reading };
+        reading.reach = Reach::Disk;
         let turn = self.reads.turn().await;
         let reading = spawn_blocking(move || {
             // It has its turn until it is over, whether anybody still waits for it or not.
             let _turn = turn?;
-            read(reading)
+            read(&reading)
         });
         let read = reading.await.unwrap_or_else(|e| Err(io::Error::other(e)));
         read.map_err(|e| Error::Read(Arc::new(e)))
@@ -230,7 +230,6 @@ impl Drop for Cursor {
 }
 
 /// Reads one session's batches. Blocks as far as it reaches.
-#[derive(Clone)]
 struct Reading {
     key: SessionKey,
     metrics: metrics::log::Metrics,
@@ -240,7 +239,7 @@ struct Reading {
 impl Reading {
     /// What follows `from` in a sealed segment.
     fn sealed(
-        self,
+        &self,
         segment: &Arc<Segment>,
         extent: Extent,
         from: Position,
@@ -264,7 +263,7 @@ impl Reading {
 
     /// What stands at `places`, up to the first one that is damaged or cannot be read. If that is the
     /// very first: the hole that a damaged one leaves, or the error.
-    fn places(self, places: &[Place]) -> io::Result<Option<Stretch>> {
+    fn places(&self, places: &[Place]) -> io::Result<Option<Stretch>> {
         let Some(first) = places.first().map(|place| place.spot.first) else { return Ok(None) };
         let mut stretch = Stretch { first, end: first, entries: Vec::new() };
         let all = match place::read_all(self.reach, places) {

@@ -12,7 +12,7 @@ use super::group::{GROUP_HEADER_BYTES, GroupHeader, SECTOR_BYTES};
 use super::place::{Place, Spot};
 use super::record::{BATCH_HEADER_BYTES, BatchHeader, Found, Numbered, decode_batch};
 use super::segment::{DATA_START, Origin, Segment};
-use super::view::{Position, Step};
+use super::view::{Position, StepPlaces};
 use crate::ids::SessionKey;
 
 /// Read at once while looking for a group header: whole sectors.
@@ -153,7 +153,7 @@ pub(super) fn spots_of(
     from: Position,
     most: usize,
 ) -> io::Result<Vec<Place>> {
-    let mut step = Step::within(most);
+    let mut step = StepPlaces::within(most);
     let groups = segment.index().map_or(0..u64::MAX, |index| index.groups.clone());
     let mut walk = Walk::over(segment, groups)?;
     while let Some(group) = walk.next()? {

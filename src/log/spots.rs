@@ -9,7 +9,7 @@ use super::disk::{DiskFile, Reach, read_within};
 use super::fields::{Fields, checksum, len32};
 use super::place::{Place, Spot};
 use super::segment::Segment;
-use super::view::{Position, Step};
+use super::view::{Position, StepPlaces};
 
 const SPOT_BYTES: usize = 28;
 /// Spots that share one checksum: about a page, so that a reader in the middle of many reads little.
@@ -63,7 +63,7 @@ impl Extent {
         from: Position,
         most: usize,
     ) -> io::Result<Option<Vec<Place>>> {
-        let mut step = Step::within(most);
+        let mut step = StepPlaces::within(most);
         let Some(first) = self.first_chunk(reach, file, from)? else { return Ok(None) };
         for chunk in first..self.spots.div_ceil(CHUNK_SPOTS) {
             let Some(spots) = self.chunk(reach, file, chunk)? else { return Ok(None) };

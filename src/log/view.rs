@@ -144,7 +144,7 @@ impl Run {
 
 /// The batches behind `from` in the first of `runs`, and in those that follow it unsealed.
 fn places(runs: &[Run], from: Position) -> Vec<Place> {
-    let mut step = Step::within(limits::CURSOR_STEP_BYTES);
+    let mut step = StepPlaces::within(limits::CURSOR_STEP_BYTES);
     for run in runs {
         let Batches::Here(spots) = &run.batches else { break };
         let start = spots.partition_point(|spot| !from.is_before(spot.end()));
@@ -160,13 +160,13 @@ fn places(runs: &[Run], from: Position) -> Vec<Place> {
 
 /// The batches of one step of a cursor, within its bounds.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct StepPlaces {
     pub(super) places: Vec<Place>,
     bytes: usize,
     most: usize,
 }
 
-impl Step {
+impl StepPlaces {
     /// Of `most` bytes, unless its first batch is larger.
     pub(super) fn within(most: usize) -> Self {
         Self { places: Vec::new(), bytes: 0, most }

@@ -1,6 +1,8 @@
 //! The family about reading the configuration anew.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, Registry};
+
+use super::families::Families;
 
 /// The handle; clones share the counters.
 #[derive(Debug, Clone)]
@@ -31,8 +33,7 @@ impl Metrics {
     /// If its name is taken.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let help = "Times that the configuration was read anew, by result.";
-        let reloads = IntCounterVec::new(Opts::new("afterbay_reloads_total", help), &["result"])?;
-        registry.register(Box::new(reloads.clone()))?;
+        let reloads = Families(registry).counters(("afterbay_reloads_total", help), &["result"])?;
         let metrics = Self(reloads);
         for outcome in [Outcome::Done, Outcome::Refused] {
             // Both are there from the start, so that the first one shows as an increase.

@@ -50,8 +50,7 @@ impl Addresses {
 /// What is to be said.
 #[derive(Debug)]
 pub(super) struct Announcement {
-    pub(super) clients: String,
-    pub(super) admin: Option<String>,
+    pub(super) addresses: Addresses,
     pub(super) token: AdminToken,
     pub(super) data_dir: PathBuf,
 }
@@ -73,8 +72,7 @@ impl Announcement {
     }
 
     async fn write(&self) -> io::Result<()> {
-        let addresses = Addresses { clients: self.clients.clone(), admin: self.admin.clone() };
-        let (data_dir, bytes) = (self.data_dir.clone(), serde_json::to_vec(&addresses)?);
+        let (data_dir, bytes) = (self.data_dir.clone(), serde_json::to_vec(&self.addresses)?);
         let put = move || whole_file::put(&data_dir, NAME, &bytes).map(drop);
         tokio::task::spawn_blocking(put).await.map_err(io::Error::other).flatten()
     }
@@ -90,8 +88,9 @@ impl Announcement {
 
     /// One line for each address, and one that says where the token is, if it is not shown.
     fn lines(&self, readers: Readers) -> String {
-        let clients = format!("listening on {}\n", self.clients);
-        let Some(admin) = &self.admin else { return clients };
+        let Addresses { clients, admin } = &self.addresses;
+        let clients = format!("listening on {clients}\n");
+        let Some(admin) = admin else { return clients };
         match readers {
             Readers::People => {
                 format!("{clients}admin on {admin}/#token={}\n", self.token.expose())
@@ -119,8 +118,10 @@ mod tests {
 
     fn announcement(admin: Option<&str>) -> Announcement {
         Announcement {
-            clients: "http://127.0.0.1:1".to_owned(),
-            admin: admin.map(str::to_owned),
+            addresses: Addresses {
+                clients: "http://127.0.0.1:1".to_owned(),
+                admin: admin.map(str::to_owned),
+            },
             token: AdminToken::from_bytes([0xa5; 32]),
             data_dir: PathBuf::from("/data"),
         }

@@ -123,8 +123,8 @@ pub async fn run(
         Door::open("clients' door", clients, wire, house.clients.clone(), settings, ends);
     let mut operators = operators.map(|listener| Door::operators(listener, &house));
     let admin = admin.map(|admin| Addresses::url("http", admin));
-    let (clients_url, token) = (Addresses::url(scheme, bound), house.token.clone());
-    let announcement = Announcement { clients: clients_url, admin, token, data_dir };
+    let addresses = Addresses { clients: Addresses::url(scheme, bound), admin };
+    let announcement = Announcement { addresses, token: house.token.clone(), data_dir };
     announcement.make(telemetry.format).await;
     supervisor.ready();
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling and

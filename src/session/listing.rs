@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::credential::Caller;
 use crate::ids::{BoxName, SessionKey};
 
+use super::Session;
 use super::overview::Overview;
 use super::registry::Sessions;
 
@@ -24,41 +25,55 @@ pub struct Wanted {
     pub before: Option<SessionKey>,
 }
 
-/// Some of the sessions.
+/// Some of the sessions, as somebody sees them.
 #[derive(Debug)]
-pub struct Listed {
+pub struct Listed<T> {
     /// Newest first.
-    pub sessions: Vec<Overview>,
+    pub sessions: Vec<T>,
     /// The last of them, if others follow it.
     pub more_after: Option<SessionKey>,
+}
+
+impl Wanted {
+    pub(super) fn takes(&self, is_busy: bool) -> bool {
+        self.is_busy.is_none_or(|wanted| wanted == is_busy)
+    }
 }
 
 impl Sessions {
     /// At most `most` of the wanted sessions that `who` is known to may read. Looks at all of them,
     /// so it takes a while where there are many.
     #[must_use]
-    pub fn list(&self, who: Option<&Caller>, wanted: &Wanted, most: usize) -> Listed {
-        let Wanted { box_name, is_busy, before } = wanted;
+    pub fn list(&self, who: Option<&Caller>, wanted: &Wanted, most: usize) -> Listed<Overview> {
         let who = who.map(|who| self.hash(who));
-        let mut all = self.all();
-        all.retain(|session| before.is_none_or(|before| session.key < before));
-        all.sort_unstable_by_key(|session| Reverse(session.key));
-        let on_box = |session: &Arc<_>| box_name.as_ref().is_none_or(|name| is_on(session, name));
-        let wanted = all.iter().filter(|session| on_box(session)).filter_map(|session| {
+        self.page(wanted, most, |session| {
             let may_read = self.is_known_reader(session, who);
             let overview = may_read.then(|| session.overview_now())?;
-            let fits = is_busy.is_none_or(|is_busy| overview.is_busy == is_busy);
-            fits.then_some((session.key, overview))
-        });
-        let mut found: Vec<_> = wanted.take(most.saturating_add(1)).collect();
+            wanted.takes(overview.is_busy).then_some(overview)
+        })
+    }
+
+    /// At most `most` of the sessions on the wanted box and page that `look` shows, which sees to
+    /// the rest of what is wanted.
+    pub(super) fn page<T>(
+        &self,
+        wanted: &Wanted,
+        most: usize,
+        look: impl Fn(&Arc<Session>) -> Option<T>,
+    ) -> Listed<T> {
+        let Wanted { box_name, before, is_busy: _ } = wanted;
+        let is_on_page = |session: &Session| before.is_none_or(|before| session.key < before);
+        let is_on_box =
+            |session: &Session| box_name.as_ref().is_none_or(|name| session.box_name == *name);
+        let mut all = self.all();
+        all.retain(|session| is_on_page(session) && is_on_box(session));
+        all.sort_unstable_by_key(|session| Reverse(session.key));
+        let shown = all.iter().filter_map(|session| Some((session.key, look(session)?)));
+        let mut found: Vec<_> = shown.take(most.saturating_add(1)).collect();
         let has_more = found.len() > most;
         found.truncate(most);
         let more_after = found.last().map(|(key, _)| *key).filter(|_| has_more);
-        let sessions = found.into_iter().map(|(_, overview)| overview).collect();
+        let sessions = found.into_iter().map(|(_, shown)| shown).collect();
         Listed { sessions, more_after }
     }
-}
-
-fn is_on(session: &super::Session, name: &BoxName) -> bool {
-    session.box_name() == name
 }

@@ -4,7 +4,6 @@
 //! theirs is ever shown to a box: a turn that they stop is stopped by its driver, with the credential
 //! that it has.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use crate::ids::{BoxName, SessionId, SessionKey};
 use crate::mode::Outcome;
 use crate::turn::handle::Stop;
 
+use super::listing::{Listed, Wanted};
 use super::overview::{Overview, TurnOverview};
 use super::registry::Sessions;
 use super::{Session, TurnRef, abort};
@@ -19,16 +19,12 @@ use super::{Session, TurnRef, abort};
 /// Which sessions are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those on this box.
-    pub box_name: Option<BoxName>,
-    /// Those in which a turn runs, or in which none does.
-    pub is_busy: Option<bool>,
+    /// As readers want them.
+    pub wanted: Wanted,
     /// Those whose newest turn ended so.
     pub outcome: Option<Outcome>,
     /// Those that have this in one of their names, or in one of their newest turn.
     pub text: Option<String>,
-    /// Those that began before this one.
-    pub before: Option<SessionKey>,
 }
 
 /// A session as operators see it.
@@ -44,15 +40,6 @@ pub struct Seen {
     pub newest: Option<TurnOverview>,
 }
 
-/// Some of the sessions.
-#[derive(Debug)]
-pub struct Listed {
-    /// Newest first.
-    pub sessions: Vec<Seen>,
-    /// The last of them, if others follow it.
-    pub more_after: Option<SessionKey>,
-}
-
 /// How many there are.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -66,16 +53,8 @@ impl Sessions {
     /// At most `most` of the wanted sessions. Looks at all of them, so it takes a while where there
     /// are many.
     #[must_use]
-    pub fn list_for_operators(&self, filter: &Filter, most: usize) -> Listed {
-        let mut all = self.all();
-        all.retain(|session| filter.before.is_none_or(|before| session.key < before));
-        all.sort_unstable_by_key(|session| Reverse(session.key));
-        let seen = all.iter().filter_map(|session| seen_if(session, filter));
-        let mut sessions: Vec<_> = seen.take(most.saturating_add(1)).collect();
-        let has_more = sessions.len() > most;
-        sessions.truncate(most);
-        let more_after = sessions.last().map(|last| last.key).filter(|_| has_more);
-        Listed { sessions, more_after }
+    pub fn list_for_operators(&self, filter: &Filter, most: usize) -> Listed<Seen> {
+        self.page(&filter.wanted, most, |session| seen_if(session, filter))
     }
 
     /// The sessions that have this name: several if boxes have given it to one each. Looks at all.
@@ -126,10 +105,8 @@ impl Session {
 
 /// What is cheap to look at is looked at first.
 fn seen_if(session: &Session, filter: &Filter) -> Option<Seen> {
-    let Filter { box_name, is_busy, outcome, text, before: _ } = filter;
-    let on_box = box_name.as_ref().is_none_or(|name| *name == session.box_name);
-    let fits = on_box && is_busy.is_none_or(|is_busy| session.is_busy() == is_busy);
-    let seen = fits.then(|| session.seen())?;
+    let Filter { wanted, outcome, text } = filter;
+    let seen = wanted.takes(session.is_busy()).then(|| session.seen())?;
     let ended = seen.newest.as_ref().and_then(|turn| turn.outcome);
     let fits = outcome.is_none_or(|outcome| ended == Some(outcome))
         && text.as_ref().is_none_or(|text| is_named(session, seen.newest.as_ref(), text));

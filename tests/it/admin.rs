@@ -336,19 +336,14 @@ async fn without_an_admin_address_nobody_listens_and_no_line_tells_of_it() {
 #[tokio::test]
 async fn a_folder_that_takes_no_addresses_is_served_all_the_same() {
     let stage = Stage::open().await;
-    stage.daemon.signal(Signal::TERM);
-    let data = stage.file("");
-    let mut daemon = stage.daemon;
-    daemon.exit().await;
-    fs::create_dir(data.join("addresses.json")).unwrap();
-    let line =
-        ["serve", "--kind", "tangle", "--box", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
-    let line =
-        [&line[..], &["--admin", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]].concat();
-    let mut daemon = super::support::daemon::Daemon::start(&line, &[]);
-    assert!(daemon.text_line().await.starts_with("listening on "));
-    daemon.signal(Signal::TERM);
-    let ended = daemon.ended().await;
-    assert_eq!(ended.code, Some(0));
-    assert!(ended.stderr.contains("addresses.json"), "{}", ended.stderr);
+    stage.daemon.signal(Signal::KILL);
+    let path = stage.file("addresses.json");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let again = stage.again().await;
+    assert_eq!(again.operate("GET /admin/status", "").await.0, 200);
+    again.daemon.signal(Signal::TERM);
+    let lines = again.lines();
+    assert_eq!(again.daemon.ended().await.code, Some(0), "{lines}");
+    assert!(lines.contains("addresses.json"), "{lines}");
 }

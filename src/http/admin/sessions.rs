@@ -6,13 +6,13 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 
 use super::super::cursor;
 use super::super::error::{Error, Resource};
 use super::super::follow::{self, Ask, UntilIdle};
 use super::super::head::Head;
-use super::super::native::page_token;
+use super::super::listing::{broken, looking, most, wanted};
+use super::super::page_token;
 use super::super::query::Query;
 use super::answers::{Page, Session, SessionDetail, Turn};
 use super::wrong::Wrong;
@@ -20,7 +20,8 @@ use super::{Inside, answer, ticket as tickets};
 use crate::ids::{BoxName, ExecutionId, SessionId};
 use crate::limits;
 use crate::session;
-use crate::session::operators::{Filter, Listed};
+use crate::session::listing::Listed;
+use crate::session::operators::Filter;
 use crate::turn::control::wall_ms;
 
 /// A page of the sessions that the query wants.
@@ -29,9 +30,7 @@ use crate::turn::control::wall_ms;
 /// [`Error::InvalidQuery`], [`Error::InvalidId`].
 pub(super) async fn list(inside: &Inside, parts: &Parts) -> Result<Response, Error> {
     let query = Query::parse(parts.uri.query());
-    let filter = filter(&query)?;
-    let most = query.number("limit", 1..=limits::MAX_PAGE_SESSIONS)?;
-    let most = usize::try_from(most.unwrap_or(limits::PAGE_SESSIONS)).unwrap_or(1);
+    let (filter, most) = (filter(&query)?, most(&query)?);
     let sessions = inside.admin.doors.sessions.clone();
     let listed = looking(move || sessions.list_for_operators(&filter, most)).await?;
     let Listed { sessions, more_after } = listed;
@@ -161,34 +160,12 @@ async fn found(
     }
 }
 
-/// Looks at each of perhaps a hundred thousand sessions, off the runtime's threads.
-async fn looking<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    spawn_blocking(look).await.map_err(broken)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
-fn broken(error: tokio::task::JoinError) -> Error {
-    tracing::error!(%error, "look at sessions");
-    Error::Internal
-}
-
 fn filter(query: &Query<'_>) -> Result<Filter, Error> {
-    let box_name = query.get("box").map(BoxName::parse).transpose()?;
-    let is_busy = match query.get("state") {
-        None => None,
-        Some("busy") => Some(true),
-        Some("idle") => Some(false),
-        Some(_) => return Err(Error::InvalidQuery("state")),
-    };
     let outcome = query.get("outcome").map(str::parse).transpose();
     let outcome = outcome.map_err(|_| Error::InvalidQuery("outcome"))?;
     let text = query.get("search").map(str::to_owned);
     if text.as_ref().is_some_and(|text| text.len() > limits::MAX_SEARCH_BYTES) {
         return Err(Error::InvalidQuery("search"));
     }
-    let before = match query.get("page") {
-        None => None,
-        Some(page) => Some(page_token::key(page).ok_or(Error::InvalidQuery("page"))?),
-    };
-    Ok(Filter { box_name, is_busy, outcome, text, before })
+    Ok(Filter { wanted: wanted(query)?, outcome, text })
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::super::error::Error;
+use super::super::listing::looking;
 use super::readiness::{self, Readiness};
 use super::{Inside, answer, log_level};
 use crate::session::operators::Counts;
@@ -53,11 +53,7 @@ struct Status<'a> {
 pub(super) async fn get(inside: &Inside) -> Result<Response, Error> {
     let Inside { admin, begun, door: _ } = inside;
     let sessions = admin.doors.sessions.clone();
-    // Each of perhaps a hundred thousand sessions is looked at.
-    let counted = spawn_blocking(move || sessions.counts()).await.map_err(|error| {
-        tracing::error!(%error, "count sessions");
-        Error::Internal
-    })?;
+    let counted = looking(move || sessions.counts()).await?;
     let Counts { sessions, turns } = counted;
     let uptime = begun.at.elapsed().as_millis();
     let status = Status {

@@ -6,17 +6,15 @@
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use tokio::task::spawn_blocking;
 
 use super::super::error::Error;
+use super::super::listing::{looking, most, wanted};
+use super::super::page_token;
 use super::super::query::Query;
 use super::super::{Door, auth};
 use super::answers::{Session, Sessions, answer};
 use super::document::Refusals;
-use super::page_token;
-use crate::ids::BoxName;
-use crate::limits;
-use crate::session::listing::{Listed, Wanted};
+use crate::session::listing::Listed;
 
 /// The sessions that may be read with the request's credential, newest first.
 ///
@@ -43,32 +41,11 @@ use crate::session::listing::{Listed, Wanted};
 pub(super) async fn get(door: &Door, parts: &Parts) -> Result<Response, Error> {
     let who = auth::caller(parts)?;
     let query = Query::parse(parts.uri.query());
-    let wanted = wanted(&query)?;
-    let most = query.number("limit", 1..=limits::MAX_PAGE_SESSIONS)?;
-    let most = usize::try_from(most.unwrap_or(limits::PAGE_SESSIONS)).unwrap_or(1);
+    let (wanted, most) = (wanted(&query)?, most(&query)?);
     let sessions = door.doors.sessions.clone();
-    // Of a hundred thousand sessions each is looked at.
-    let listed = spawn_blocking(move || sessions.list(who.as_ref(), &wanted, most)).await;
-    let Listed { sessions, more_after } = listed.map_err(|error| {
-        tracing::error!(%error, "list sessions");
-        Error::Internal
-    })?;
+    let listed = looking(move || sessions.list(who.as_ref(), &wanted, most)).await?;
+    let Listed { sessions, more_after } = listed;
     let sessions = sessions.into_iter().map(Session::from).collect();
     let next_page = more_after.map(page_token::of);
     Ok(answer(StatusCode::OK, &Sessions { sessions, next_page }))
-}
-
-fn wanted(query: &Query<'_>) -> Result<Wanted, Error> {
-    let box_name = query.get("box").map(BoxName::parse).transpose()?;
-    let is_busy = match query.get("state") {
-        None => None,
-        Some("busy") => Some(true),
-        Some("idle") => Some(false),
-        Some(_) => return Err(Error::InvalidQuery("state")),
-    };
-    let before = match query.get("page") {
-        None => None,
-        Some(page) => Some(page_token::key(page).ok_or(Error::InvalidQuery("page"))?),
-    };
-    Ok(Wanted { box_name, is_busy, before })
 }

@@ -1,7 +1,7 @@
 //! The native API: for any client and any kind of box, under `/afterbay/v1`.
 //!
 //! `route` says what is asked; one file answers each: `start`, `events` (with `poll` for JSON),
-//! `session`, `turn`, `cancel`, `listing` (with `page_token`), and `document`, which describes them all. Their JSON
+//! `session`, `turn`, `cancel`, `listing`, and `document`, which describes them all. Their JSON
 //! stands in `answers`, `named` puts the names of a path into a turn's body.
 //!
 //! Nothing under `/afterbay/` ever reaches a box, in any mode. Everything is read from the log, and
@@ -14,7 +14,6 @@ mod document;
 mod events;
 mod listing;
 mod named;
-pub(super) mod page_token;
 mod poll;
 mod route;
 mod session;
