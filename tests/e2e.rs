@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod e2e {
     // The cast.
+    mod browser;
     mod daemon;
     mod fake_model;
     #[path = "../it/log_full/stage.rs"]
@@ -57,6 +58,7 @@ mod e2e {
     mod flood;
     mod kills;
     mod matrix;
+    mod page;
     mod people;
     mod simbox;
     mod story;

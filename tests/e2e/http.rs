@@ -41,6 +41,10 @@ impl Request {
         Self { method, path: path.into(), headers, body }
     }
 
+    pub(crate) fn put(path: impl Into<String>) -> Self {
+        Self { method: Method::PUT, ..Self::get(path) }
+    }
+
     pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
         let get = Self::get(path).header("content-type", "application/json");
         Self { method: Method::POST, body: body.to_string().into(), ..get }

@@ -7,9 +7,9 @@
 //! below the table.
 
 mod behind;
-mod browser;
 mod cast;
 mod kept;
+mod pages;
 mod running;
 mod rust_reader;
 mod table;

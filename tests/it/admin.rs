@@ -14,7 +14,7 @@ use super::support::scripted_box::Route;
 use stage::{MEANT, Stage};
 
 const CLOSED: [&str; 8] = [
-    "GET /",
+    "GET /page/nothing.js",
     "GET /nothing",
     "GET /admin/status",
     "GET /admin/log-level",
@@ -47,7 +47,7 @@ async fn probes_and_scrapers_need_no_token_and_everything_else_does() {
             assert_eq!(answer.head.one("www-authenticate"), Some("Bearer"));
         }
     }
-    for (line, status) in [("GET /nothing", 404), ("GET /admin/status", 200)] {
+    for (line, status) in [("GET /nothing", 404), ("GET /page/", 404), ("GET /admin/status", 200)] {
         assert_eq!(stage.ask(line, &token, "").await.head.status(), status, "{line}");
     }
     check(

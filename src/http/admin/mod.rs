@@ -2,14 +2,15 @@
 //! a few things to do.
 //!
 //! `/livez`, `/readyz` and `/metrics` are open, so that probes and scrapers need nothing: they show no
-//! id, no URL, no credential and nothing of a turn. Everything else needs the token in the data folder
-//! (`entry`), whether it is there or not. In reading order: `entry` says who is let in, `route` what is
-//! asked, then one file for each answer: `readiness`, `status`, `log_level`, `sessions`, `ticket`,
-//! with their JSON in `answers`.
+//! id, no URL, no credential and nothing of a turn. So are the files of the web page (`page`), which asks
+//! for all that it shows. Everything else needs the token in the data folder (`entry`), whether it is
+//! there or not. In reading order: `entry` says who is let in, `route` what is asked, then one file for
+//! each answer: `readiness`, `status`, `log_level`, `sessions`, `ticket`, with their JSON in `answers`.
 
 mod answers;
 mod entry;
 mod log_level;
+mod page;
 mod readiness;
 mod route;
 mod sessions;
@@ -106,7 +107,7 @@ struct Inside {
 pub fn router(admin: Admin) -> Router {
     let door = door(&admin.doors);
     let inside = Arc::new(Inside { admin, door, begun: status::Begun::now() });
-    Router::new()
+    page::routes()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))

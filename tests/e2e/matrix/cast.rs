@@ -1,8 +1,9 @@
 //! The clients, as people use them: which there are, how each is started, and what each does
 //! otherwise than the others.
 
+use super::super::browser::Browser;
 use super::super::reading::Reading;
-use super::browser::{Browser, Pages};
+use super::pages::Pages;
 use super::rust_reader;
 
 /// A client.
