@@ -458,6 +458,21 @@ pub const LINGER_GRACE: Duration = Duration::from_secs(10);
 /// be waiting for exactly this verdict, and a full disk costs little to ask.
 pub const CLOSE_OUT_RETRY: Duration = Duration::from_secs(5);
 
+/// Slots of a turn's timeline: about one for each four pixels of a wide picture. A turn whose every slot
+/// has polls, events and readers holds 7 KB of them, an ordinary one 2 KB.
+pub const TIMELINE_SLOTS: usize = 240;
+
+/// How wide the slots of a timeline are at first: below the shortest pause between polls, so that a turn of
+/// seconds is seen poll by poll. One of a day has slots of 8.5 minutes.
+pub const TIMELINE_FIRST_SLOT: Duration = Duration::from_millis(250);
+
+/// States of a turn that its timeline keeps: 1.5 KB. A turn without questions has six; beyond this, some
+/// of the middle are left out.
+pub const TIMELINE_STATES: usize = 64;
+
+/// Of these, the first ones: from its acceptance until the box is at work, with some tries.
+pub const TIMELINE_FIRST_STATES: usize = 16;
+
 // ---- session ----
 
 /// Default for how long a turn's events are kept after its end: whoever left on a Friday can still
@@ -499,6 +514,10 @@ pub const MAX_TRIMMED_READERS: usize = 4096;
 /// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a
 /// proxy of one box class is the bottleneck of its boxes, not their help.
 pub const MAX_RUNNING_TURNS: usize = 10_000;
+
+/// Timelines of turns that are over, in all sessions together, the newest: those of the last hours of a bench
+/// of a few workers. 2 MB if each is as large as it can be.
+pub const MAX_KEPT_TIMELINES: usize = 256;
 
 /// The largest sealed file: the largest body of a turn, with a head and a seal, twice over. Nothing
 /// larger was written by us.

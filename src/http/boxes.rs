@@ -28,7 +28,7 @@ use super::outgoing::Outgoing;
 use super::passthrough::Passthrough;
 use super::place::Places;
 use super::query::decode_segment;
-use super::{Door, Doors, Settings, guard, native};
+use super::{Audience, Door, Doors, Settings, guard, native};
 use crate::ids::BoxName;
 use crate::limits;
 use crate::upstream::result_path::ResultPath;
@@ -70,8 +70,17 @@ impl Hall {
         let bodies = Budget::new(max_turn_body, max_bodies);
         let outgoing = Outgoing::new(limits::LARGE_PIECES);
         let (doors, box_name) = (Arc::new(doors), BoxName::default_box());
-        let nobody =
-            Door { doors, places, bodies, outgoing, box_name, way: None, result_path: None };
+        let audience = Audience::Clients;
+        let nobody = Door {
+            doors,
+            audience,
+            places,
+            bodies,
+            outgoing,
+            box_name,
+            way: None,
+            result_path: None,
+        };
         let door = |named: NamedBox| {
             let NamedBox { name: box_name, passthrough, result_path } = named;
             Arc::new(Door { box_name, way: Some(passthrough), result_path, ..nobody.clone() })

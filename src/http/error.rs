@@ -375,6 +375,7 @@ const fn told_of_operators(wrong: &Wrong) -> Told<'static> {
         Wrong::LogLevel => Told::new(StatusCode::BAD_REQUEST, "INVALID_LOG_LEVEL"),
         Wrong::RouteNotFound => Told::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND"),
         Wrong::SessionAmbiguous => Told::new(StatusCode::CONFLICT, "SESSION_AMBIGUOUS"),
+        Wrong::TimelineNotKept => Told::new(StatusCode::NOT_FOUND, "TIMELINE_NOT_KEPT"),
     }
 }
 

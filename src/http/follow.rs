@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::cursor::{self, Shown, Start};
 use super::end_to_end;
@@ -20,9 +20,10 @@ use super::place::Place;
 use super::route;
 use super::source::Source;
 use super::stream::{self, Feed, Manner, Scope, Unanswered};
-use super::{Door, Doors};
+use super::{Audience, Door, Doors};
 use crate::event::Seq;
 use crate::limits;
+use crate::session::reading::{Came, Reading};
 use crate::session::{Answered, Session, TurnRef};
 use crate::sse::frame::DataLines;
 use crate::sse::last_event_id::LastEventId;
@@ -50,6 +51,12 @@ pub(crate) struct Ask {
     pub(crate) lines: DataLines,
 }
 
+impl Ask {
+    fn came(self) -> Came {
+        if self.cursor.is_given() { Came::Back } else { Came::New }
+    }
+}
+
 /// Shows a turn.
 ///
 /// # Errors
@@ -61,6 +68,7 @@ pub(crate) async fn turn(
     by: By,
     place: Place,
 ) -> Result<Response, Error> {
+    let asked = Instant::now();
     turn.settled().await;
     // Where to begin is decided before the wait: what comes meanwhile has not been seen.
     let (first, next) = (turn.from, turn.session.tail().next_seq);
@@ -85,6 +93,8 @@ pub(crate) async fn turn(
         Start::AtEnd => return Ok(at_end(&head, by)),
     };
     let words = Names { session: head.session.clone(), execution: turn.execution.clone() };
+    let sessions = &door.doors.sessions;
+    let reading = notes(door).then(|| sessions.reads_turn(&turn, asked, ask.came()));
     let feed = Feed {
         source: Source::Log(turn.session.cursor(after)),
         after,
@@ -94,7 +104,7 @@ pub(crate) async fn turn(
         last: Box::new(move || turn.last()),
         idle: None,
     };
-    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place))))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place, reading))))
 }
 
 /// Shows a session's log, by GET.
@@ -125,9 +135,12 @@ pub(crate) fn session(
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return head.no_content(),
     };
+    let sessions = &door.doors.sessions;
+    let reading = notes(door).then(|| sessions.reads_session(session, ask.came()));
     let source = Source::Log(session.cursor(after));
     let feed = Feed { source, after, next_at_open: next, scope, last, idle, unanswered: None };
-    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place)))
+    let manner = manner(door, By::Get, ask.lines, place, reading);
+    shown(&head, start, stream::body(feed, manner))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -186,7 +199,7 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
+fn manner(door: &Door, by: By, lines: DataLines, place: Place, reading: Option<Reading>) -> Manner {
     let Doors { settings, metrics, drain, .. } = door.doors.as_ref();
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
@@ -195,7 +208,12 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
     let (heartbeat, metrics) = (settings.heartbeat, metrics.streams.clone());
     let fidelity = settings.fidelity;
     let lane = door.outgoing.lane();
-    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics }
+    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, reading, metrics }
+}
+
+/// Whether streams through this door are noted.
+fn notes(door: &Door) -> bool {
+    door.audience == Audience::Clients
 }
 
 fn retry_millis() -> u64 {

@@ -104,6 +104,7 @@ pub struct Doors {
 #[derive(Debug, Clone)]
 struct Door {
     doors: Arc<Doors>,
+    audience: Audience,
     places: Places,
     bodies: Budget,
     outgoing: Outgoing,
@@ -112,6 +113,15 @@ struct Door {
     way: Option<Passthrough>,
     /// Where it tells the results of turns.
     result_path: Option<ResultPath>,
+}
+
+/// Who comes through a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Those who turns are run for: their streams are noted in the turns' timelines.
+    Clients,
+    /// Those who look after the program.
+    Operators,
 }
 
 async fn serve(hall: &Hall, request: Request) -> Response {

@@ -40,6 +40,7 @@ fn stream_of(source: Source, outgoing: &Outgoing) -> Body {
         leave: Leave::early(CancellationToken::new(), Duration::from_secs(10)),
         lane: outgoing.lane(),
         _place: places.take().expect("a place"),
+        reading: None,
         metrics: StreamMetrics::new(&Registry::new()).expect("names are free"),
     };
     let feed = Feed {

@@ -34,6 +34,7 @@ use crate::log::{self, Logged, Step};
 use crate::metrics::streams::{Ended, Metrics, OpenStream};
 use crate::mode::Fidelity;
 use crate::session::Answered;
+use crate::session::reading::Reading;
 use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::Names;
 
@@ -84,6 +85,8 @@ pub(crate) struct Manner {
     pub(crate) lane: Lane,
     /// Held for as long as the stream is open.
     pub(crate) _place: Place,
+    /// A client's, to be told why it ends; an operator's stream is noted nowhere.
+    pub(crate) reading: Option<Reading>,
     pub(crate) metrics: Metrics,
 }
 
@@ -160,6 +163,9 @@ impl EventStream {
                 }
                 State::Over(why) => {
                     self.open.ends(why);
+                    if let Some(reading) = &mut self.manner.reading {
+                        reading.ends(why);
+                    }
                     return (why == Ended::Cut).then_some(Err(Cut));
                 }
                 State::Open => self.manner.lane.clear().await,

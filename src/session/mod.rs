@@ -7,7 +7,7 @@
 //! session in step with its running turn, `running` says whether there is one, [`sealed`] keeps
 //! on disk what a turn needs after a restart and the log may not hold, [`admin_token`] is what lets
 //! operators in, [`operators`] what they see and may do, [`whole_file`] writes what is kept
-//! beside the log, [`recovered`] rebuilds all of it from the log's control records. A session's events are
+//! beside the log, [`reading`] counts who reads now, `timelines` keeps how turns went, [`recovered`] rebuilds all of it from the log's control records. A session's events are
 //! in the log and nowhere else.
 
 mod abort;
@@ -20,6 +20,7 @@ pub mod operators;
 pub mod overview;
 mod readers;
 pub mod readers_key;
+pub mod reading;
 pub mod recovered;
 mod registry;
 pub mod retention;
@@ -28,9 +29,11 @@ mod running;
 pub mod sandboxes;
 pub mod sealed;
 mod start;
+mod timelines;
 pub mod whole_file;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::credential::CredentialHash;
@@ -41,6 +44,7 @@ use crate::mode::{Outcome, Phase};
 use crate::turn::control::{Accepted, FinishedTurn};
 pub use crate::turn::handle::Answered;
 use crate::turn::handle::Handle;
+use crate::turn::timeline::Timeline;
 pub use abort::{Abort, AbortError};
 pub use readers::{Denied, Vouching};
 pub use registry::{Config, Sessions};
@@ -56,6 +60,8 @@ pub struct Session {
     state: Mutex<State>,
     /// Each stream that reads it holds a clone.
     streams: Arc<()>,
+    /// Streams of clients that are open.
+    readers: AtomicUsize,
 }
 
 /// A place for a stream that reads a session, free again when this is dropped.
@@ -160,7 +166,8 @@ impl Session {
     }
 
     fn new(key: SessionKey, box_name: BoxName, log: Log, state: State) -> Self {
-        Self { key, box_name, log, state: Mutex::new(state), streams: Arc::default() }
+        let (state, streams, readers) = (Mutex::new(state), Arc::default(), AtomicUsize::new(0));
+        Self { key, box_name, log, state, streams, readers }
     }
 
     /// A panic under the lock cannot leave the plain fields half-written in a way that matters:
@@ -207,6 +214,14 @@ impl Session {
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.state().running.turn().map(|turn| turn.handle.status().phase)
+    }
+
+    /// The timeline of the turn that runs, if it is this one, or any.
+    fn running_timeline(&self, execution: Option<&ExecutionId>) -> Option<Timeline> {
+        let state = self.state();
+        let turn = state.running.turn()?;
+        let is_meant = execution.is_none_or(|id| *id == turn.accepted.execution);
+        is_meant.then(|| turn.handle.timeline().clone())
     }
 
     /// Waits for a close-out that is being written, a moment at most: whoever has just read `done` must

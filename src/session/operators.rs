@@ -36,6 +36,8 @@ pub struct Seen {
     pub overview: Overview,
     /// What the log keeps of it, in bytes on disk.
     pub bytes: u64,
+    /// How many streams of clients are open on it.
+    pub readers: usize,
     /// Its newest turn.
     pub newest: Option<TurnOverview>,
 }
@@ -99,7 +101,8 @@ impl Session {
     #[must_use]
     pub fn seen(&self) -> Seen {
         let (overview, newest) = (self.overview_now(), self.newest_turn());
-        Seen { key: self.key, overview, bytes: self.log.bytes(), newest }
+        let (bytes, readers) = (self.log.bytes(), self.readers());
+        Seen { key: self.key, overview, bytes, readers, newest }
     }
 }
 

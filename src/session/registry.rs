@@ -26,6 +26,7 @@ use super::readers::{Denied, Vouching};
 use super::recovered::Recovered;
 use super::retention::{Keep, Room};
 use super::sealed::Vault;
+use super::timelines::Timelines;
 use super::{Session, State, TurnRef};
 
 /// All sessions of all boxes. Clones share them.
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     room: Room,
     /// One permit for each byte of a body that waits to be dispatched.
     pub(super) unsent: Arc<Semaphore>,
+    /// How turns went that are over.
+    timelines: Timelines,
 }
 
 /// What sessions are built from.
@@ -91,6 +94,7 @@ impl Sessions {
                 running: Arc::new(Semaphore::new(limits::MAX_RUNNING_TURNS)),
                 room: Room::default(),
                 unsent: Arc::new(Semaphore::new(limits::MAX_UNSENT_BODY_BYTES)),
+                timelines: Timelines::default(),
             }),
         };
         recovered.restore(&sessions);
@@ -132,6 +136,10 @@ impl Sessions {
 
     pub(super) fn names(&self) -> &Names {
         &self.inner.names
+    }
+
+    pub(super) fn timelines(&self) -> &Timelines {
+        &self.inner.timelines
     }
 
     pub(super) fn log(&self, key: SessionKey) -> log::Log {

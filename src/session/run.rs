@@ -69,7 +69,7 @@ async fn drive(
             }
             Milestone::Adopted(credential) => secrets.replace(credential).await,
             Milestone::Finished { last, outcome, record } => {
-                file(&session, last, outcome, record);
+                file(&sessions, &session, last, outcome, record);
                 // A dispatch that was never answered has its verdict in the log, for all to read.
                 driver.announce(Answered::Running);
                 break;
@@ -172,10 +172,13 @@ fn release(sessions: &Sessions, session: &Session) {
     }
 }
 
-fn file(session: &Session, last: Seq, outcome: Outcome, finished: Finished) {
+fn file(sessions: &Sessions, session: &Session, last: Seq, outcome: Outcome, finished: Finished) {
     let mut state = session.state();
     decide_owner(&mut state);
-    if let Some(RunningTurn { accepted, dispatched, from, .. }) = state.running.end() {
+    if let Some(RunningTurn { accepted, dispatched, from, handle }) = state.running.end() {
+        // Under the lock: whoever looks for it finds it running or kept.
+        let (execution, timeline) = (accepted.execution.clone(), handle.timeline().clone());
+        sessions.timelines().keep(session.key, execution, timeline);
         let trimmed_ms = None;
         let turn = FinishedTurn { accepted, dispatched, finished, from, last, trimmed_ms };
         state.past.push(PastTurn::new(turn, outcome));

@@ -19,6 +19,7 @@ use crate::turn::driver::{Driver, Parts, Standing};
 use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
 use crate::turn::resume::Unfinished;
+use crate::turn::timeline::Timeline;
 use crate::upstream::schedule::Schedule;
 use crate::upstream::{BadPrompt, Body, PollCursor, TextHash, TurnIds};
 
@@ -283,7 +284,7 @@ impl Sessions {
         let credential = who.as_ref().and_then(Caller::credential).cloned();
         let body = Some(body.clone());
         let orders = Orders { credential, body, ..Orders::default() };
-        let (handle, inside) = handle::pair(orders);
+        let (handle, inside) = handle::pair(orders, Timeline::of_new(accept.at_ms));
         let from = session.log.tail().next_seq;
         let (accepted, told) = (accept.clone(), handle.clone());
         state.running.begin(RunningTurn { accepted, dispatched: None, from, handle: told });
@@ -302,7 +303,8 @@ impl Sessions {
         // Without a place in memory it waits for its repeat, as one whose body was not sealed.
         let body = body.filter(|_| unsent.is_some());
         let has_body = body.is_some();
-        let (handle, inside) = handle::pair(Orders { cancel, credential, body, spare: None });
+        let orders = Orders { cancel, credential, body, spare: None };
+        let (handle, inside) = handle::pair(orders, Timeline::of_resumed());
         // Also if it cannot go on now: its ids stay taken and its session busy.
         let (accepted, dispatched) = (turn.accepted.clone(), turn.dispatched.clone());
         let (from, told) = (turn.from, handle.clone());

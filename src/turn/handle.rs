@@ -10,6 +10,7 @@ use crate::limits;
 use crate::mode::Phase;
 use crate::upstream::{Body, Refusal};
 
+use super::timeline::Timeline;
 use super::verdict::Withdrawal;
 
 /// What others want of a turn.
@@ -71,6 +72,7 @@ pub enum Answered {
 pub struct Handle {
     orders: watch::Sender<Orders>,
     status: watch::Receiver<Status>,
+    timeline: Timeline,
 }
 
 /// The inside: what the driver holds.
@@ -78,11 +80,12 @@ pub struct Handle {
 pub struct Inside {
     orders: watch::Receiver<Orders>,
     status: watch::Sender<Status>,
+    timeline: Timeline,
 }
 
-/// Both sides of a turn that begins with these orders.
+/// Both sides of a turn that begins with these orders; both note in `timeline`.
 #[must_use]
-pub fn pair(orders: Orders) -> (Handle, Inside) {
+pub fn pair(orders: Orders, timeline: Timeline) -> (Handle, Inside) {
     let (orders, ordered) = watch::channel(orders);
     let status = Status {
         phase: Phase::Accepted,
@@ -94,7 +97,9 @@ pub fn pair(orders: Orders) -> (Handle, Inside) {
         answered: None,
     };
     let (tell, status) = watch::channel(status);
-    (Handle { orders, status }, Inside { orders: ordered, status: tell })
+    let noted = timeline.clone();
+    let inside = Inside { orders: ordered, status: tell, timeline: noted };
+    (Handle { orders, status, timeline }, inside)
 }
 
 impl Handle {
@@ -139,6 +144,12 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Where its readers' comings and goings are noted.
+    #[must_use]
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     /// If the close-out is being written, waits until it is filed: whoever has just read `done`
@@ -193,6 +204,12 @@ impl Inside {
         }
     }
 
+    /// Where what happens is noted.
+    #[must_use]
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
     /// Tells others something new.
     pub fn tell(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
@@ -207,7 +224,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_read_done_finds_the_turn_over_once_it_is_filed() {
-        let (handle, inside) = pair(Orders::default());
+        let (handle, inside) = pair(Orders::default(), Timeline::of_new(0));
         assert!(!handle.settled().await, "a turn that goes on is not waited for");
         inside.tell(|status| status.closing = true);
         let mut settled = Box::pin(handle.settled());
@@ -218,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_close_out_that_the_log_refuses_is_not_waited_for_without_end() {
-        let (handle, inside) = pair(Orders::default());
+        let (handle, inside) = pair(Orders::default(), Timeline::of_new(0));
         inside.tell(|status| status.closing = true);
         assert!(!handle.settled().await);
     }

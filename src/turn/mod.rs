@@ -4,7 +4,8 @@
 //! happened, and is the only one that writes how it goes; [`resume`] reads those records
 //! back after a restart. `LIFECYCLE.md` draws the states. Everything durable passes through
 //! [`control`], everything that a client is told at the end through [`close_out`], which tells the
-//! digest of all that came before, as [`transcript`] takes it.
+//! digest of all that came before, as [`transcript`] takes it. What a picture of the turn needs is noted
+//! in its [`timeline`].
 
 pub mod close_out;
 pub mod control;
@@ -12,6 +13,7 @@ pub mod driver;
 pub mod handle;
 pub mod machine;
 pub mod resume;
+pub mod timeline;
 pub mod transcript;
 pub mod verdict;
 

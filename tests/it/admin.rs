@@ -1,6 +1,7 @@
 //! The admin door of the built program: who is let in, and what operators see and do.
 
 mod stage;
+mod timeline;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,13 +14,14 @@ use super::support::rig::within;
 use super::support::scripted_box::Route;
 use stage::{MEANT, Stage};
 
-const CLOSED: [&str; 8] = [
+const CLOSED: [&str; 9] = [
     "GET /page/nothing.js",
     "GET /nothing",
     "GET /admin/status",
     "GET /admin/log-level",
     "GET /admin/sessions",
     "GET /admin/sessions/s/events",
+    "GET /admin/sessions/s/turns/e-1/timeline",
     "POST /admin/sessions/s/turns/e-1/cancel",
     "POST /shutdown",
 ];

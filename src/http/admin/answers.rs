@@ -37,6 +37,8 @@ pub(super) struct Session {
     last_event_id: u64,
     /// What the log keeps of it, on disk.
     bytes: u64,
+    /// How many streams of clients are open on it; those of operators are none of them.
+    readers: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     newest_turn: Option<Turn>,
 }
@@ -98,7 +100,7 @@ pub(super) struct Turn {
 impl Session {
     /// A session at this time.
     pub(super) fn of(seen: Seen, now_ms: u64) -> Self {
-        let Seen { key, overview, bytes, newest } = seen;
+        let Seen { key, overview, bytes, readers, newest } = seen;
         let Overview { box_name, id, is_busy, turns, last } = overview;
         Self {
             key: key.session_id().to_string(),
@@ -107,6 +109,7 @@ impl Session {
             turn_count: turns,
             last_event_id: last.get(),
             bytes,
+            readers,
             newest_turn: newest.map(|turn| Turn::of(turn, box_name.as_str(), last, now_ms)),
             box_name: box_name.to_string(),
         }

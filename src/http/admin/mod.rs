@@ -5,7 +5,8 @@
 //! id, no URL, no credential and nothing of a turn. So are the files of the web page (`page`), which asks
 //! for all that it shows. Everything else needs the token in the data folder (`entry`), whether it is
 //! there or not. In reading order: `entry` says who is let in, `route` what is asked, then one file for
-//! each answer: `readiness`, `status`, `log_level`, `sessions`, `ticket`, with their JSON in `answers`.
+//! each answer: `readiness`, `status`, `log_level`, `sessions`, `timeline`, `ticket`, with their JSON in
+//! `answers`.
 
 mod answers;
 mod entry;
@@ -16,6 +17,7 @@ mod route;
 mod sessions;
 mod status;
 mod ticket;
+mod timeline;
 mod wrong;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use super::outgoing::Outgoing;
 use super::place::Places;
 use super::route::Allowed;
 use super::settings::Settings;
-use super::{Door, Doors};
+use super::{Audience, Door, Doors};
 use crate::credential::AdminToken;
 use crate::ids::BoxName;
 use crate::limits;
@@ -124,7 +126,8 @@ fn door(doors: &Doors) -> Door {
     let doors = Doors { settings, root: None, further: Vec::new(), front: None, ..doors.clone() };
     let (doors, box_name) = (Arc::new(doors), BoxName::default_box());
     let outgoing = Outgoing::new(limits::LARGE_ADMIN_PIECES);
-    Door { doors, places, bodies, outgoing, box_name, way: None, result_path: None }
+    let audience = Audience::Operators;
+    Door { doors, audience, places, bodies, outgoing, box_name, way: None, result_path: None }
 }
 
 async fn readyz(State(inside): State<Arc<Inside>>) -> Response {
@@ -163,6 +166,7 @@ async fn asked(inside: &Inside, mut parts: Parts, body: Body) -> Result<Response
         Route::Events(id) => sessions::events(inside, &parts, id).await,
         Route::Ticket(id) => sessions::ticket(inside, &parts, id).await,
         Route::Cancel(id, execution) => sessions::cancel(inside, &parts, id, execution).await,
+        Route::Timeline(id, execution) => timeline::get(inside, &parts, id, execution).await,
         Route::Shutdown => Ok(status::shutdown(inside)),
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum Route {
     Ticket(SessionId),
     /// To stop this turn of it.
     Cancel(SessionId, ExecutionId),
+    /// How this turn of it went.
+    Timeline(SessionId, ExecutionId),
     /// The program's end.
     Shutdown,
 }
@@ -68,6 +70,10 @@ pub(super) fn route(method: &Method, path: &str) -> Result<Route, Error> {
             act()?;
             Ok(Route::Cancel(parse_segment(id)?, parse_segment(execution)?))
         }
+        ["admin", "sessions", id, "turns", execution, "timeline"] => {
+            read()?;
+            Ok(Route::Timeline(parse_segment(id)?, parse_segment(execution)?))
+        }
         ["shutdown"] => act().map(|()| Route::Shutdown),
         _ => Err(Wrong::RouteNotFound.into()),
     }
@@ -85,7 +91,7 @@ mod tests {
     #[test]
     fn each_path_has_its_answer() {
         let session = || SessionId::parse("s:1").expect("an id");
-        let execution = ExecutionId::parse("e-1").expect("an id");
+        let execution = || ExecutionId::parse("e-1").expect("an id");
         for (line, expected) in [
             ("GET /admin/status", Route::Status),
             ("GET /admin/log-level", Route::LogLevel),
@@ -94,7 +100,8 @@ mod tests {
             ("GET /admin/sessions/s%3A1", Route::Session(session())),
             ("GET /admin/sessions/s:1/events", Route::Events(session())),
             ("POST /admin/sessions/s:1/ticket", Route::Ticket(session())),
-            ("POST /admin/sessions/s:1/turns/e-1/cancel", Route::Cancel(session(), execution)),
+            ("POST /admin/sessions/s:1/turns/e-1/cancel", Route::Cancel(session(), execution())),
+            ("GET /admin/sessions/s:1/turns/e-1/timeline", Route::Timeline(session(), execution())),
             ("POST /shutdown", Route::Shutdown),
         ] {
             assert_eq!(ask(line).expect(line), expected);
@@ -108,6 +115,7 @@ mod tests {
             ("POST /admin/sessions", READ),
             ("PUT /admin/sessions/s/events", READ),
             ("GET /admin/sessions/s/turns/e/cancel", ACT),
+            ("POST /admin/sessions/s/turns/e/timeline", READ),
             ("GET /shutdown", ACT),
         ] {
             let told = ask(line);

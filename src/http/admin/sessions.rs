@@ -144,7 +144,7 @@ pub(super) async fn cancel(
 ///
 /// # Errors
 /// [`Error::SessionNotFound`], [`Wrong::SessionAmbiguous`], [`Error::InvalidId`].
-async fn found(
+pub(super) async fn found(
     inside: &Inside,
     parts: &Parts,
     id: SessionId,

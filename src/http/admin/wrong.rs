@@ -18,4 +18,7 @@ pub(crate) enum Wrong {
     /// Several boxes have given this name to a session.
     #[error("sessions of several boxes have this name; say ?box=, or use the session's key")]
     SessionAmbiguous,
+    /// The turn was over in an earlier life of the program, or many others have ended since.
+    #[error("how this turn went is no longer kept; its events may be")]
+    TimelineNotKept,
 }

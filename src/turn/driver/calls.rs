@@ -4,6 +4,7 @@ use crate::credential::Credential;
 use crate::metrics::turn::{DispatchAnswer, Need, PollResult};
 use crate::turn::handle::Orders;
 use crate::turn::machine::{Failure, Input};
+use crate::turn::timeline::slots::Happening;
 use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
 
 use super::{Done, Driver, Standing};
@@ -143,10 +144,12 @@ impl Driver {
         self.parts.budget.turn().await;
         let polled =
             self.parts.upstream.poll(who.as_ref(), &bound, &self.parts.cursor, depth).await;
+        self.parts.inside.timeline().note(Happening::Poll, 1);
         match polled {
             Ok(page) => self.take_page(page).await,
             Err(error) => {
                 self.parts.metrics.polls(PollResult::Failed).inc();
+                self.parts.inside.timeline().note(Happening::PollFailed, 1);
                 self.failure(&error)
             }
         }

@@ -220,6 +220,7 @@ impl Driver {
     fn tell_phase(&mut self) {
         let (phase, needs_body) = (self.parts.machine.phase(), self.parts.machine.wants_body());
         self.life.moves(Instant::now(), phase);
+        self.parts.inside.timeline().enter(phase);
         self.life.needs(Need::Prompt, needs_body);
         self.parts.inside.tell(|status| {
             status.quiet_since = self.parts.machine.quiet_since();

@@ -12,6 +12,7 @@ use crate::turn::close_out::{self, Names};
 use crate::turn::control::{self, Dispatched, Finished, TurnRecord, wall_ms};
 use crate::turn::handle::Answered;
 use crate::turn::machine::{Input, Seen};
+use crate::turn::timeline::slots::Happening;
 use crate::turn::verdict::{Verdict, Withdrawal};
 use crate::upstream::{Accepted, Activity, Bound, Ended, Page, PageStep, Prepared};
 
@@ -214,6 +215,7 @@ impl Driver {
                 Done::Milestone(Milestone::Stopped)
             }
         })?;
+        self.parts.inside.timeline().note(Happening::Event, told.len());
         self.frames.take(appended.first_seq, told);
         Ok(appended)
     }

@@ -90,6 +90,24 @@ impl Stage {
         send(self.operators, &format!("GET {target}"), fields, "").await
     }
 
+    /// Opens a stream as the client that starts the turns.
+    pub(super) async fn read_as_client(&self, target: &str, fields: &str) -> Conn {
+        send(self.clients, &format!("GET {target}"), &format!("{OWNER}{fields}"), "").await
+    }
+
+    /// The agent ends its turn.
+    pub(super) fn end_turn(&self) {
+        self.scripted.with(|state| {
+            let session = state.sessions.keys().next().expect("a session").clone();
+            let messages = &state.session(&session).messages;
+            let last = messages.last().expect("a message")["info"]["id"].clone();
+            let last = last.as_str().expect("an id");
+            state.text(&session, last, "p-1", "at work, and done", true);
+            state.complete(&session, last, Some("stop"));
+            state.idle(&session);
+        });
+    }
+
     /// Starts a turn as a client, and waits until the agent is at work on it.
     pub(super) async fn turn(&self, session: &str, execution: &str) {
         let before = self.scripted.seen(Route::Prompt).len();

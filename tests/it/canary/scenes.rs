@@ -208,6 +208,7 @@ impl Life {
             "GET /admin/sessions/s",
             "GET /admin/sessions/of-the-token/events?until=idle",
             "POST /admin/sessions/s/ticket",
+            "GET /admin/sessions/s/turns/e-1/timeline",
             "POST /admin/sessions/s/turns/e-1/cancel",
             "GET /nothing",
         ] {
