@@ -13,4 +13,5 @@ mod tab;
 mod entering;
 mod finding;
 mod following;
+mod picturing;
 mod stopping;

@@ -1,5 +1,6 @@
 //! The admin door of the built program: who is let in, and what operators see and do.
 
+mod page;
 mod stage;
 mod timeline;
 

@@ -16,7 +16,6 @@ async fn a_turn_is_stopped_only_when_it_is_meant() {
     let client = operator.begin("turn-1").await;
     operator.enter().await;
     operator.open(&client.turn.session).await;
-    operator.has(client.last_id()).await;
     let asked = "document.querySelector('dialog[open] h2')?.textContent === 'Cancel this turn?'";
     let closed = "!document.querySelector('dialog')";
     for no in ["Escape", "Enter"] {

@@ -119,10 +119,10 @@ impl Tab {
             "ArrowDown" => 40,
             letter => u32::from(letter.bytes().next().expect("a key").to_ascii_uppercase()),
         };
-        let text =
-            (key.len() == 1 || key == "Enter").then(|| if key == "Enter" { "\r" } else { key });
-        let down =
-            json!({ "type": "keyDown", "key": key, "windowsVirtualKeyCode": code, "text": text });
+        let mut down = json!({ "type": "keyDown", "key": key, "windowsVirtualKeyCode": code });
+        if key.len() == 1 || key == "Enter" {
+            down["text"] = json!(if key == "Enter" { "\r" } else { key });
+        }
         self.call("Input.dispatchKeyEvent", down).await;
         let up = json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code });
         self.call("Input.dispatchKeyEvent", up).await;

@@ -81,7 +81,8 @@ export class Timeline {
     parts.push(svg("rect", { class: "cursor", y: 0, width: 1.5, height: HEIGHT, visibility: "hidden" }));
     this.#picture.replaceChildren(...parts);
     this.#picture.setAttribute("aria-label", told(this.#drawn));
-    this.#axis.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, clock(begin + part * span))));
+    const marks = [0.25, 0.5, 0.75, 1].map((part) => h("span", {}, `+ ${duration(part * span)}`));
+    this.#axis.replaceChildren(h("span", {}, clock(begin)), ...marks);
     this.#choose(this.#place);
   }
 
