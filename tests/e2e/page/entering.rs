@@ -7,6 +7,9 @@ const TOKEN: &str = "sessionStorage.getItem('afterbay.token')";
 #[tokio::test]
 async fn without_a_token_it_is_asked_for_and_a_wrong_one_is_told() {
     let Some(mut operator) = Operator::arrives(&[]).await else { return };
+    // Also where the address was copied in part.
+    operator.tab.go("about:blank").await;
+    operator.tab.go(&format!("http://{}/#token=1f2e", operator.set.daemon.operators())).await;
     let tab = &mut operator.tab;
     tab.until("it is asked for", "document.activeElement.id === 'token'").await;
     tab.picture("entry").await;
