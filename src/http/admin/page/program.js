@@ -16,6 +16,7 @@ export class Program {
     ...LEVELS.map((level) => h("option", { value: level }, `log: ${level}`)));
   #theme = h("button", { type: "button", onclick: () => this.#nextTheme() });
   #trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+  #refusal = h("p", { class: "trouble", role: "alert", hidden: true });
   #poll;
   #out;
   #help;
@@ -25,7 +26,7 @@ export class Program {
     h("div", { class: "bar" },
       h("h1", {}, h("a", { href: "#/" }, "afterbay")), this.#ready, this.#facts, this.#level, this.#theme,
       h("button", { type: "button", onclick: () => this.#help(), title: "Keys (?)" }, "?")),
-    this.#trouble);
+    this.#trouble, this.#refusal);
 
   /** `out` is called when the token is refused. */
   constructor(out, help) {
@@ -64,11 +65,12 @@ export class Program {
   }
 
   async #setLevel() {
+    this.#refusal.hidden = true;
     try {
       await ask("/admin/log-level", { method: "PUT", body: { level: this.#level.value } });
     } catch (failure) {
-      say(this.#trouble, `${failure.code}: ${failure.message}`);
-      this.#trouble.hidden = false;
+      say(this.#refusal, `The log level stays: ${failure.code}: ${failure.message}`);
+      this.#refusal.hidden = false;
     }
     this.#level.blur();
     this.#poll.now();

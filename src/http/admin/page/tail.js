@@ -20,6 +20,7 @@ export class Tail {
   #dropped = 0;
   #wanted = "";
   #asked;
+  #counting;
   #state = h("span", { class: "stream-state", role: "status" });
   #counted = h("span", { class: "quiet" });
   #from = h("select", { "aria-label": "From where", onchange: () => this.#begin() });
@@ -86,7 +87,13 @@ export class Tail {
     this.#count();
   }
 
+  /** With the next frame: a thousand events may come between two. */
   #count() {
+    this.#counting ??= requestAnimationFrame(() => this.#countNow());
+  }
+
+  #countNow() {
+    this.#counting = undefined;
     this.#rows.count = this.#shown.length;
     const older = this.#dropped ? `, ${count(this.#dropped)} older ones not kept here` : "";
     const of = this.#shown === this.#events ? "" : ` of ${count(this.#events.length)}`;
