@@ -53,6 +53,7 @@ mod e2e {
     mod commands;
     mod contract;
     mod credentials;
+    mod dashboard;
     mod deploy;
     mod fifty;
     mod flood;

@@ -13,11 +13,16 @@ const NODE: [&str; 3] = ["@microsoft/fetch-event-source@2.0.1", "eventsource@4.1
 const PYTHON: [&str; 4] =
     ["httpx==0.28.1", "httpx-sse==0.4.3", "requests==2.34.2", "sseclient-py==1.9.0"];
 
-/// The folder above `node_modules`.
+/// The folder above `node_modules` with the clients' packages.
 pub(crate) fn node() -> PathBuf {
-    installed("node", &NODE, |place| {
+    of_node("node", &NODE)
+}
+
+/// The folder above `node_modules` with these packages.
+pub(crate) fn of_node(name: &str, packages: &[&str]) -> PathBuf {
+    installed(name, packages, |place| {
         let options = ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"];
-        run(Command::new("npm").args(options).arg(place).args(NODE));
+        run(Command::new("npm").args(options).arg(place).args(packages));
     })
 }
 
