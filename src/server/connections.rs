@@ -268,7 +268,13 @@ impl<S: Answers> Connection<S> {
             // borrowed and goes on. The cut comes first, so that a busy peer cannot outrun it.
             tokio::select! {
                 biased;
-                () = ends.cut.cancelled() => break,
+                () = ends.cut.cancelled() => {
+                    // Those of operators are not asked to end before.
+                    if drains {
+                        tracing::warn!(%peer, "a connection outlasts the grace; it is cut");
+                    }
+                    break;
+                }
                 () = ends.drain.cancelled(), if !drains => {
                     drains = true;
                     if asked.load(Ordering::Relaxed) > 0 {

@@ -225,10 +225,29 @@ async fn stop_in_order(
     Ok(())
 }
 
-/// Waits for `tasks` until `end`, and names those that hang.
+/// Waits for `tasks` until `end`, and names those that hang; also if the wait is given up.
 async fn end_by(end: Instant, what: &'static str, tasks: &Tasks) {
+    let mut waiting = Waiting { what, tasks, is_over: false };
     if timeout_at(end, tasks.wait()).await.is_err() {
         let hanging = tasks.names();
         tracing::warn!(what, ?hanging, "the grace is over; these are left");
+    }
+    waiting.is_over = true;
+}
+
+/// A wait for tasks, which names them if it is dropped before its end: that is a second signal.
+struct Waiting<'a> {
+    what: &'static str,
+    tasks: &'a Tasks,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Self { what, tasks, is_over } = self;
+        if !*is_over {
+            let hanging = tasks.names();
+            tracing::warn!(what, ?hanging, "the end is not waited for; these are left");
+        }
     }
 }

@@ -6,6 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::support::daemon::{Daemon, LONG};
+use super::support::scripted_box::{Route, ScriptedBox};
 
 /// A program with a request in flight to a box that takes it and says nothing.
 struct Hanging {
@@ -44,22 +45,51 @@ async fn read_to(side: &mut TcpStream, end: &[u8]) {
 
 #[tokio::test]
 async fn what_outlasts_the_grace_is_named_and_left() {
-    let Hanging { daemon, client: _client, at_the_box: _at_the_box } = Hanging::start("1s").await;
+    let Hanging { daemon, client, at_the_box: _at_the_box } = Hanging::start("1s").await;
     daemon.signal(Signal::TERM);
     let ended = daemon.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let told = ended.stderr.lines().find(|line| line.contains("the grace is over"));
     assert!(told.is_some_and(|line| line.contains(r#"("connection", 1)"#)), "{}", ended.stderr);
+    let peer = format!("peer={}", client.local_addr().unwrap());
+    let cut = ended.stderr.lines().find(|line| line.contains("outlasts the grace"));
+    assert!(cut.is_some_and(|line| line.contains(&peer)), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn a_second_signal_exits_at_once_and_says_which() {
+async fn a_prompt_that_is_on_its_way_is_named_with_its_turn() {
+    let scripted = ScriptedBox::start().await;
+    scripted.hold(Route::Prompt);
+    let base = scripted.base();
+    let line = ["serve", "--kind", "opencode", "--box", &base, "--listen", "127.0.0.1:0"];
+    let line = [&line[..], &["--admin", "127.0.0.1:0", "--shutdown-grace", "1s"]].concat();
+    let mut daemon = Daemon::start(&line, &[]);
+    let (address, _) = daemon.addresses().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"sessionId":"s-1","message":"hi"}"#;
+    let head = "POST /agents/run/stream HTTP/1.1\r\nhost: localhost\r\nx-execution-id: exec-7\r\n";
+    let ask = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    client.write_all(ask.as_bytes()).await.unwrap();
+    scripted.reached(Route::Prompt, 1).await;
+    daemon.signal(Signal::TERM);
+    let ended = daemon.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let told = ended.stderr.lines().find(|line| line.contains("its prompt is on its way"));
+    assert!(told.is_some_and(|line| line.contains("execution=exec-7")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(r#"("turn", 1)"#), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_second_signal_exits_at_once_and_names_what_is_left() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut hanging = Hanging::start("1h").await;
-        hanging.daemon.signal(Signal::TERM);
-        hanging.daemon.logs("stopping").await;
-        hanging.daemon.signal(signal);
-        assert_eq!(hanging.daemon.exit().await.code(), Some(code));
+        let Hanging { mut daemon, client: _client, at_the_box: _at_the_box } =
+            Hanging::start("1h").await;
+        daemon.signal(Signal::TERM);
+        daemon.logs("stopping").await;
+        daemon.signal(signal);
+        let ended = daemon.ended().await;
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(r#"("connection", 1)"#), "{}", ended.stderr);
     }
 }
 

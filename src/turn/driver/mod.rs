@@ -233,15 +233,22 @@ impl Driver {
     }
 
     async fn perform(&mut self, action: Action, stop: &CancellationToken) -> Done {
+        let sends = sends(&action);
+        let act = self.act(action);
+        tokio::pin!(act);
         // Dropping is safe in every arm: a call to the box that only reads or opens is repeated
-        // after a restart, and an append that was handed over is in the log or is not.
+        // after a restart, and an append that was handed over is in the log or is not. What sends is
+        // not dropped.
         tokio::select! {
             biased;
-            () = stop.cancelled(), if !sends(&action) => {
-                Done::Milestone(Milestone::Stopped)
-            }
-            done = self.act(action) => done,
+            () = stop.cancelled() => {}
+            done = &mut act => return done,
         }
+        if sends {
+            tracing::info!("its prompt is on its way; the answer is waited for");
+            return act.await;
+        }
+        Done::Milestone(Milestone::Stopped)
     }
 
     async fn act(&mut self, action: Action) -> Done {

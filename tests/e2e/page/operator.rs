@@ -67,7 +67,7 @@ impl Operator {
 
     /// Opens a session by a click on its row.
     pub(super) async fn open(&mut self, id: &str) {
-        self.tab.until(id, &format!("{}", row(id))).await;
+        self.tab.until(id, &row(id)).await;
         let mark = format!("{}.setAttribute('data-wanted', '')", row(id));
         self.tab
             .value(&format!(

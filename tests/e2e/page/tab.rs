@@ -65,10 +65,8 @@ impl Tab {
 
     /// What an expression comes to, as text.
     pub(super) async fn text(&mut self, expression: &str) -> String {
-        match self.value(expression).await {
-            Value::String(text) => text,
-            other => other.to_string(),
-        }
+        let value = self.value(expression).await;
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
     /// Waits until an expression is true.
