@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,11 +37,7 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let counted = Counted::new(name, Arc::clone(&self.running));
-        let task = self.tracker.track_future(async move {
-            let _counted = counted;
-            task.await
-        });
-        tokio::spawn(task)
+        tokio::spawn(self.tracker.track_future(counted.with(task)))
     }
 
     /// Fires when the tasks should stop. Tasks that must stop early watch it.
@@ -94,6 +91,17 @@ impl Counted {
     }
 }
 
+impl Counted {
+    /// Runs `task` and lives as long. An `async` block would hold room for `task` twice, once as it came
+    /// and once where it is awaited: kilobytes for each connection and each turn.
+    fn with<F: Future>(self, task: F) -> impl Future<Output = F::Output> {
+        task.map(move |output| {
+            drop(self);
+            output
+        })
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +117,28 @@ impl Drop for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_is_aborted_is_counted_no_more() {
+        let tasks = Tasks::new();
+        let handle = tasks.spawn("hangs", std::future::pending::<()>());
+        assert_eq!(tasks.names(), [("hangs", 1)]);
+        handle.abort();
+        tasks.wait().await;
+        assert_eq!(tasks.names(), []);
+    }
+
+    #[test]
+    fn a_task_takes_the_room_that_it_needs_once() {
+        let task = async {
+            let room = [1_u8; 4096];
+            std::future::pending::<()>().await;
+            assert_eq!(room.last(), Some(&1));
+        };
+        let needs = size_of_val(&task);
+        let takes = size_of_val(&Counted::new("large", Arc::default()).with(task));
+        assert!(needs >= 4096 && takes < needs + 128, "{takes} for {needs}");
+    }
 
     #[tokio::test]
     async fn a_hanging_task_is_named_until_it_stops() {

@@ -15,6 +15,7 @@
     reason = "a benchmark may panic, and has no owner for its tasks"
 )]
 
+#[expect(dead_code, reason = "another benchmark uses the rest")]
 mod process;
 
 use std::net::SocketAddr;

@@ -48,6 +48,11 @@ impl Process {
         self.child.id().expect("still running")
     }
 
+    /// Kills it; when this is over, so is the process.
+    pub(crate) async fn end(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         Usage::of(self.id())
     }
