@@ -32,9 +32,11 @@ mod e2e {
     mod tls_hop;
 
     // What breaks things.
+    mod bent;
     mod box_hop;
     mod client_hop;
     mod kill_at_sync;
+    mod preload;
     mod split_hop;
 
     // Who watches.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,9 @@ use super::error::OpenError;
 use crate::limits;
 
 const LOCK_NAME: &str = "lock";
+
+/// What a file's length on disk is counted in, whatever the file system's own blocks are.
+const STAT_BLOCK_BYTES: u64 = 512;
 
 /// A folder of the file system that this process alone uses. The lock goes when it is dropped.
 #[derive(Debug)]
@@ -111,9 +114,7 @@ impl Disk for RealDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        // What is left to those who are not root.
-        let left = rustix::fs::fstatvfs(&self.folder)?;
-        Ok(left.f_bavail.saturating_mul(left.f_frsize))
+        Ok(free(&rustix::fs::fstatvfs(&self.folder)?))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -152,6 +153,7 @@ impl DiskFile for RealFile {
             // The kernel takes that for a mistake.
             return Ok(());
         }
+        self.expect_room(bytes)?;
         match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             Err(error) => Err(error.into()),
@@ -165,6 +167,26 @@ impl DiskFile for RealFile {
     fn bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
+}
+
+impl RealFile {
+    /// Says that there is no room for `bytes` without trying: the kernel takes block after block until
+    /// the last one is gone, and for that moment nobody else has any either.
+    fn expect_room(&self, bytes: u64) -> io::Result<()> {
+        let held = self.0.metadata()?.blocks().saturating_mul(STAT_BLOCK_BYTES);
+        let left = rustix::fs::fstatvfs(&self.0)?;
+        // One that says that it has no blocks at all does not count them.
+        let is_known = left.f_blocks > 0;
+        if is_known && free(&left) < bytes.saturating_sub(held) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+/// What is left to those who are not root.
+const fn free(left: &rustix::fs::StatVfs) -> u64 {
+    left.f_bavail.saturating_mul(left.f_frsize)
 }
 
 impl Holder {

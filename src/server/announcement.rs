@@ -3,11 +3,13 @@
 //!
 //! Promises: the lines come once both doors are open, and after the file. The operators' token stands in a line
 //! only where a person reads it and nothing keeps it: on a terminal, unless log lines are JSON, which
-//! somebody collects. The file is nobody's but the user's and goes at an orderly end.
+//! somebody collects. The file is nobody's but the user's and goes at an orderly end; it is locked as long as
+//! the program lives, so that what a killed one has left leads nobody to whoever has its ports by then.
 
+use std::fs::{File, TryLockError};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,15 +36,22 @@ impl Addresses {
         format!("{scheme}://{bound}")
     }
 
-    /// Where the program that holds this data folder serves; `None` if none has said so.
+    /// Where the program that holds this data folder serves; `None` if none has said so that still
+    /// lives.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn load(data_dir: &std::path::Path) -> io::Result<Option<Self>> {
-        match std::fs::read(data_dir.join(NAME)) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    pub fn load(data_dir: &Path) -> io::Result<Option<Self>> {
+        let file = match File::open(data_dir.join(NAME)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Shared, so that two who look are not in each other's way.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(serde_json::from_reader(&file)?)),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
@@ -55,12 +64,20 @@ pub(super) struct Announcement {
     pub(super) data_dir: PathBuf,
 }
 
+/// What was said, until it is taken back.
+#[derive(Debug)]
+pub(super) struct Announced {
+    path: PathBuf,
+    /// Open, since that keeps it locked.
+    _file: Option<File>,
+}
+
 impl Announcement {
     /// Says it. That the file cannot be written, as on a full disk, is no reason not to serve.
-    pub(super) async fn make(&self, format: LogFormat) {
-        if let Err(error) = self.write().await {
-            tracing::warn!(%error, "{NAME} in the data folder cannot be written");
-        }
+    pub(super) async fn make(self, format: LogFormat) -> Announced {
+        let file = self.write().await.inspect_err(
+            |error| tracing::warn!(%error, "{NAME} in the data folder cannot be written"),
+        );
         let readers = match format {
             LogFormat::Human if io::stdout().is_terminal() => Readers::People,
             LogFormat::Human | LogFormat::Json => Readers::Anybody,
@@ -69,21 +86,13 @@ impl Announcement {
         let mut out = io::stdout().lock();
         // A closed stdout is no reason not to serve.
         let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+        Announced { path: self.data_dir.join(NAME), _file: file.ok() }
     }
 
-    async fn write(&self) -> io::Result<()> {
+    async fn write(&self) -> io::Result<File> {
         let (data_dir, bytes) = (self.data_dir.clone(), serde_json::to_vec(&self.addresses)?);
-        let put = move || whole_file::put(&data_dir, NAME, &bytes).map(drop);
+        let put = move || whole_file::put_locked(&data_dir, NAME, &bytes);
         tokio::task::spawn_blocking(put).await.map_err(io::Error::other).flatten()
-    }
-
-    /// Removes the file: whoever looks from now on is told that nobody serves.
-    pub(super) async fn take_back(&self) {
-        let path = self.data_dir.join(NAME);
-        let removed = tokio::task::spawn_blocking(move || whole_file::remove(&path)).await;
-        if let Err(error) = removed.map_err(io::Error::other).flatten() {
-            tracing::warn!(%error, "{NAME} in the data folder cannot be removed");
-        }
     }
 
     /// One line for each address, and one that says where the token is, if it is not shown.
@@ -99,6 +108,17 @@ impl Announcement {
                 let path = self.data_dir.join(admin_token::NAME);
                 format!("{clients}admin on {admin}\nadmin token in {}\n", path.display())
             }
+        }
+    }
+}
+
+impl Announced {
+    /// Removes the file: whoever looks from now on is told that nobody serves.
+    pub(super) async fn take_back(self) {
+        let Self { path, _file } = self;
+        let removed = tokio::task::spawn_blocking(move || whole_file::remove(&path)).await;
+        if let Err(error) = removed.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "{NAME} in the data folder cannot be removed");
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::shutdown::Hangups;
 use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
 pub use announcement::Addresses;
-use announcement::Announcement;
+use announcement::{Announced, Announcement};
 pub use answers::Answers;
 use assembly::{House, Plan};
 pub use connections::{Wire, serve_connections};
@@ -125,7 +125,7 @@ pub async fn run(
     let admin = admin.map(|admin| Addresses::url("http", admin));
     let addresses = Addresses { clients: Addresses::url(scheme, bound), admin };
     let announcement = Announcement { addresses, token: house.token.clone(), data_dir };
-    announcement.make(telemetry.format).await;
+    let announced = announcement.make(telemetry.format).await;
     supervisor.ready();
     // Dropping `stop` or a door's wait loses nothing: what they wait for stays true. Telling and
     // reloading never end; a reload that is dropped has replaced nothing, or all.
@@ -138,7 +138,7 @@ pub async fn run(
         () = died(operators.as_mut()) => anyhow::bail!("the operators' door died"),
     }
     supervisor.stopping();
-    stop_in_order(clients, operators, house, announcement, shutdown_grace).await
+    stop_in_order(clients, operators, house, announced, shutdown_grace).await
 }
 
 /// As [`Door::died`]; a door that is not there cannot.
@@ -204,7 +204,7 @@ async fn stop_in_order(
     clients: Door,
     operators: Option<Door>,
     house: House,
-    announcement: Announcement,
+    announced: Announced,
     grace: Duration,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
@@ -215,7 +215,7 @@ async fn stop_in_order(
     house.tasks.stop();
     end_by(begun + grace, "drivers", &house.tasks).await;
     // While the folder is still held: it may be the next process's file by the time that it is not.
-    announcement.take_back().await;
+    announced.take_back().await;
     let closed = timeout(limits::LOG_CLOSE_WAIT, house.close()).await;
     if let Some(operators) = operators {
         operators.ends.cut.cancel();

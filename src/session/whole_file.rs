@@ -18,9 +18,31 @@ const UNFINISHED: &str = ".new";
 /// The system's; then the name has what it had, but for a failed sync of the folder, after which nobody
 /// knows.
 pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+    place(folder, name, |unfinished| write(unfinished, bytes))
+}
+
+/// The same; the file is locked from before it has its name until what is given is dropped, or the
+/// process ends in whatever way. So one that is not locked was left behind.
+///
+/// # Errors
+/// As [`put`].
+pub fn put_locked(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+    place(folder, name, |unfinished| {
+        let file = write(unfinished, bytes)?;
+        file.try_lock()?;
+        Ok(file)
+    })
+}
+
+/// Makes what `write` makes under another name the file `name`.
+fn place(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&Path) -> io::Result<File>,
+) -> io::Result<File> {
     let unfinished = folder.join(format!("{name}{UNFINISHED}"));
     remove(&unfinished)?;
-    let written = write(&unfinished, bytes);
+    let written = write(&unfinished);
     let named = written.and_then(|file| {
         fs::rename(&unfinished, folder.join(name))?;
         sync_folder(folder)?;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -82,7 +83,7 @@ async fn set() -> Set {
 
 #[tokio::test]
 async fn status_and_sessions_tell_how_it_goes_and_end_with_their_codes() {
-    let mut set = set().await;
+    let set = set().await;
     let (code, told, _) = run(&set, &["status"]).await;
     assert_eq!(code, Some(0), "{told}");
     for part in ["ready\n", "default (tangle)", "sessions  0", "running   0", "mode      poll"] {
@@ -115,9 +116,29 @@ async fn status_and_sessions_tell_how_it_goes_and_end_with_their_codes() {
         assert_eq!(ended, Some(code), "{arguments:?}: {told}");
         assert!(!told.is_empty());
     }
+}
+
+/// Its port may be anybody's by then: nothing is shown to whoever listens there.
+#[tokio::test]
+async fn what_a_killed_daemon_has_left_leads_nowhere() {
+    let mut set = set().await;
+    let (clients, operators) = (set.daemon.address(), set.daemon.operators());
     set.daemon.kill();
+    let bind = |address: SocketAddr| std::net::TcpListener::bind(address).expect("its port");
+    let strangers = [bind(clients), bind(operators)];
+    for arguments in [&["status"][..], &["sessions"], &["tail", "s"], &["turn", "parts=1"]] {
+        let (code, _, told) = run(&set, arguments).await;
+        assert_eq!(code, Some(3), "{arguments:?}: {told}");
+        assert!(told.contains("no afterbay serves"), "{arguments:?}: {told}");
+    }
+    for stranger in strangers {
+        stranger.set_nonblocking(true).expect("a socket");
+        let asked = stranger.accept().expect_err("nobody came");
+        assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    set.daemon.restart().await;
     let (code, _, told) = run(&set, &["status"]).await;
-    assert_eq!(code, Some(3), "{told}");
+    assert_eq!(code, Some(0), "{told}");
 }
 
 #[tokio::test]

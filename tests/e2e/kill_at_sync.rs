@@ -2,10 +2,11 @@
 //! the daemon, kills the process just before an `fdatasync` (`kill_at_sync.c` says how).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
+
+use super::preload;
 
 /// The built library with the files it is steered by.
 #[derive(Debug)]
@@ -17,12 +18,7 @@ impl KillAtSync {
     /// Builds the library with `cc`.
     pub(crate) fn build() -> Self {
         let folder = tempfile::tempdir().expect("make a folder for the library");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/kill_at_sync.c");
-        let library = folder.path().join("kill_at_sync.so");
-        let mut cc = Command::new("cc");
-        cc.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(library).arg(source);
-        let built = cc.arg("-ldl").status().expect("run cc");
-        assert!(built.success(), "cc: {built}");
+        preload::build("kill_at_sync.c", &folder.path().join("kill_at_sync.so"));
         Self { folder }
     }
 
@@ -68,6 +64,7 @@ for number in range(1, 4):
 #[test]
 fn a_process_dies_after_its_write_and_before_its_sync() {
     use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
     let killer = KillAtSync::build();
     let data = killer.folder.path().join("data");
     let run = |call: &str| {

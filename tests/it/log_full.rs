@@ -7,6 +7,7 @@
 //! so and does nothing. `AFTERBAY_FULL_KILLS=300` kills so many times on each file system.
 
 mod stage;
+mod tries;
 mod writer;
 
 use std::collections::BTreeMap;

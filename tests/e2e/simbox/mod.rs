@@ -16,9 +16,11 @@ mod prometheus;
 mod proxy;
 pub(super) mod set;
 mod shown;
+mod watch;
 
 // The scenarios.
 mod activation;
+mod alerts;
 mod away;
 mod crowd;
 mod drain;
@@ -32,3 +34,5 @@ mod quiet;
 mod real_hops;
 mod reload;
 mod sessions;
+mod short_disk;
+mod slow_faults;

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use tempfile::TempDir;
+
 use super::{promtool, readme, table};
 
 const RULES: &str = "deploy/prometheus/alerts.yml";
@@ -72,4 +74,33 @@ fn each_rule_was_seen_firing_and_silent() {
     }
     promtool::says(&["check", "rules", RULES], "");
     promtool::says(&["test", "rules", CASES], "");
+}
+
+#[test]
+fn each_rule_that_waits_was_seen_silent_for_what_is_over_sooner() {
+    let (rules, cases, folder) = (read(RULES), read(CASES), TempDir::new().expect("a folder"));
+    let mut hasty = 0;
+    for (at, line) in rules.match_indices("        for: ") {
+        let (before, rest) = rules.split_at(at);
+        let (_, after) = rest.split_once('\n').expect("a whole line");
+        let name = before.rsplit("- alert: ").next().and_then(|rule| rule.lines().next());
+        let name = name.expect("a rule");
+        let changed = format!("{before}{line}0m\n{after}");
+        fs::write(folder.path().join("cases.yml"), of_rule(&cases, name)).expect("its cases");
+        for (rules, are_right) in [(&rules, true), (&changed, false)] {
+            fs::write(folder.path().join("alerts.yml"), rules).expect("the rules");
+            let content = promtool::is_content(&["test", "rules", "cases.yml"], folder.path());
+            let Some(content) = content else { return };
+            assert_eq!(content, are_right, "{name} may fire at once, and no case minds");
+        }
+        hasty += 1;
+    }
+    assert!(hasty >= 10, "{hasty}");
+}
+
+/// The cases of one rule, behind the first case, which names what all of them ask for.
+fn of_rule(cases: &str, name: &str) -> String {
+    let mut blocks = cases.split_inclusive("\n\n");
+    let first = blocks.next().expect("a case").to_owned();
+    blocks.filter(|block| block.contains(&format!("- name: {name}"))).fold(first, |all, b| all + b)
 }

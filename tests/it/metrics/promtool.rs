@@ -1,6 +1,7 @@
 //! Prometheus' own checker, where it is installed.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What `promtool` has to say when it is told `input`; `None` where it is not installed. Panics if it
@@ -20,4 +21,10 @@ pub(super) fn says(arguments: &[&str], input: &str) -> Option<String> {
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     assert!(done.status.success(), "promtool {arguments:?}: {said}");
     Some(said)
+}
+
+/// Whether `promtool` is content in `folder`; `None` where it is not installed.
+pub(super) fn is_content(arguments: &[&str], folder: &Path) -> Option<bool> {
+    let done = Command::new("promtool").args(arguments).current_dir(folder).output().ok()?;
+    Some(done.status.success())
 }
