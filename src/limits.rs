@@ -9,6 +9,17 @@ use std::time::Duration;
 /// Longest id from outside. Long enough for two UUIDs with a prefix, short enough for a header.
 pub const MAX_ID_BYTES: usize = 256;
 
+/// What is carried on of a `tracestate`, in bytes: what the recommendation asks everybody to carry. It is
+/// kept with the turn.
+pub const MAX_TRACE_STATE_BYTES: usize = 512;
+
+/// Members of a `tracestate`: the recommendation's own bound.
+pub const MAX_TRACE_STATE_MEMBERS: usize = 32;
+
+/// Ended spans that wait for the collector, 1 to 2 MB. A busy turn ends a few a second, so a hundred of
+/// them fill it in some ten seconds; beyond it spans are dropped, which is counted.
+pub const MAX_QUEUED_SPANS: usize = 4096;
+
 // ---- roof: defaults of the configuration ----
 
 /// Where clients connect. Loopback: a daemon that every machine of a network can reach is a choice
