@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::cursor::{self, Shown, Start};
+use super::delivery::Delivery;
 use super::end_to_end;
 use super::error::{Error, X_AFTERBAY_ERROR};
 use super::head::Head;
@@ -26,6 +27,7 @@ use crate::limits;
 use crate::session::{Answered, Session, TurnRef};
 use crate::sse::frame::DataLines;
 use crate::sse::last_event_id::LastEventId;
+use crate::trace::context::TraceContext;
 use crate::turn::close_out::Names;
 use crate::upstream::Refusal;
 
@@ -44,10 +46,12 @@ pub(crate) enum By {
 }
 
 /// What the client asks of its stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) cursor: LastEventId,
     pub(crate) lines: DataLines,
+    /// The span that it reads within, if it names one and that is of use.
+    pub(crate) reader: Option<TraceContext>,
 }
 
 /// Shows a turn.
@@ -84,6 +88,8 @@ pub(crate) async fn turn(
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return Ok(at_end(&head, by)),
     };
+    let tracer = door.doors.sessions.tracer();
+    let delivery = Delivery::of_turn(tracer, &turn, ask.reader.as_ref(), after);
     let words = Names { session: head.session.clone(), execution: turn.execution.clone() };
     let feed = Feed {
         source: Source::Log(turn.session.cursor(after)),
@@ -94,7 +100,7 @@ pub(crate) async fn turn(
         last: Box::new(move || turn.last()),
         idle: None,
     };
-    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place))))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place, delivery))))
 }
 
 /// Shows a session's log, by GET.
@@ -125,9 +131,11 @@ pub(crate) fn session(
         Start::After(seq) | Start::Reset(seq) => seq,
         Start::AtEnd => return head.no_content(),
     };
+    let tracer = door.doors.sessions.tracer();
+    let delivery = Delivery::of_session(tracer, session, ask.reader.as_ref(), after);
     let source = Source::Log(session.cursor(after));
     let feed = Feed { source, after, next_at_open: next, scope, last, idle, unanswered: None };
-    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place)))
+    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place, delivery)))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -186,7 +194,7 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
+fn manner(door: &Door, by: By, lines: DataLines, place: Place, delivery: Delivery) -> Manner {
     let Doors { settings, metrics, drain, .. } = door.doors.as_ref();
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
@@ -195,7 +203,7 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place) -> Manner {
     let (heartbeat, metrics) = (settings.heartbeat, metrics.streams.clone());
     let fidelity = settings.fidelity;
     let lane = door.outgoing.lane();
-    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics }
+    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics, delivery }
 }
 
 fn retry_millis() -> u64 {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::event::{Event, EventName, Seq, WireJson};
+use crate::http::delivery::Delivery;
 use crate::http::leave::Leave;
 use crate::http::place::Places;
 use crate::http::settings::Settings;
@@ -41,6 +42,7 @@ fn stream_of(source: Source, outgoing: &Outgoing) -> Body {
         lane: outgoing.lane(),
         _place: places.take().expect("a place"),
         metrics: StreamMetrics::new(&Registry::new()).expect("names are free"),
+        delivery: Delivery::default(),
     };
     let feed = Feed {
         source,

@@ -63,6 +63,7 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         lane: Outgoing::new(0).lane(),
         _place: places.take().expect("a place"),
         metrics,
+        delivery: Delivery::default(),
     };
     Play { body: body(feed, manner), steps, drain, last, registry }
 }
