@@ -15,7 +15,7 @@
 //! 4 turn     turn
 //! 3          log | upstream      neither knows the other
 //! 2 wire     sse
-//! 1 words    ids  credential  seal  mode  limits  event  metrics  tasks
+//! 1 words    ids  credential  seal  mode  limits  event  metrics  tasks  trace
 //! ```
 //!
 //! `simbox`, the simulated box, is a house of its own: it uses `sse` and words, and only `cli`
@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod mode;
 pub mod seal;
 pub mod tasks;
+pub mod trace;
 
 pub mod sse;
 

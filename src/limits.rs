@@ -9,6 +9,17 @@ use std::time::Duration;
 /// Longest id from outside. Long enough for two UUIDs with a prefix, short enough for a header.
 pub const MAX_ID_BYTES: usize = 256;
 
+/// What is carried on of a `tracestate`, in bytes: what the recommendation asks everybody to carry. It is
+/// kept with the turn.
+pub const MAX_TRACE_STATE_BYTES: usize = 512;
+
+/// Members of a `tracestate`: the recommendation's own bound.
+pub const MAX_TRACE_STATE_MEMBERS: usize = 32;
+
+/// Ended spans that wait for the collector, 1 to 2 MB. A busy turn ends a few a second, so a hundred of
+/// them fill it in some ten seconds; beyond it spans are dropped, which is counted.
+pub const MAX_QUEUED_SPANS: usize = 4096;
+
 // ---- roof: defaults of the configuration ----
 
 /// Where clients connect. Loopback: a daemon that every machine of a network can reach is a choice
@@ -40,6 +51,34 @@ pub const MAX_OWN_TOKENS: usize = 1000;
 
 /// The longest box credential. Servers refuse heads of more than 8 to 16 KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 8 << 10;
+
+// ---- roof: spans to a collector ----
+
+/// Spans in one request to a collector of traces: some 200 KB, as OpenTelemetry's own exporters have it.
+pub const MAX_SPANS_PER_REQUEST: usize = 512;
+
+/// How long an ended span waits for others before it is sent: somebody who looks for it does not notice.
+pub const SPAN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// One request to a collector, its connection included: OpenTelemetry's own default.
+pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer of a collector that is read: it holds a number and a sentence.
+pub const MAX_COLLECTOR_ANSWER_BYTES: usize = 64 << 10;
+
+/// How often spans are sent to a collector that is away or overloaded; then they are given up. With the
+/// pauses below that is half a minute: as long as one takes to be started anew.
+pub const SPAN_SENDINGS: u32 = 6;
+
+/// Pause before the second sending; each further one is twice as long.
+pub const FIRST_SPAN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest of these pauses that a collector may ask for.
+pub const LONGEST_SPAN_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long the last spans have to reach the collector when the program stops: while the log closes,
+/// and less than [`LOG_CLOSE_WAIT`], so that nobody waits for them alone.
+pub const SPAN_FLUSH_WAIT: Duration = Duration::from_millis(800);
 
 // ---- roof: the demo ----
 

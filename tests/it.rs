@@ -87,6 +87,7 @@ mod it {
     mod simbox;
     mod tangle;
     mod tidy;
+    mod tracing;
     mod turn_races;
     mod turn_storm;
     mod turns_at_the_doors;

@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> ExitCode 
             return ExitCode::from(USAGE);
         }
     };
-    let level = telemetry::start(&config.telemetry);
+    let level = telemetry::log_lines::start(&config.telemetry);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

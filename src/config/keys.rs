@@ -109,6 +109,8 @@ pub(super) enum Key {
     LogFormat,
     /// Which log lines are written.
     LogLevel,
+    /// The URL of a collector of traces.
+    OtlpEndpoint,
 }
 
 /// What a flag takes.
@@ -189,7 +191,7 @@ const fn row(
 
 /// The table, in the order of `--help` and README.
 #[rustfmt::skip]
-pub(super) const ROWS: [Row; 48] = [
+pub(super) const ROWS: [Row; 49] = [
     row(Key::Box, "box", "box.url", One("URL"), Required,
         "the sandbox: an http:// or https:// URL, a path in it is kept"),
     row(Key::Kind, "kind", "box.kind", One("KIND"), Required,
@@ -287,6 +289,8 @@ pub(super) const ROWS: [Row; 48] = [
         "log lines on stderr: `human` or `json`"),
     row(Key::LogLevel, "log-level", "telemetry.log_level", One("LEVEL"), Text(|| "info".to_owned()),
         "`error`, `warn`, `info`, `debug` or `trace`"),
+    row(Key::OtlpEndpoint, "otlp-endpoint", "telemetry.otlp_endpoint", One("URL"), Told("no traces"),
+        "the base URL of an OpenTelemetry collector (OTLP over HTTP) that gets a trace of each turn"),
 ];
 
 /// The variable that names the configuration file; the flag is `--config`.

@@ -317,7 +317,8 @@ fn read_telemetry(sources: &mut Sources<'_>) -> Option<Telemetry> {
         let digits = text.bytes().any(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_| !digits).ok_or(unknown)
     });
-    Some(Telemetry { format: format?, level: level? })
+    let otlp = sources.read_optional(Key::OtlpEndpoint, address::endpoint);
+    Some(Telemetry { format: format?, level: level?, otlp: otlp? })
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {

@@ -52,7 +52,7 @@ pub struct Config {
     pub retention: Retention,
     /// Time from the first signal to the exit.
     pub shutdown_grace: Duration,
-    /// What is logged.
+    /// What it tells of itself.
     pub telemetry: Telemetry,
 }
 
@@ -204,13 +204,15 @@ pub struct Retention {
     pub idempotency_age: Duration,
 }
 
-/// What is logged, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the program tells of itself, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telemetry {
     /// How lines look.
     pub format: LogFormat,
     /// The least important line that is written.
     pub level: tracing::Level,
+    /// Where a collector of traces is, if there is one.
+    pub otlp: Option<Endpoint>,
 }
 
 /// How log lines look.

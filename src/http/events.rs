@@ -67,7 +67,8 @@ pub(crate) async fn turn(door: &Door, parts: &Parts, turn: TurnRef) -> Result<Re
     }
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_request(&parts.headers, &query);
-    let ask = Ask { cursor, lines: query.data_lines()? };
+    let reader = door.doors.sessions.tracer().reader(&parts.headers);
+    let ask = Ask { cursor, lines: query.data_lines()?, reader };
     count(door, cursor);
     match door.places.take_at(&turn.session) {
         Ok(place) => follow::turn(door, turn, ask, By::Get, place).await,
@@ -94,7 +95,8 @@ pub(crate) async fn session(
     }
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_session_request(&parts.headers, &query);
-    let ask = Ask { cursor, lines: query.data_lines()? };
+    let reader = door.doors.sessions.tracer().reader(&parts.headers);
+    let ask = Ask { cursor, lines: query.data_lines()?, reader };
     count(door, cursor);
     let until_idle =
         if query.get("until") == Some("idle") { UntilIdle::Yes } else { UntilIdle::No };

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
 
 use super::cursor::{self, Shown, Start};
+use super::delivery::Delivery;
 use super::end_to_end;
 use super::error::{Error, X_AFTERBAY_ERROR};
 use super::head::Head;
@@ -23,10 +24,11 @@ use super::stream::{self, Feed, Manner, Scope, Unanswered};
 use super::{Audience, Door, Doors};
 use crate::event::Seq;
 use crate::limits;
-use crate::session::reading::{Came, Reading};
+use crate::session::reading::Came;
 use crate::session::{Answered, Session, TurnRef};
 use crate::sse::frame::DataLines;
 use crate::sse::last_event_id::LastEventId;
+use crate::trace::context::TraceContext;
 use crate::turn::close_out::Names;
 use crate::upstream::Refusal;
 
@@ -45,14 +47,16 @@ pub(crate) enum By {
 }
 
 /// What the client asks of its stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) cursor: LastEventId,
     pub(crate) lines: DataLines,
+    /// The span that it reads within, if it names one and that is of use.
+    pub(crate) reader: Option<TraceContext>,
 }
 
 impl Ask {
-    fn came(self) -> Came {
+    fn came(&self) -> Came {
         if self.cursor.is_given() { Came::Back } else { Came::New }
     }
 }
@@ -95,6 +99,8 @@ pub(crate) async fn turn(
     let words = Names { session: head.session.clone(), execution: turn.execution.clone() };
     let sessions = &door.doors.sessions;
     let reading = notes(door).then(|| sessions.reads_turn(&turn, asked, ask.came()));
+    let delivery = Delivery::of_turn(sessions.tracer(), &turn, ask.reader.as_ref(), after);
+    let delivery = delivery.noted_by(reading);
     let feed = Feed {
         source: Source::Log(turn.session.cursor(after)),
         after,
@@ -104,7 +110,7 @@ pub(crate) async fn turn(
         last: Box::new(move || turn.last()),
         idle: None,
     };
-    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place, reading))))
+    Ok(shown(&head, start, stream::body(feed, manner(door, by, ask.lines, place, delivery))))
 }
 
 /// Shows a session's log, by GET.
@@ -137,10 +143,11 @@ pub(crate) fn session(
     };
     let sessions = &door.doors.sessions;
     let reading = notes(door).then(|| sessions.reads_session(session, ask.came()));
+    let delivery = Delivery::of_session(sessions.tracer(), session, ask.reader.as_ref(), after);
+    let delivery = delivery.noted_by(reading);
     let source = Source::Log(session.cursor(after));
     let feed = Feed { source, after, next_at_open: next, scope, last, idle, unanswered: None };
-    let manner = manner(door, By::Get, ask.lines, place, reading);
-    shown(&head, start, stream::body(feed, manner))
+    shown(&head, start, stream::body(feed, manner(door, By::Get, ask.lines, place, delivery)))
 }
 
 /// Whether a session's stream ends when no turn runs.
@@ -199,7 +206,7 @@ fn shown(head: &Head, start: Start, body: Body) -> Response {
     }
 }
 
-fn manner(door: &Door, by: By, lines: DataLines, place: Place, reading: Option<Reading>) -> Manner {
+fn manner(door: &Door, by: By, lines: DataLines, place: Place, delivery: Delivery) -> Manner {
     let Doors { settings, metrics, drain, .. } = door.doors.as_ref();
     let (retry, leave) = match by {
         By::Get => (Some(retry_millis()), Leave::early(drain.clone(), settings.grace)),
@@ -208,7 +215,7 @@ fn manner(door: &Door, by: By, lines: DataLines, place: Place, reading: Option<R
     let (heartbeat, metrics) = (settings.heartbeat, metrics.streams.clone());
     let fidelity = settings.fidelity;
     let lane = door.outgoing.lane();
-    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, reading, metrics }
+    Manner { heartbeat, retry, lines, fidelity, leave, lane, _place: place, metrics, delivery }
 }
 
 /// Whether streams through this door are noted.

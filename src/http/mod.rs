@@ -19,6 +19,7 @@ mod body;
 pub mod boxes;
 mod cors;
 mod cursor;
+mod delivery;
 mod end_to_end;
 mod error;
 mod events;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::event::{Event, EventName, Seq, WireJson};
+use crate::http::delivery::Delivery;
 use crate::http::leave::Leave;
 use crate::http::place::Places;
 use crate::http::settings::Settings;
@@ -40,8 +41,8 @@ fn stream_of(source: Source, outgoing: &Outgoing) -> Body {
         leave: Leave::early(CancellationToken::new(), Duration::from_secs(10)),
         lane: outgoing.lane(),
         _place: places.take().expect("a place"),
-        reading: None,
         metrics: StreamMetrics::new(&Registry::new()).expect("names are free"),
+        delivery: Delivery::default(),
     };
     let feed = Feed {
         source,

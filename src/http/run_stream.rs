@@ -31,7 +31,8 @@ pub(crate) async fn post(door: &Door, parts: Parts, body: Body) -> Result<Respon
     let query = Query::parse(parts.uri.query());
     let asked = turn_request::parse(&parts.headers, &query, &held.bytes)?;
     let cursor = asked.cursor;
-    let ask = Ask { cursor, lines: query.data_lines()? };
+    let reader = door.doors.sessions.tracer().reader(&parts.headers);
+    let ask = Ask { cursor, lines: query.data_lines()?, reader };
     if cursor.is_given() {
         door.doors.metrics.streams.reconnected();
     }

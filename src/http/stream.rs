@@ -23,6 +23,7 @@ use futures_util::{FutureExt, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
+use super::delivery::Delivery;
 use super::last_words;
 use super::leave::Leave;
 use super::outgoing::Lane;
@@ -34,7 +35,6 @@ use crate::log::{self, Logged, Step};
 use crate::metrics::streams::{Ended, Metrics, OpenStream};
 use crate::mode::Fidelity;
 use crate::session::Answered;
-use crate::session::reading::Reading;
 use crate::sse::frame::{self, DataLines};
 use crate::turn::close_out::Names;
 
@@ -85,9 +85,8 @@ pub(crate) struct Manner {
     pub(crate) lane: Lane,
     /// Held for as long as the stream is open.
     pub(crate) _place: Place,
-    /// A client's, to be told why it ends; an operator's stream is noted nowhere.
-    pub(crate) reading: Option<Reading>,
     pub(crate) metrics: Metrics,
+    pub(crate) delivery: Delivery,
 }
 
 /// The log ended under the stream: the connection is cut.
@@ -163,9 +162,7 @@ impl EventStream {
                 }
                 State::Over(why) => {
                     self.open.ends(why);
-                    if let Some(reading) = &mut self.manner.reading {
-                        reading.ends(why);
-                    }
+                    self.manner.delivery.ends(why);
                     return (why == Ended::Cut).then_some(Err(Cut));
                 }
                 State::Open => self.manner.lane.clear().await,
@@ -187,6 +184,7 @@ impl EventStream {
         };
         self.last_sent = Instant::now();
         self.manner.metrics.bytes_sent(piece.len());
+        self.manner.delivery.bytes_sent(piece.len());
         Some(Ok(piece))
     }
 
@@ -218,6 +216,7 @@ impl EventStream {
             }
         }
         self.manner.metrics.events_sent(replayed, live);
+        self.manner.delivery.events_sent(replayed, live);
         if let Some(behind) = self.feed.source.behind(self.position).filter(|_| !out.is_empty()) {
             self.manner.metrics.lags(behind);
         }

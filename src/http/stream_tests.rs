@@ -62,8 +62,8 @@ fn play_with(scope: Scope, after: u64, retry: Option<u64>, answer: Option<Unansw
         leave: Leave::early(drain.clone(), Duration::from_secs(10)),
         lane: Outgoing::new(0).lane(),
         _place: places.take().expect("a place"),
-        reading: None,
         metrics,
+        delivery: Delivery::default(),
     };
     Play { body: body(feed, manner), steps, drain, last, registry }
 }

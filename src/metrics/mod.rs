@@ -14,6 +14,7 @@ pub mod process;
 pub mod reload;
 pub mod retention;
 pub mod streams;
+pub mod trace;
 pub mod turn;
 pub mod upstream;
 
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub http: http::Metrics,
     /// The configuration, read anew.
     pub reload: reload::Metrics,
+    /// The spans.
+    pub trace: trace::Metrics,
 }
 
 impl Metrics {
@@ -61,6 +64,7 @@ impl Metrics {
             front: front::Metrics::new(&registry)?,
             http: http::Metrics::new(&registry)?,
             reload: reload::Metrics::new(&registry)?,
+            trace: trace::Metrics::new(&registry)?,
             registry,
         })
     }

@@ -62,7 +62,9 @@ pub enum Ended {
 impl Ended {
     const ALL: [Self; 5] = [Self::Complete, Self::Refused, Self::Drained, Self::Cut, Self::Gone];
 
-    const fn as_str(self) -> &'static str {
+    /// The label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Refused => "refused",

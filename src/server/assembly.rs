@@ -34,6 +34,7 @@ use crate::session::boxes::{BoxEntry, Boxes};
 use crate::session::retention::{self, Keep};
 use crate::session::{self, Sessions};
 use crate::tasks::Tasks;
+use crate::telemetry::otlp::{self, Export};
 use crate::turn::{self, verdict};
 use crate::upstream;
 use crate::upstream::budget::{BoxBudget, ProxyBudget};
@@ -65,6 +66,8 @@ pub(super) struct Plan {
     pub(super) streams: Streams,
     pub(super) retention: Retention,
     pub(super) grace: Duration,
+    /// Where a collector of traces is.
+    pub(super) otlp: Option<Endpoint>,
     /// Where clients and operators really connect.
     pub(super) bound: Bound,
     /// Fires when the program begins to stop: not ready any more, no new turns, streams end.
@@ -85,6 +88,7 @@ pub(super) struct House {
     /// What lets operators in.
     pub(super) token: AdminToken,
     store: Store,
+    export: Export,
 }
 
 impl House {
@@ -107,23 +111,24 @@ impl House {
             streams,
             retention,
             grace,
+            otlp,
             bound,
             drain,
             controls,
         } = plan;
         let metrics = counters(&configured, api.as_ref())?;
         let (tasks, resumed, via) = (Tasks::new(), Latch::default(), ViaName::random());
-        let connect = connect(tls(&configured, api.as_ref()), authorities).await?;
+        let connect = connect(tls(&configured, api.as_ref(), otlp.as_ref()), authorities).await?;
         // Polls of all boxes count together, so there is one budget that each box's is within.
         let polls = (ProxyBudget::new(poll.rate_total), poll.rate);
         let views = Views::of(configured, &connect, &via, &polls, &metrics.upstream);
-        let Views { root, further, shown, boxes } = views;
         let opened = open_data(data_dir.clone(), credentials, metrics.log.clone()).await?;
         let Opened { store, recovered, hash_key, vault, token } = opened;
         let tokens = own_tokens(tokens, &hash_key);
-        let public_url = callers.public_url.clone();
-        let api = api.map(|api| Wired { api, connect, via, public_url, bound });
-        let (boxes, front) = sandbox_api::behind(api, boxes, data_dir, polls, &metrics).await?;
+        let (tracer, export) = otlp::start(otlp.as_ref(), &connect, &metrics.trace);
+        let api = api.map(|api| wired(api, connect, via, &callers, bound));
+        let (boxes, front) =
+            sandbox_api::behind(api, views.boxes, data_dir, polls, &metrics).await?;
         let replaceable = replaceable(&tokens, &hash_key, &boxes, &metrics);
         let sessions = Sessions::open(
             session::Config {
@@ -139,6 +144,7 @@ impl House {
                 tasks: tasks.clone(),
                 drain: drain.clone(),
                 metrics: metrics.turn.clone(),
+                tracer,
             },
             recovered,
         );
@@ -146,28 +152,26 @@ impl House {
         keep_up(&sessions, &metrics, &tasks);
         let doors = Doors {
             sessions,
-            settings: http::Settings {
-                tokens,
-                ..door_settings(mode, callers, streams, grace, bound)
-            },
+            settings: door_settings(mode, callers, streams, grace, bound, tokens),
             metrics: metrics.http.clone(),
             drain: drain.clone(),
             tasks: tasks.clone(),
-            root,
-            further,
+            root: views.root,
+            further: views.further,
             front,
         };
-        let url = Addresses::url(bound.scheme, bound.clients);
-        let (entry, clients) = (token.clone(), http::Service::new(doors.clone()));
-        let admin =
-            Admin { token: entry, resumed, doors, boxes: shown, metrics, controls, clients: url };
-        Ok((Self { clients, operators: admin::router(admin), tasks, token, store }, replaceable))
+        let (entry, clients) = (token.clone(), Addresses::url(bound.scheme, bound.clients));
+        let service = http::Service::new(doors.clone());
+        let boxes = views.shown;
+        let admin = Admin { token: entry, resumed, doors, boxes, metrics, controls, clients };
+        let operators = admin::router(admin);
+        Ok((Self { clients: service, operators, tasks, token, store, export }, replaceable))
     }
 
-    /// Closes the log: what is queued is written and synced. Comes last.
+    /// Closes the log: what is queued is written and synced. Comes last. The last spans go meanwhile.
     pub(super) async fn close(self) {
-        let Self { clients: _, operators: _, tasks: _, token: _, store } = self;
-        store.close().await;
+        let Self { clients: _, operators: _, tasks: _, token: _, store, export } = self;
+        tokio::join!(store.close(), export.finish());
     }
 }
 
@@ -189,6 +193,10 @@ fn counters(boxes: &[Upstream], api: Option<&Api>) -> anyhow::Result<Metrics> {
 fn own_tokens(tokens: Option<Vec<OwnToken>>, hash_key: &HashKey) -> OwnTokens {
     let own = tokens.map(|tokens| OwnTokens::required(hash_key.clone(), &tokens));
     own.unwrap_or_default()
+}
+
+fn wired(api: Api, connect: Connect, via: ViaName, callers: &Callers, bound: Bound) -> Wired {
+    Wired { api, connect, via, public_url: callers.public_url.clone(), bound }
 }
 
 /// The parts that a reload replaces; they share them with the floors.
@@ -218,9 +226,9 @@ enum Tls {
     Surely,
 }
 
-fn tls(boxes: &[Upstream], api: Option<&Api>) -> Tls {
+fn tls(boxes: &[Upstream], api: Option<&Api>, otlp: Option<&Endpoint>) -> Tls {
     let configured = boxes.iter().map(|one| &one.endpoint);
-    let mut configured = configured.chain(api.map(|api| &api.endpoint));
+    let mut configured = configured.chain(api.map(|api| &api.endpoint)).chain(otlp);
     match api {
         _ if configured.any(Endpoint::is_tls) => Tls::Surely,
         Some(_) => Tls::Perhaps,
@@ -331,6 +339,7 @@ fn door_settings(
     streams: Streams,
     grace: Duration,
     bound: Bound,
+    tokens: OwnTokens,
 ) -> http::Settings {
     let Callers { mut hosts, public_url: _, readers: _, origins } = callers;
     let Streams { head_wait, heartbeat, session_bus, fidelity } = streams;
@@ -341,5 +350,6 @@ fn door_settings(
     hosts.push(bound.clients.ip().to_string());
     let allowed = Allowed { hosts, origins };
     let usual = http::Settings::default();
-    http::Settings { mode, session_bus, fidelity, head_wait, heartbeat, allowed, grace, ..usual }
+    let usual = http::Settings { tokens, allowed, grace, ..usual };
+    http::Settings { mode, session_bus, fidelity, head_wait, heartbeat, ..usual }
 }

@@ -112,6 +112,7 @@ pub async fn run(
         streams,
         retention,
         grace: shutdown_grace,
+        otlp: telemetry.otlp.clone(),
         bound: Bound { scheme, clients: bound, operators: admin },
         drain: ends.drain.clone(),
         controls: Controls { log_level: level.clone(), shutdown: shutdown.clone() },

@@ -112,7 +112,7 @@ impl Reload {
 
 /// What stays as it was at the start, part by part as text. Secrets are not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fixed([(&'static str, String); 12]);
+pub(super) struct Fixed([(&'static str, String); 13]);
 
 impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
@@ -135,6 +135,7 @@ impl Fixed {
             ("retention", shown(&config.retention)),
             ("shutdown-grace", shown(&config.shutdown_grace)),
             ("log-format", shown(&config.telemetry.format)),
+            ("otlp-endpoint", shown(&config.telemetry.otlp)),
         ])
     }
 

@@ -41,6 +41,7 @@ use crate::event::Seq;
 use crate::ids::{BoxName, ExecutionId, SessionId, SessionKey, TurnId};
 use crate::log::{Cursor, Log, Tail};
 use crate::mode::{Outcome, Phase};
+use crate::trace::context::TraceContext;
 use crate::turn::control::{Accepted, FinishedTurn};
 pub use crate::turn::handle::Answered;
 use crate::turn::handle::Handle;
@@ -292,6 +293,17 @@ impl TurnRef {
         let state = self.session.state();
         let mut past = state.past.iter().rev();
         past.find(|past| *past.execution() == self.execution).map(|past| past.turn.last)
+    }
+
+    /// The turn's own span, if it is traced and not long over.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        let state = self.session.state();
+        let running = state.running.turn().map(|turn| &turn.accepted);
+        let mut turns =
+            running.into_iter().chain(state.past.iter().rev().map(|past| &past.turn.accepted));
+        let turn = turns.find(|turn| turn.execution == self.execution)?;
+        turn.trace.as_ref().map(|root| root.context.clone())
     }
 
     /// Waits for a close-out that is being written, a moment at most, so that [`TurnRef::last`]

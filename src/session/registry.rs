@@ -17,6 +17,7 @@ use crate::log::{self, Health, Store};
 use crate::metrics;
 use crate::mode::Fidelity;
 use crate::tasks::Tasks;
+use crate::trace::Tracer;
 use crate::turn::Deadlines;
 use crate::upstream::schedule::Intervals;
 
@@ -79,6 +80,8 @@ pub struct Config {
     pub drain: CancellationToken,
     /// The turn floor's families.
     pub metrics: metrics::turn::Metrics,
+    /// Where spans begin.
+    pub tracer: Tracer,
 }
 
 impl Sessions {
@@ -124,6 +127,12 @@ impl Sessions {
     #[must_use]
     pub fn room(&self) -> &Room {
         &self.inner.room
+    }
+
+    /// Where spans begin.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.inner.config.tracer
     }
 
     pub(super) fn boxes(&self) -> &Boxes {

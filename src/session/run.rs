@@ -31,9 +31,11 @@ pub(super) async fn run(
     handle: Handle,
     admitted: Admitted,
 ) {
-    let execution = session.state().running.turn().map(|turn| turn.accepted.execution.clone());
-    let execution = execution.as_ref().map(tracing::field::display);
-    let span = tracing::info_span!("turn", session = %session.id(), execution);
+    let accepted = session.state().running.turn().map(|turn| turn.accepted.clone());
+    let execution = accepted.as_ref().map(|accepted| tracing::field::display(&accepted.execution));
+    let trace = accepted.as_ref().and_then(|accepted| accepted.trace.as_ref());
+    let trace_id = trace.map(|root| tracing::field::display(root.context.trace()));
+    let span = tracing::info_span!("turn", session = %session.id(), execution, trace_id);
     drive(sessions, session, driver, handle, admitted).instrument(span).await;
 }
 

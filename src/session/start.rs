@@ -15,6 +15,7 @@ use crate::limits;
 use crate::log::Health;
 use crate::mode::Phase;
 use crate::turn::control::{Accepted, wall_ms};
+use crate::turn::driver::spans::Spans;
 use crate::turn::driver::{Driver, Parts, Standing};
 use crate::turn::handle::{self, Handle, Inside, Orders, Stop};
 use crate::turn::machine::Machine;
@@ -273,6 +274,7 @@ impl Sessions {
             by_own_token: matches!(who, Some(Caller::Own(_))),
             body_digest: digest(body),
             text: admitted.text,
+            trace: self.tracer().root(&body.headers),
         };
         let ids = TurnIds {
             client_session: accept.client_session.clone(),
@@ -288,7 +290,8 @@ impl Sessions {
         let from = session.log.tail().next_seq;
         let (accepted, told) = (accept.clone(), handle.clone());
         state.running.begin(RunningTurn { accepted, dispatched: None, from, handle: told });
-        let fresh = Fresh { ids, accept: Some(accept), first: from, inside };
+        let spans = Spans::of_new(self.tracer().clone(), &accept);
+        let fresh = Fresh { ids, accept: Some(accept), first: from, inside, spans };
         let driver = Driver::new(self.parts(entry, session, fresh));
         self.spawn(session, driver, handle.clone(), admitted);
         Some(session.turn_ref(execution, from, Some(handle)))
@@ -321,7 +324,8 @@ impl Sessions {
         };
         let ids = turn.ids(session.state().box_session.clone());
         let (prepared, bound) = (turn.prepared(), turn.bound(&ids));
-        let fresh = Fresh { ids, accept: None, first: turn.from, inside };
+        let spans = Spans::of_resumed(self.tracer().clone(), &turn.accepted);
+        let fresh = Fresh { ids, accept: None, first: turn.from, inside, spans };
         let point = turn.point(wall_ms());
         let deadlines = self.inner.config.deadlines.clone();
         let machine = Machine::resumed(Instant::now(), deadlines, &point);
@@ -346,7 +350,7 @@ impl Sessions {
     }
 
     fn parts(&self, entry: &BoxEntry, session: &Session, fresh: Fresh) -> Parts {
-        let Fresh { ids, accept, first, inside } = fresh;
+        let Fresh { ids, accept, first, inside, spans } = fresh;
         let BoxEntry { upstream, budget, credential } = entry.clone();
         let config = &self.inner.config;
         let metrics = config.metrics.of_box(self.label_of(&session.box_name), upstream.kind());
@@ -368,6 +372,7 @@ impl Sessions {
             cursor: PollCursor::default(),
             fidelity: config.fidelity,
             metrics,
+            spans,
         }
     }
 
@@ -383,6 +388,7 @@ struct Fresh {
     accept: Option<Accepted>,
     first: Seq,
     inside: Inside,
+    spans: Spans,
 }
 
 fn digest(body: &Body) -> [u8; 32] {

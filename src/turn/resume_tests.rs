@@ -17,6 +17,7 @@ fn accepted(at_ms: u64) -> TurnRecord {
         by_own_token: false,
         body_digest: [0; 32],
         text: None,
+        trace: None,
     })
 }
 

@@ -5,7 +5,9 @@
 //! a byte of it can have left: [`Error::Connect`] is said only of a connection that was never
 //! made, its TLS handshake included. No error text holds the URL's query, a credential or a body.
 //!
-//! Every call is signed in `Via`, so that it is known again if the box leads back to this process.
+//! Every call is signed in `Via`, so that it is known again if the box leads back to this process. One
+//! that belongs to a span says so in `traceparent`, in the place of the client's; all others leave the
+//! client's as it is.
 //!
 //! Reads ride pooled connections. A pooled connection that breaks proves nothing about the box
 //! (the box may have closed it while the request was on its way), so a read is then repeated once
@@ -32,6 +34,7 @@ use super::via::ViaName;
 use crate::credential::Credential;
 use crate::limits;
 use crate::metrics::upstream::{Call, Metrics};
+use crate::trace::context::TraceContext;
 
 /// The way to one box, wherever it is at each call. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ pub struct BoxClient {
     pooled: Http,
     fresh: Http,
     via: ViaName,
+    /// The span that the calls belong to, if somebody traces them.
+    trace: Option<TraceContext>,
     metrics: Metrics,
 }
 
@@ -53,7 +58,7 @@ impl BoxClient {
         let connector = connect.connector(limits::BOX_CONNECT_TIMEOUT);
         let (pooled, fresh) =
             (http_client(connector.clone(), usize::MAX), http_client(connector, 0));
-        Self { endpoint, pooled, fresh, via: ViaName::random(), metrics }
+        Self { endpoint, pooled, fresh, via: ViaName::random(), trace: None, metrics }
     }
 
     /// The same under this name in `Via`, which is one for each process.
@@ -61,6 +66,12 @@ impl BoxClient {
     pub fn known_as(mut self, via: ViaName) -> Self {
         self.via = via;
         self
+    }
+
+    /// The same, for calls that belong to this span.
+    #[must_use]
+    pub fn within(&self, trace: &TraceContext) -> Self {
+        Self { trace: Some(trace.clone()), ..self.clone() }
     }
 
     /// The same way to the box at `endpoint`; the connections are shared.
@@ -166,6 +177,9 @@ impl BoxClient {
         }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         self.via.sign(&mut headers, Version::HTTP_11);
+        if let Some(trace) = &self.trace {
+            trace.write(&mut headers);
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = target;

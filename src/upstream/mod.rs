@@ -59,6 +59,7 @@ pub mod text_hash;
 pub mod trust;
 pub mod via;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,6 +70,7 @@ use crate::credential::Credential;
 use crate::event::{Event, WireJson};
 use crate::ids::{ExecutionId, SessionId, TurnId};
 use crate::mode::BoxKind;
+use crate::trace::context::TraceContext;
 pub use cursor::{CursorDelta, PollCursor};
 pub use error::Error;
 pub use text_hash::TextHash;
@@ -328,6 +330,9 @@ pub enum Vouched {
 pub trait Upstream: Send + Sync + std::fmt::Debug {
     /// Which kind.
     fn kind(&self) -> BoxKind;
+
+    /// The same box, whose calls say that they belong to this span.
+    fn within(self: Arc<Self>, trace: &TraceContext) -> Arc<dyn Upstream>;
 
     /// Whether an unanswered prompt may be sent again.
     fn redispatch(&self) -> Redispatch;

@@ -31,6 +31,8 @@ async fn live(format: Format) {
     assert!(places.len() > 60, "a life of {} answers is none", places.len());
     let lines = places.iter().find(|place| place.name == "stderr").expect("log lines");
     assert!(lines.bytes.len() > 10_000, "the program was silent");
+    let spans = places.iter().filter(|place| place.name == "spans");
+    assert!(spans.map(|place| place.bytes.len()).sum::<usize>() > 5000, "nothing was traced");
     let files = search::files_below(folder.path());
     assert!(files.iter().any(|file| file.name.contains("/log/")), "no log was kept");
     // The one place where the operators' token is, and must be.

@@ -73,7 +73,7 @@ pub(super) async fn events(
     let query = Query::parse(parts.uri.query());
     let cursor = cursor::of_request(&parts.headers, &query);
     cursor::strictly_after(cursor, session.tail().next_seq)?;
-    let ask = Ask { cursor, lines: query.data_lines()? };
+    let ask = Ask { cursor, lines: query.data_lines()?, reader: None };
     let is_until_idle = query.get("until") == Some("idle");
     let until_idle = if is_until_idle { UntilIdle::Yes } else { UntilIdle::No };
     match inside.door.places.take_at(&session) {

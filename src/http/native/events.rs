@@ -72,7 +72,8 @@ pub(super) async fn get(
     let after = cursor::strictly_after(cursor, session.tail().next_seq)?;
     // Checked for both: what is wrong is told, whether it would be used or not.
     let page = poll::Page::asked(&query, after)?;
-    let ask = Ask { cursor, lines: query.data_lines()? };
+    let reader = door.doors.sessions.tracer().reader(&parts.headers);
+    let ask = Ask { cursor, lines: query.data_lines()?, reader };
     if cursor.is_given() {
         door.doors.metrics.streams.reconnected();
     }

@@ -138,8 +138,8 @@ impl Session {
 /// What is remembered of a turn.
 fn tombstone(turn: &FinishedTurn, now_ms: u64) -> FinishedTurn {
     let trimmed_ms = turn.trimmed_ms.or(Some(now_ms));
-    // The prompt's hash serves to find it at the box, which is over.
-    let accepted = Accepted { text: None, ..turn.accepted.clone() };
+    // The prompt's hash serves to find it at the box, which is over; and nothing is left to be delivered.
+    let accepted = Accepted { text: None, trace: None, ..turn.accepted.clone() };
     FinishedTurn { accepted, trimmed_ms, ..turn.clone() }
 }
 
@@ -181,6 +181,7 @@ mod tests {
             by_own_token: false,
             body_digest: [2; 32],
             text: Some(crate::upstream::TextHash::of("hi")),
+            trace: Some(crate::trace::Root::below(None)),
         };
         let (at_ms, execution) = (u64::from(u32::MAX), None);
         let dispatched = Some(Dispatched { at_ms, session, execution });

@@ -4,6 +4,9 @@
 use crate::credential::CredentialHash;
 use crate::event::Seq;
 use crate::ids::{Id, IdKind};
+use crate::trace::Root;
+use crate::trace::context::{SpanId, TraceContext};
+use crate::trace::state::TraceState;
 use crate::upstream::TextHash;
 
 /// Ids as text; checked again when read.
@@ -126,6 +129,46 @@ pub(super) mod optional_hash_text {
         d: D,
     ) -> Result<Option<CredentialHash>, D::Error> {
         hash_text::deserialize(d).map(Some)
+    }
+}
+
+/// The place of a turn in a trace: its own span as a `traceparent`, the client's span, the state.
+pub(super) mod optional_trace_text {
+    use super::{Root, SpanId, TraceContext, TraceState};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Text {
+        span: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        state: String,
+    }
+
+    pub(in crate::turn::control) fn serialize<S: Serializer>(
+        root: &Option<Root>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = root.as_ref().map(|Root { context, parent }| Text {
+            span: context.to_string(),
+            parent: parent.map(|parent| parent.to_string()),
+            state: context.state().as_str().to_owned(),
+        });
+        text.serialize(s)
+    }
+
+    pub(in crate::turn::control) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Root>, D::Error> {
+        let value = serde_json::Value::deserialize(d)?;
+        let Ok(Text { span, parent, state }) = serde_json::from_value(value) else {
+            return Ok(None);
+        };
+        let context = TraceContext::parse(&span);
+        let context = context.map(|context| context.with_state(TraceState::read(&state)));
+        let parent = parent.and_then(|parent| SpanId::parse(&parent));
+        Ok(context.map(|context| Root { context, parent }))
     }
 }
 

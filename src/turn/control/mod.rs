@@ -16,9 +16,11 @@ use crate::credential::CredentialHash;
 use crate::event::Control;
 use crate::ids::{BoxName, ExecutionId, SessionId, TurnId};
 use crate::log::Role;
+use crate::trace::Root;
 use crate::upstream::{CursorDelta, TextHash};
 use as_text::{
     hash_text, hex_text, id_text, optional_hash_text, optional_id_text, optional_text_hash,
+    optional_trace_text,
 };
 pub use trimmed::{FinishedTurn, Origin, Trimmed};
 
@@ -87,6 +89,10 @@ pub struct Accepted {
     /// BLAKE3 of the prompt's text, if the adapter knows a prompt again by that.
     #[serde(default, with = "optional_text_hash", skip_serializing_if = "Option::is_none")]
     pub text: Option<TextHash>,
+    /// The turn's own span, if it is traced. What cannot be read of it is none: it is no reason to lose
+    /// a turn.
+    #[serde(default, with = "optional_trace_text", skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Root>,
 }
 
 /// The box's session is open and everything that `find` needs is here.
@@ -243,6 +249,8 @@ fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::event::Seq;
+    use crate::trace::context::TraceContext;
+    use crate::trace::state::TraceState;
 
     fn session(text: &str) -> SessionId {
         SessionId::parse(text).expect("an id")
@@ -273,6 +281,7 @@ mod tests {
     fn every_record_is_read_back_as_it_was_written() {
         let mut delta = CursorDelta::default();
         delta.set("part/1", "x".into());
+        let client = TraceContext::begin();
         let accepted = Accepted {
             at_ms: 17,
             box_name: BoxName::default_box(),
@@ -283,11 +292,15 @@ mod tests {
             by_own_token: true,
             body_digest: [9; 32],
             text: Some(TextHash::of("hi")),
+            trace: Some(Root::below(Some(&client.with_state(TraceState::read("a=1,b=2"))))),
         };
-        let bare = Accepted { client_session: None, starter: None, text: None, ..accepted.clone() };
+        let new_trace = Accepted { trace: Some(Root::below(None)), ..accepted.clone() };
+        let bare = Accepted { trace: None, ..accepted.clone() };
+        let bare = Accepted { client_session: None, starter: None, text: None, ..bare };
         let bare = Accepted { by_own_token: false, ..bare };
         let records = [
             TurnRecord::Accepted(accepted.clone()),
+            TurnRecord::Accepted(new_trace),
             TurnRecord::Accepted(bare.clone()),
             TurnRecord::Prepared(Prepared { at_ms: 1, session: None, notes: "{\"a\":1}".into() }),
             TurnRecord::Repeated,
@@ -307,9 +320,24 @@ mod tests {
             let back = TurnRecord::decode(&record.encode()).expect("own bytes");
             assert_eq!(back, record);
         }
-        // What an older version wrote says nothing of own tokens.
+        // What an older version wrote says nothing of own tokens and traces.
         let older = TurnRecord::Accepted(bare).encode();
-        assert!(!String::from_utf8_lossy(&older.bytes).contains("own_token"));
+        let text = String::from_utf8_lossy(&older.bytes);
+        assert!(!text.contains("own_token") && !text.contains("trace"), "{text}");
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_read_takes_no_turn_with_it() {
+        let accepted =
+            r#"{"at_ms":1,"box":"b","execution":"e","body_digest":"DIGEST","trace":TRACE}"#;
+        let digest = "09".repeat(32);
+        for trace in [r#"{"span":"nonsense"}"#, r#"{"span":"ff-1-2-3","parent":"x"}"#, "null", "7"]
+        {
+            let json = accepted.replace("DIGEST", &digest).replace("TRACE", trace);
+            let record = Control { kind: ACCEPTED, bytes: json.into_bytes().into() };
+            let read = TurnRecord::decode(&record).expect("a turn");
+            assert!(matches!(read, TurnRecord::Accepted(Accepted { trace: None, .. })), "{trace}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::turn::machine::{Failure, Input};
 use crate::turn::timeline::slots::Happening;
 use crate::upstream::{Depth, Dispatch, Error, Found, Prepare};
 
-use super::{Done, Driver, Standing};
+use super::{Done, Driver, Standing, spans};
 
 impl Driver {
     /// Whom to be at the box, or `None` if the turn's credential is gone.
@@ -32,7 +32,11 @@ impl Driver {
         let Some(who) = self.who() else {
             return failed(Failure::Unauthorized);
         };
-        match self.parts.upstream.prepare(who.as_ref(), &self.parts.ids).await {
+        let (upstream, mut span) = self.parts.spans.call("prepare", &self.parts.upstream);
+        let prepare = upstream.prepare(who.as_ref(), &self.parts.ids).await;
+        spans::tell_prepare(&mut span, &prepare);
+        self.parts.spans.end(span);
+        match prepare {
             Prepare::Ready(prepared) => self.intend(prepared).await,
             Prepare::Refused(refusal) => {
                 self.refusal = Some(refusal);
@@ -63,9 +67,11 @@ impl Driver {
         let (Some(body), Some(prepared), Some(who)) = (body, prepared, self.who()) else {
             return failed(Failure::Unauthorized);
         };
-        let ids = &self.parts.ids;
         self.parts.metrics.dispatches.inc();
-        let answer = self.parts.upstream.dispatch(who.as_ref(), ids, &prepared, &body).await;
+        let (upstream, mut span) = self.parts.spans.call("dispatch", &self.parts.upstream);
+        let answer = upstream.dispatch(who.as_ref(), &self.parts.ids, &prepared, &body).await;
+        spans::tell_dispatch(&mut span, &answer);
+        self.parts.spans.end(span);
         self.count_answer(&answer);
         match answer {
             Dispatch::Accepted(accepted) => self.dispatched(prepared, accepted).await,
@@ -119,7 +125,14 @@ impl Driver {
             return self.unauthorized();
         };
         self.parts.budget.question().await;
-        match self.parts.upstream.find(who.as_ref(), &self.parts.ids, &prepared).await {
+        let (upstream, mut span) = self.parts.spans.call("find", &self.parts.upstream);
+        let found = upstream.find(who.as_ref(), &self.parts.ids, &prepared).await;
+        match &found {
+            Ok(found) => span.set("afterbay.found", matches!(found, Found::Arrived(_))),
+            Err(error) => spans::fail(&mut span, error),
+        }
+        self.parts.spans.end(span);
+        match found {
             Ok(Found::Arrived(accepted)) => self.dispatched(prepared, accepted).await,
             Ok(Found::Absent(boot)) => Done::Input(Input::Absent(boot)),
             Err(error @ Error::Gone) => {
@@ -142,12 +155,16 @@ impl Driver {
             Depth::Status => self.depth,
         };
         self.parts.budget.turn().await;
-        let polled =
-            self.parts.upstream.poll(who.as_ref(), &bound, &self.parts.cursor, depth).await;
+        let (upstream, span) = self.parts.spans.poll(&self.parts.upstream);
+        let polled = upstream.poll(who.as_ref(), &bound, &self.parts.cursor, depth).await;
         self.parts.inside.timeline().note(Happening::Poll, 1);
         match polled {
-            Ok(page) => self.take_page(page).await,
+            Ok(page) => {
+                self.parts.spans.polled(span, &page);
+                self.take_page(page).await
+            }
             Err(error) => {
+                self.parts.spans.poll_failed(span, &error);
                 self.parts.metrics.polls(PollResult::Failed).inc();
                 self.parts.inside.timeline().note(Happening::PollFailed, 1);
                 self.failure(&error)
@@ -160,7 +177,13 @@ impl Driver {
             return;
         };
         let Some(who) = self.who() else { return };
-        if let Err(error) = self.parts.upstream.cancel(who.as_ref(), &session).await {
+        let (upstream, mut span) = self.parts.spans.call("cancel", &self.parts.upstream);
+        let asked = upstream.cancel(who.as_ref(), &session).await;
+        if let Err(error) = &asked {
+            spans::fail(&mut span, error);
+        }
+        self.parts.spans.end(span);
+        if let Err(error) = asked {
             self.parts.metrics.errors(error.class()).inc();
             tracing::warn!(%error, "the box was asked to stop and did not answer");
         }

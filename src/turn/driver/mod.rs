@@ -10,6 +10,7 @@
 
 mod calls;
 mod frames;
+pub mod spans;
 mod writes;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use super::control;
 use super::handle::{Answered, Inside, Stop};
 use super::machine::{Action, Input, Machine};
 use frames::Frames;
+use spans::Spans;
 
 /// What a driver is built from.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub struct Parts {
     pub fidelity: Fidelity,
     /// What is counted of the box.
     pub metrics: OfBox,
+    /// What is told to a collector of traces.
+    pub spans: Spans,
 }
 
 /// Whom the box sees behind a turn: it follows from what its starter showed.

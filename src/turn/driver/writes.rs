@@ -134,6 +134,7 @@ impl Driver {
         if stop_box {
             self.stop_box().await;
         }
+        self.parts.spans.close_out();
         if let Err(done) = self.know_frames().await {
             return done;
         }
@@ -165,6 +166,7 @@ impl Driver {
                 let label = verdict.label();
                 self.parts.metrics.verdict(outcome, label).inc();
                 tracing::info!(%outcome, code = label, "turn ends");
+                self.parts.spans.finished(&names.session, outcome, label);
                 let last = appended.tail.next_seq.previous();
                 Done::Milestone(Milestone::Finished { last, outcome, record })
             }
@@ -181,6 +183,7 @@ impl Driver {
         self.tell_phase();
         self.parts.metrics.withdrawn(why.code()).inc();
         tracing::info!(code = why.code(), "turn is withdrawn");
+        self.parts.spans.withdrawn(&self.names(None).session, why.code());
         let answered = match (why, self.refusal.take()) {
             (Withdrawal::Refused, Some(refusal)) => Answered::Refused(refusal),
             (why, _) => Answered::Withdrawn(why),
@@ -200,7 +203,10 @@ impl Driver {
         batch: Batch,
         told: &[Event],
     ) -> Result<log::Appended, Done> {
-        let appended = self.parts.log.append(batch).await.map_err(|error| match error {
+        let span = self.parts.spans.append();
+        let appended = self.parts.log.append(batch).await;
+        self.parts.spans.appended(span, told.len(), &appended);
+        let appended = appended.map_err(|error| match error {
             // Once a poll of each turn; the log itself says when it begins to refuse.
             log::Error::Refused(_) => {
                 tracing::debug!(%error, "the log refuses a page; it is read again later");

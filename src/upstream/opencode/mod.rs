@@ -20,6 +20,8 @@ mod status;
 mod transcript;
 mod verdict;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::client::BoxClient;
@@ -30,6 +32,7 @@ use super::{
 use crate::credential::Credential;
 use crate::ids::SessionId;
 use crate::mode::BoxKind;
+use crate::trace::context::TraceContext;
 
 /// The adapter. It holds no state of a turn.
 #[derive(Debug, Clone)]
@@ -49,6 +52,10 @@ impl Opencode {
 impl Upstream for Opencode {
     fn kind(&self) -> BoxKind {
         BoxKind::Opencode
+    }
+
+    fn within(self: Arc<Self>, trace: &TraceContext) -> Arc<dyn Upstream> {
+        Arc::new(Self { client: self.client.within(trace) })
     }
 
     /// The same message id twice puts the prompt's parts in twice.

@@ -31,6 +31,7 @@ mod transcript;
 mod verdict;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -43,6 +44,7 @@ use super::{
 use crate::credential::Credential;
 use crate::ids::SessionId;
 use crate::mode::BoxKind;
+use crate::trace::context::TraceContext;
 
 /// What an operator may choose about this kind of box.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +98,10 @@ impl Tangle {
 impl Upstream for Tangle {
     fn kind(&self) -> BoxKind {
         BoxKind::Tangle
+    }
+
+    fn within(self: Arc<Self>, trace: &TraceContext) -> Arc<dyn Upstream> {
+        Arc::new(Self { client: self.client.within(trace), settings: self.settings.clone() })
     }
 
     /// The same ids are the same turn, as long as the box remembers them.

@@ -126,6 +126,7 @@ fn accepted(session: u64) -> Control {
         by_own_token: false,
         body_digest: [7; 32],
         text: Some(TextHash::of("say hello")),
+        trace: None,
     };
     TurnRecord::Accepted(record).encode()
 }

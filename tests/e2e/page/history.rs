@@ -51,6 +51,7 @@ fn accepted() -> TurnRecord {
         by_own_token: false,
         body_digest: [7; 32],
         text: None,
+        trace: None,
     })
 }
 

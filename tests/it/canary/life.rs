@@ -24,6 +24,9 @@ pub(super) const COOKIE: &str = "cookie-canary-fedcba987654";
 pub(super) const ADMIN: &str = "c0ffee0ddba11fade0ddba11cafe5eed5a1ad0dec0deba5eba11facade0fdead";
 pub(super) const MODEL_KEY: &str = "model-key-canary-abcabc123";
 
+/// Where a collector of traces gets spans.
+const SPANS: &str = "POST /v1/traces";
+
 /// The bytes of the key, which is given in base64.
 const SEAL_KEY: &str = "seal-key-canary-0123456789abcdef";
 
@@ -51,6 +54,8 @@ pub(super) enum Format {
 pub(super) struct Life {
     format: Format,
     pub(super) sidecar: Sidecar,
+    /// Gets the spans.
+    collector: Sidecar,
     pub(super) raw_box: RawBox,
     pub(super) daemon: Option<Daemon>,
     pub(super) clients: SocketAddr,
@@ -79,6 +84,8 @@ pub(super) fn shows(credential: &str) -> String {
 impl Life {
     pub(super) async fn begin(format: Format) -> Self {
         let (sidecar, raw_box) = (Sidecar::start().await, RawBox::listen().await);
+        let collector = Sidecar::start().await;
+        collector.says_to(SPANS, [Canned::text(200, "application/x-protobuf", "")]);
         let folder = || tempfile::tempdir().expect("a folder");
         let (files, data) = (folder(), folder());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -86,6 +93,7 @@ impl Life {
         let mut life = Self {
             format,
             sidecar,
+            collector,
             raw_box,
             daemon: None,
             clients: nowhere,
@@ -134,8 +142,11 @@ impl Life {
         let fast = ["--poll-fast", "20ms", "--poll-slow", "50ms", "--head-wait", "500ms"];
         let hasty =
             ["--start-deadline", "1s", "--idle-grace", "1s", "--unreachable-deadline", "1s"];
+        let collector = self.collector.base();
+        let traced = ["--otlp-endpoint", &*collector];
         let lines = File::options().append(true).open(self.lines.path()).expect("the file");
-        let arguments = [&own[..], &kept, &local, &talkative, &fast, &hasty, more].concat();
+        let arguments =
+            [&own[..], &kept, &local, &talkative, &fast, &hasty, &traced, more].concat();
         let (secret, key) = (format!("Bearer {BOXS}"), base64(SEAL_KEY.as_bytes()));
         let variables = [("AFTERBAY_BOX_CREDENTIAL", &*secret), ("AFTERBAY_CREDENTIALS_KEY", &key)];
         Daemon::start_with_log(lines, &arguments, &variables)
@@ -211,6 +222,12 @@ impl Life {
         self.places.push(Place { name: "verify".to_owned(), bytes: told.into_bytes() });
         let bytes = fs::read(self.lines.path()).expect("log lines");
         self.places.push(Place { name: "stderr".to_owned(), bytes });
+        let spans = self.collector.seen_at(SPANS);
+        self.places.extend(
+            spans
+                .into_iter()
+                .map(|spans| Place { name: "spans".to_owned(), bytes: spans.body.to_vec() }),
+        );
         (self.places, self.data)
     }
 }

@@ -22,6 +22,8 @@ use afterbay::session::recovered::Recovered;
 use afterbay::session::retention::{Keep, Retention};
 use afterbay::session::{self, Sessions, Vouching};
 use afterbay::tasks::Tasks;
+use afterbay::trace::Tracer;
+use afterbay::trace::context::TraceContext;
 use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
@@ -90,6 +92,7 @@ impl Hall {
             tasks: tasks.clone(),
             drain: drain.clone(),
             metrics: metrics.turn.clone(),
+            tracer: Tracer::default(),
         };
         let sessions = Sessions::open(config, recovered);
         let retention = Retention::new(sessions.clone(), metrics.retention.clone());
@@ -221,6 +224,10 @@ fn box_session() -> SessionId {
 impl Upstream for Script {
     fn kind(&self) -> BoxKind {
         BoxKind::Opencode
+    }
+
+    fn within(self: Arc<Self>, _trace: &TraceContext) -> Arc<dyn Upstream> {
+        self
     }
 
     fn redispatch(&self) -> Redispatch {

@@ -15,6 +15,7 @@ use afterbay::credential::Credential;
 use afterbay::event::Event;
 use afterbay::ids::SessionId;
 use afterbay::mode::BoxKind;
+use afterbay::trace::context::TraceContext;
 use afterbay::upstream::{
     Accepted, Activity, Answer, BadPrompt, Body, Bound, CursorDelta, Depth, Dispatch, Ended,
     Ending, Error, Found, Page, PageStep, PollCursor, Prepare, Prepared, Redispatch, Refusal,
@@ -257,6 +258,10 @@ fn told() -> Ended {
 impl Upstream for Puppet {
     fn kind(&self) -> BoxKind {
         BoxKind::Opencode
+    }
+
+    fn within(self: Arc<Self>, _trace: &TraceContext) -> Arc<dyn Upstream> {
+        self
     }
 
     fn redispatch(&self) -> Redispatch {

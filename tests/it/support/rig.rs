@@ -19,6 +19,7 @@ use afterbay::session::{
     Config, Session, Sessions, StartError, Started, TurnRef, TurnRequest, Vouching,
 };
 use afterbay::tasks::Tasks;
+use afterbay::trace::Tracer;
 use afterbay::turn::Deadlines;
 use afterbay::turn::control::{role, wall_ms};
 use afterbay::upstream::Body;
@@ -182,6 +183,7 @@ impl Rig {
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
             metrics: metrics.turn.clone(),
+            tracer: Tracer::default(),
         };
         let sessions = Sessions::open(config, recovered);
         let retention = Retention::new(sessions.clone(), metrics.retention.clone());

@@ -13,6 +13,7 @@ use afterbay::session::recovered::Recovered;
 use afterbay::session::retention::Keep;
 use afterbay::session::{Config, Sessions, Vouching};
 use afterbay::tasks::Tasks;
+use afterbay::trace::Tracer;
 use afterbay::turn::Deadlines;
 use afterbay::turn::control::role;
 use afterbay::upstream::budget::ProxyBudget;
@@ -58,6 +59,7 @@ pub(crate) fn open(
         tasks: Tasks::new(),
         drain: CancellationToken::new(),
         metrics: metrics.turn.clone(),
+        tracer: Tracer::default(),
     };
     (Sessions::open(config, recovered), folder)
 }

@@ -61,7 +61,7 @@ pub(super) fn floor(module: &str) -> Option<Floor> {
     Some(match module {
         "ids" | "credential" | "seal" | "mode" | "limits" => Floor::Words,
         "event" => Floor::Events,
-        "metrics" | "tasks" => Floor::Counters,
+        "metrics" | "tasks" | "trace" => Floor::Counters,
         "sse" => Floor::Wire,
         "log" | "upstream" => Floor::Towers,
         "turn" => Floor::Turn,

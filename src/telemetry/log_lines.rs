@@ -99,9 +99,9 @@ mod tests {
     fn a_panic_is_told_with_its_place_and_nothing_that_was_put_into_its_message() {
         let secret = "canary-1234";
         let told = logged(|| panic!("a broken law"));
-        assert!(told.contains("a broken law") && told.contains("telemetry.rs"), "{told}");
+        assert!(told.contains("a broken law") && told.contains("log_lines.rs"), "{told}");
         let told = logged(move || panic!("no place for {secret}"));
-        assert!(told.contains("telemetry.rs") && !told.contains("canary"), "{told}");
+        assert!(told.contains("log_lines.rs") && !told.contains("canary"), "{told}");
     }
 
     #[test]
