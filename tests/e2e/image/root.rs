@@ -10,11 +10,14 @@ use super::dockerfile::{self, Stage};
 /// What the shell in front says that was not allowed to.
 pub(super) const REFUSED: i32 = 77;
 
-/// What a container engine adds to the root: it is read-only, but for the volume; `/proc` and `/dev` are
-/// there. The network is an own one, where only loopback is.
+/// What a container engine adds to the root: it is read-only, but for the volume; `/proc` and some devices
+/// are there (a static program has its randomness from one). The network is an own one, where only
+/// loopback is.
 const ENTER: &str = "{ ip link set lo up && mount --bind \"$1\" \"$1\" && mount --bind \"$2\" \"$1$3\" &&\n\
-    mount -t proc proc \"$1/proc\" && mount -t tmpfs dev \"$1/dev\" && : > \"$1/dev/null\" &&\n\
-    mount --bind /dev/null \"$1/dev/null\" && mount -o remount,ro,bind \"$1\"; } || exit 77\n\
+    mount -t proc proc \"$1/proc\" && mount -t tmpfs dev \"$1/dev\" &&\n\
+    for device in null zero full random urandom; do\n\
+    : > \"$1/dev/$device\" && mount --bind \"/dev/$device\" \"$1/dev/$device\" || exit 77; done &&\n\
+    mount -o remount,ro,bind \"$1\"; } || exit 77\n\
     ! touch \"$1/written\" 2>/dev/null || exit 78\n\
     shift 3; exec \"$@\"";
 
