@@ -115,6 +115,10 @@ pub const MAX_DEMO_FRAME_BYTES: usize = 1 << 20;
 /// An answer to a command: it looks at each of perhaps a hundred thousand sessions.
 pub const COMMAND_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// An answer to a health check: it needs nothing but a runtime that turns. Below the 3 s that the image
+/// gives the check, so that the check says why it fails.
+pub const HEALTH_CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Silence on a followed stream after which it is asked for again: six of the usual heartbeats.
 pub const FOLLOWED_SILENCE: Duration = Duration::from_secs(60);
 

@@ -59,6 +59,7 @@ mod e2e {
     mod deploy;
     mod fifty;
     mod flood;
+    mod image;
     mod kills;
     mod matrix;
     mod page;

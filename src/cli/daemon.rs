@@ -61,6 +61,21 @@ impl Daemon {
         method: Method,
         target: &str,
     ) -> Result<reqwest::RequestBuilder, Failure> {
+        let url = self.url(target)?;
+        let token = self.token()?;
+        Ok(self.http.request(method, url).bearer_auth(token.expose()))
+    }
+
+    /// Asks without the token whether it lives.
+    pub(super) async fn is_alive(&self) -> Result<(), Failure> {
+        let request = self.http.get(self.url("/livez")?).timeout(limits::HEALTH_CALL_TIMEOUT);
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(refusal(status, &[])) }
+    }
+
+    /// What is at `target` of its admin address.
+    fn url(&self, target: &str) -> Result<String, Failure> {
         let base = match self.admin {
             Some(given) => format!("http://{given}"),
             None => {
@@ -69,9 +84,7 @@ impl Daemon {
                 reachable(&told)
             }
         };
-        let token = self.token()?;
-        let request = self.http.request(method, format!("{base}{target}"));
-        Ok(request.bearer_auth(token.expose()))
+        Ok(format!("{base}{target}"))
     }
 
     /// Where its clients connect.

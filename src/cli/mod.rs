@@ -13,6 +13,7 @@ mod demo;
 mod event_line;
 mod failure;
 mod follow;
+mod health;
 mod progress;
 mod screen;
 mod serve;
@@ -51,6 +52,7 @@ enum Command {
     Simbox(Box<simbox::Arguments>),
     Verify(verify::Arguments),
     Status(status::Arguments),
+    Health(health::Arguments),
     Sessions(sessions::Arguments),
     Tail(tail::Arguments),
     Turn(turn::Arguments),
@@ -78,6 +80,7 @@ fn run(command: Command, environment: &Environment) -> ExitCode {
         Command::Simbox(arguments) => simbox::run(*arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Status(arguments) => ask("status", status::run(&arguments, environment)),
+        Command::Health(arguments) => ask("health", health::run(&arguments, environment)),
         Command::Sessions(arguments) => ask("sessions", sessions::run(&arguments, environment)),
         Command::Tail(arguments) => ask("tail", tail::run(&arguments, environment)),
         Command::Turn(arguments) => ask("turn", turn::run(&arguments, environment)),

@@ -122,6 +122,7 @@ async fn status_and_sessions_tell_how_it_goes_and_end_with_their_codes() {
 #[tokio::test]
 async fn what_a_killed_daemon_has_left_leads_nowhere() {
     let mut set = set().await;
+    assert_eq!(run(&set, &["health"]).await.0, Some(0));
     let (clients, operators) = (set.daemon.address(), set.daemon.operators());
     set.daemon.kill();
     let bind = |address: SocketAddr| std::net::TcpListener::bind(address).expect("its port");
@@ -131,6 +132,9 @@ async fn what_a_killed_daemon_has_left_leads_nowhere() {
         assert_eq!(code, Some(3), "{arguments:?}: {told}");
         assert!(told.contains("no afterbay serves"), "{arguments:?}: {told}");
     }
+    // An engine that runs a health check knows no third answer.
+    let (code, _, told) = run(&set, &["health"]).await;
+    assert_eq!(code, Some(1), "{told}");
     for stranger in strangers {
         stranger.set_nonblocking(true).expect("a socket");
         let asked = stranger.accept().expect_err("nobody came");
