@@ -159,7 +159,8 @@ pub const MAX_TRANSCRIPT_FINDINGS: usize = 20;
 pub const LISTEN_BACKLOG: i32 = 4096;
 
 /// Clients' connections at once; further ones wait in the backlog. With at most 64 KiB of buffer
-/// in each direction, all of them stuck hold about 1.3 GB, idle ones a hundredth of it.
+/// in each direction, all of them stuck hold about 1.3 GB, idle ones a sixth of it: 21 KiB each, 16 of
+/// them the HTTP library's two buffers.
 pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// Operators' connections at once: probes, scrapers, and people with a few open pages.
@@ -554,7 +555,7 @@ pub const MAX_TOMBSTONES: usize = 4096;
 /// Readers of one session that outlive a trim of it; others are shown to the box once more.
 pub const MAX_TRIMMED_READERS: usize = 4096;
 
-/// Turns that run at once. Each costs a task, a poll loop and up to a few KiB; beyond this a
+/// Turns that run at once. Each costs a poll loop, a task of 9 KiB and its timeline; beyond this a
 /// proxy of one box class is the bottleneck of its boxes, not their help.
 pub const MAX_RUNNING_TURNS: usize = 10_000;
 
@@ -660,7 +661,7 @@ pub const RETRY_MILLIS: std::ops::RangeInclusive<u64> = 1000..=3000;
 /// enough that a restart with other origins is soon heard of.
 pub const PREFLIGHT_SECONDS: u32 = 600;
 
-/// Open event streams at once; each costs a socket and a few KiB. (Default.)
+/// Open event streams at once; each costs a socket and, on a connection of its own, 21 KiB. (Default.)
 pub const MAX_STREAMS: usize = 20_000;
 
 /// Open event streams at once that read one session: far more than people and tools watch one, and a

@@ -27,6 +27,7 @@ mod readers;
 #[path = "footprint/stage.rs"]
 mod stage;
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,6 +74,12 @@ impl Idle {
     }
 }
 
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9.1}{:>12.4}", self.rss, self.cores)
+    }
+}
+
 async fn measure() {
     let program = env!("CARGO_BIN_EXE_afterbay");
     let bytes = std::fs::metadata(program).unwrap().len();
@@ -98,9 +105,9 @@ async fn measure() {
     println!(
         "                          RSS MiB   CPU cores   KiB each   then {EVENTS} events: RSS MiB   KiB each"
     );
-    print("nothing", nothing);
-    print(&format!("{SESSIONS} idle sessions"), sessions);
-    println!("{:>69.1}", sessions_after);
+    println!("  {:<22}{nothing}", "nothing");
+    let name = format!("{SESSIONS} idle sessions");
+    println!("  {name:<22}{sessions}{:>11}{sessions_after:>27.1}", "");
     for subscribers in SUBSCRIBERS {
         let data = tempfile::tempdir().unwrap();
         let mut stage = Stage::open(data.path()).await;
@@ -113,24 +120,14 @@ async fn measure() {
         let readers = readers.read_to(stage.last()).await;
         let after = stage.settled().await.rss;
         let each = |rss: f64, without: f64| (rss - without) * 1024.0 / subscribers as f64;
-        println!(
-            "  {:<22}{:>9.1}{:>12.4}{:>11.1}{after:>27.1}{:>11.1}",
-            format!("and {subscribers} subscribers"),
-            idle.rss,
-            idle.cores,
-            each(idle.rss, sessions.rss),
-            each(after, sessions_after),
-        );
+        let (before, then) = (each(idle.rss, sessions.rss), each(after, sessions_after));
+        let name = format!("and {subscribers} subscribers");
+        println!("  {name:<22}{idle}{before:>11.1}{after:>27.1}{then:>11.1}");
         if Some(&subscribers) == SUBSCRIBERS.last() {
             cut_and_back(&mut stage, readers, subscribers).await;
         }
         stage.close().await;
     }
-}
-
-fn print(name: &str, idle: Idle) {
-    let Idle { rss, cores } = idle;
-    println!("  {name:<22}{rss:>9.1}{cores:>12.4}");
 }
 
 /// Times from exec to ready, on this folder or on a new one each time.

@@ -2,7 +2,7 @@
 //! comings and goings of clients there were in each slot of time.
 //!
 //! In memory alone, of a bounded size however long the turn lasts: [`slots`] become wider as it grows
-//! old, and of very many [`states`] some of the middle go. A turn that goes on after a restart begins a
+//! old, and of very many states some of the middle go. A turn that goes on after a restart begins a
 //! new one that says so. Noting takes a short lock of the turn's own and a constant time; it is done for
 //! a poll, a page or the two ends of a stream, and never for each event on its way to a client.
 
