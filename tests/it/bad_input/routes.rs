@@ -44,10 +44,10 @@ async fn a_route_of_ours_with_another_method_says_which_it_has_and_reaches_no_bo
 #[tokio::test]
 async fn the_operators_door_answers_in_the_same_shape() {
     let stage = Stage::new().await;
-    for line in ["GET /", "GET /metrics/", "POST /nothing", "GET /agents/run/stream"] {
+    for line in ["GET /page", "GET /metrics/", "POST /nothing", "GET /agents/run/stream"] {
         check(&stage.ask_operators(line).await, 401, "TOKEN_REQUIRED");
     }
-    for line in ["POST /metrics", "DELETE /readyz", "TRACE /livez"] {
+    for line in ["POST /", "POST /metrics", "DELETE /readyz", "TRACE /livez"] {
         let answer = stage.ask_operators(line).await;
         check(&answer, 405, "METHOD_NOT_ALLOWED");
         assert_eq!(answer.head.one("allow"), Some("GET, HEAD"), "{line}");
