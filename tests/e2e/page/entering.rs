@@ -28,7 +28,7 @@ async fn without_a_token_it_is_asked_for_and_a_wrong_one_is_told() {
     tab.press("Enter").await;
     tab.until(
         "nothing is there yet",
-        "document.querySelector('.note').textContent.startsWith('No session yet')",
+        "document.querySelector('.note').textContent.startsWith('No session yet. Clients')",
     )
     .await;
     let told = tab.text("document.querySelector('.note code').textContent").await;
@@ -40,7 +40,7 @@ async fn without_a_token_it_is_asked_for_and_a_wrong_one_is_told() {
         .tab
         .until("it is let in again", "document.querySelector('.ready').textContent === 'ready'")
         .await;
-    operator.leaves();
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -70,5 +70,5 @@ async fn the_printed_address_lets_in_without_keeping_the_token_in_sight_and_a_ne
         )
         .await;
     operator.enter().await;
-    operator.leaves();
+    operator.leaves().await;
 }

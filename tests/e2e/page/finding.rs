@@ -58,7 +58,7 @@ async fn sessions_are_listed_with_how_they_stand_and_found_by_search_and_filters
             "document.querySelector('.note').textContent === 'No session is like that.'",
         )
         .await;
-    operator.leaves();
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn keys_go_through_the_list_and_every_control_has_a_name() {
     assert!(nameless.is_empty(), "{nameless:?} of {usable:?}");
     operator.tab.press("Escape").await;
     operator.tab.until("none is open", "document.querySelector('.nothing')").await;
-    operator.leaves();
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -115,5 +115,5 @@ async fn it_is_dark_or_light_as_the_system_or_the_reader_wants_and_fits_a_narrow
     assert_eq!(operator.tab.value(&seen(".sessions")).await, false, "the list is in the way");
     operator.tab.click(".back").await;
     operator.tab.until("the list is back", &seen(".sessions table")).await;
-    operator.leaves();
+    operator.leaves().await;
 }

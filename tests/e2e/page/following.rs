@@ -28,8 +28,7 @@ async fn it_goes_on_over_a_restart_with_every_event_once() {
     operator.open(&session).await;
     for lives in 1..=2 {
         let before = operator.count().await;
-        let more = format!("document.querySelectorAll('.row').length > {}", before.min(5) + 5);
-        operator.tab.until("events come", &more).await;
+        operator.has_more_than(before + 5).await;
         operator.set.daemon.kill();
         operator
             .tab
@@ -52,8 +51,45 @@ async fn it_goes_on_over_a_restart_with_every_event_once() {
         .tab
         .until("its end is told", "document.querySelector('dd[data-word=completed]')")
         .await;
-    operator.leaves();
+    operator.leaves().await;
 }
+
+#[tokio::test]
+async fn it_may_be_filtered_and_begun_anew_while_events_come() {
+    let Some(mut operator) = Operator::arrives(&[]).await else { return };
+    let mut client = operator.set.client(Turn::new("turn-1", "parts=60 tool=2 step=50ms"));
+    let session = client.turn.session.clone();
+    let mut reading = tokio::task::JoinSet::new();
+    reading.spawn(async move {
+        client.run().await;
+        client
+    });
+    operator.enter().await;
+    operator.open(&session).await;
+    operator.has_more_than(3).await;
+    operator.tab.click(".tail input").await;
+    for letter in ["p", "a", "r", "t"] {
+        operator.tab.type_in(letter).await;
+    }
+    for from in ["now", "0", "now"] {
+        operator.tab.choose("[aria-label='From where']", from).await;
+    }
+    // Only what comes from now on is there, and of that only what fits.
+    let earlier = operator.count().await;
+    operator.has_more_than(earlier).await;
+    let first = operator.tab.value("Number(document.querySelector('.row .id').textContent)").await;
+    assert!(first.as_u64().is_some_and(|first| first > 3), "{first}");
+    operator.tab.value(CLEAR).await;
+    operator.tab.choose("[aria-label='From where']", "0").await;
+    let ended = wait::within(Duration::from_secs(60), "the turn ends", reading.join_next());
+    let client = ended.await.expect("a client").expect("it is well");
+    operator.has(client.last_id()).await;
+    assert_eq!(operator.rows().await, seen(&client));
+    operator.leaves().await;
+}
+
+const CLEAR: &str = "(() => { const it = document.querySelector('.tail input'); it.value = ''; \
+    it.dispatchEvent(new Event('input')); })()";
 
 #[tokio::test]
 async fn an_event_is_shown_whole_and_a_filter_finds_some() {
@@ -106,7 +142,7 @@ async fn an_event_is_shown_whole_and_a_filter_finds_some() {
     let tools = client.seen.iter().filter(|frame| frame.data["part"]["tool"] == "bash").count();
     assert!(tools > 0 && tools < client.seen.len(), "{tools}");
     operator.has(tools as u64).await;
-    operator.leaves();
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -129,7 +165,7 @@ async fn a_session_of_a_hundred_thousand_events_scrolls_without_a_blank() {
     operator.tab.click(".tail input").await;
     operator.tab.type_in(history::RARE).await;
     operator.has(history::RARE_EVENTS).await;
-    operator.leaves();
+    operator.leaves().await;
 }
 
 /// Walks through the list in 400 steps; at each, what stands in the middle is the event of that place.

@@ -55,11 +55,28 @@ fn accepted() -> TurnRecord {
     })
 }
 
+/// Values of the wrong type, and a warning that only looks like one of the program's own.
+const ODD: [(&str, &str); 6] = [
+    ("warning", r#"{"code":"NOTE","words":["EVENTS_EXPIRED"]}"#),
+    ("message.part.updated", r#"{"part":{"type":"text","text":5},"delta":{"a":1}}"#),
+    ("message.part.updated", r#"{"part":{"type":7}}"#),
+    ("message.part.updated", r#"{"part":{"type":"tool","tool":{"toString":1},"state":3}}"#),
+    ("result", r#"{"finalText":{"a":[]},"status":0}"#),
+    ("done", r#"{"status":null,"executionId":{}}"#),
+];
+
 fn event(number: u64) -> Event {
-    let is_rare = number % (EVENTS / RARE_EVENTS) == 10;
-    let name = if is_rare { RARE } else { "message.part.updated" };
-    let text = format!("line {number} of the build: compiled one more unit without a warning");
-    let json = format!(r#"{{"part":{{"id":"prt_{number}","type":"text","text":"{text}"}}}}"#);
+    // Behind each event of a name that nobody listens for.
+    let behind_rare = usize::try_from(number % (EVENTS / RARE_EVENTS)).expect("small");
+    let (name, json) = match behind_rare {
+        10 => (RARE, r#"{"sky":"grey"}"#.to_owned()),
+        11..17 => (ODD[behind_rare - 11].0, ODD[behind_rare - 11].1.to_owned()),
+        _ => {
+            let text = format!("line {number} of the build: one more unit without a warning");
+            let part = format!(r#"{{"id":"prt_{number}","type":"text","text":"{text}"}}"#);
+            ("message.part.updated", format!(r#"{{"part":{part}}}"#))
+        }
+    };
     let data = WireJson::from_json(json.as_bytes()).expect("an object");
     Event { name: EventName::from_static(name), data }
 }

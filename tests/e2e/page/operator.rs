@@ -89,8 +89,15 @@ impl Operator {
         self.tab.until(&what, &format!("{COUNT} === {events}")).await;
     }
 
+    /// Waits until the live tail has more events than that.
+    pub(super) async fn has_more_than(&mut self, events: u64) {
+        let what = format!("more than {events} events are there");
+        self.tab.until(&what, &format!("{COUNT} > {events}")).await;
+    }
+
     /// How many the live tail has.
     pub(super) async fn count(&mut self) -> u64 {
+        self.tab.until("they are counted", COUNTED).await;
         self.tab.value(COUNT).await.as_u64().expect("a number")
     }
 
@@ -104,8 +111,8 @@ impl Operator {
     }
 
     /// Nothing went wrong in the page.
-    pub(super) fn leaves(self) {
-        self.tab.check();
+    pub(super) async fn leaves(mut self) {
+        self.tab.check().await;
     }
 }
 
@@ -121,6 +128,8 @@ pub(super) async fn at_the_box(what: &str, mut look: impl FnMut() -> bool) {
     let seen = || std::future::ready(look().then_some(()));
     wait::until(Duration::from_secs(30), what, seen).await;
 }
+
+const COUNTED: &str = "/^\\d/.test(document.querySelector('.tail .quiet').textContent)";
 
 /// The number before "events" in the live tail's head.
 const COUNT: &str = "Number(document.querySelector('.tail .quiet').textContent.match(/^[\\d\\u2009]+/)[0].replace(/\\u2009/g, ''))";

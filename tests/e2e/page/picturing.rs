@@ -49,5 +49,5 @@ async fn it_shows_clients_that_were_cut_and_came_back_beside_states_polls_and_ev
     operator.open(&client.turn.session).await;
     let lost = "document.querySelector('.at').textContent.endsWith('no longer kept.')";
     operator.tab.until("it is told", lost).await;
-    operator.leaves();
+    operator.leaves().await;
 }

@@ -26,7 +26,10 @@ async fn a_turn_is_stopped_only_when_it_is_meant() {
         operator.tab.press(no).await;
         operator.tab.until("it is closed", closed).await;
     }
-    assert_eq!(operator.set.told(&client).state, State::Waiting, "stopped without a yes");
+    let asked_for = "performance.getEntriesByType('resource').filter(({ name }) => \
+        name.endsWith('/cancel')).length";
+    assert_eq!(operator.tab.value(asked_for).await, 0, "stopped without a yes");
+    assert_eq!(operator.set.told(&client).state, State::Waiting);
     operator.tab.click(".turn-bar .danger").await;
     operator.tab.until("it asks", asked).await;
     operator.tab.click("dialog .danger").await;
@@ -39,7 +42,28 @@ async fn a_turn_is_stopped_only_when_it_is_meant() {
         .tab
         .until("it cannot be stopped twice", "document.querySelector('.turn-bar .danger').hidden")
         .await;
-    operator.leaves();
+    operator.leaves().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_does_not_arrive_is_told_and_stays_told() {
+    let Some(mut operator) = Operator::arrives(&[]).await else { return };
+    let client = operator.begin("turn-1").await;
+    operator.enter().await;
+    operator.open(&client.turn.session).await;
+    operator.tab.click(".turn-bar .danger").await;
+    operator.tab.until("it asks", "document.querySelector('dialog[open] .danger')").await;
+    operator.set.daemon.kill();
+    operator.tab.click("dialog .danger").await;
+    let told = "[...document.querySelectorAll('.session [role=alert]')].some((it) => \
+        !it.hidden && it.textContent.startsWith('It was not cancelled: UNREACHABLE'))";
+    operator.tab.until("it is told", told).await;
+    operator.set.daemon.restart().await;
+    let live = "document.querySelector('.stream-state').textContent === 'live'";
+    operator.tab.until("it is followed again", live).await;
+    assert_eq!(operator.tab.value(told).await, true, "it was told for a moment");
+    assert_eq!(operator.set.told(&client).state, State::Waiting);
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -76,7 +100,7 @@ async fn its_events_are_taken_to_a_terminal_without_the_token() {
     .await;
     let seen: Vec<_> = client.seen.iter().map(|frame| frame.event.clone()).collect();
     assert_eq!(names, seen);
-    operator.leaves();
+    operator.leaves().await;
 }
 
 #[tokio::test]
@@ -93,5 +117,5 @@ async fn other_log_lines_are_written_when_they_are_chosen() {
         (told["level"] == "debug").then_some(())
     })
     .await;
-    operator.leaves();
+    operator.leaves().await;
 }

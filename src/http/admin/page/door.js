@@ -3,6 +3,10 @@
 // The token is kept for this tab alone, and goes when the tab goes.
 
 const KEPT = "afterbay.token";
+/** Until an answer counts as none, in milliseconds: a program that hangs must not look alive. */
+const PATIENCE = 15_000;
+/** Before what was asked for by mistake is asked for again. */
+const MISTAKEN_PAUSE = 5000;
 
 /** Why a request failed: a code of the program's, or `UNREACHABLE`. */
 export class Failure extends Error {
@@ -12,21 +16,36 @@ export class Failure extends Error {
   }
 }
 
+/** Where the browser lets a page keep nothing, the token goes when the page goes. */
+let here = null;
+
 /** The token, or `null`. */
-export const token = () => sessionStorage.getItem(KEPT);
+export function token() {
+  try {
+    return sessionStorage.getItem(KEPT) ?? here;
+  } catch {
+    return here;
+  }
+}
 
 /** Keeps a token, or forgets it. */
 export function keep(value) {
-  if (value) sessionStorage.setItem(KEPT, value);
-  else sessionStorage.removeItem(KEPT);
+  here = value || null;
+  try {
+    if (value) sessionStorage.setItem(KEPT, value);
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // It is kept here.
+  }
 }
 
 /** Takes a token out of `#token=…`, which is how the program prints the page's address. */
 export function takeFromAddress() {
   if (!location.hash.startsWith("#token=")) return;
-  keep(location.hash.slice("#token=".length));
-  // Neither the bar nor the history is to show it, whole or not.
+  const given = location.hash.slice("#token=".length);
+  // It must not stay in sight, whole or not.
   history.replaceState(null, "", location.pathname);
+  keep(given);
 }
 
 /** The raw answer to a request that was let in. Throws a `Failure` or the signal's `AbortError`. */
@@ -38,7 +57,7 @@ export async function answer(path, { method = "GET", body, signal } = {}) {
   try {
     response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error.name === "TimeoutError") throw error;
     throw new Failure("UNREACHABLE", "afterbay does not answer");
   }
   if (response.ok) return response;
@@ -47,13 +66,16 @@ export async function answer(path, { method = "GET", body, signal } = {}) {
 }
 
 /** The JSON of an answer. */
-export async function ask(path, options) {
-  const response = await answer(path, options);
+export async function ask(path, { signal, ...options } = {}) {
+  const late = AbortSignal.timeout(PATIENCE);
+  const either = signal ? AbortSignal.any([signal, late]) : late;
   try {
+    const response = await answer(path, { ...options, signal: either });
     return await response.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Failure("UNREACHABLE", "the answer broke off");
+    if (error instanceof Failure || error.name === "AbortError") throw error;
+    const why = error.name === "TimeoutError" ? "afterbay does not answer in time" : "the answer broke off";
+    throw new Failure("UNREACHABLE", why);
   }
 }
 
@@ -66,9 +88,9 @@ export const ofTurn = (key, execution) => `${ofSession(key)}/turns/${encodeURICo
 /** Asks again and again, each time so long after the answer; at once when the tab is seen again. */
 export class Poll {
   #ask;
-  #pause;
   #timer;
   #asked;
+  #ended = false;
   #seen = () => document.hidden || this.now();
 
   /** `ask` gets a signal, and its answer is the next pause in milliseconds. */
@@ -79,22 +101,24 @@ export class Poll {
   }
 
   /** Asks now; what was asked and not answered counts no more. */
-  now() {
+  async now() {
+    if (this.#ended) return;
     clearTimeout(this.#timer);
     this.#asked?.abort();
     const asked = new AbortController();
     this.#asked = asked;
-    this.#ask(asked.signal)
-      .catch((error) => {
-        if (error.name !== "AbortError") throw error;
-      })
-      .then((pause) => {
-        if (asked.signal.aborted || document.hidden) return;
-        this.#timer = setTimeout(() => this.now(), pause);
-      });
+    let pause = MISTAKEN_PAUSE;
+    try {
+      pause = await this.#ask(asked.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    } finally {
+      if (!asked.signal.aborted && !document.hidden) this.#timer = setTimeout(() => this.now(), pause);
+    }
   }
 
   end() {
+    this.#ended = true;
     clearTimeout(this.#timer);
     this.#asked?.abort();
     document.removeEventListener("visibilitychange", this.#seen);

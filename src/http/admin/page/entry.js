@@ -1,6 +1,6 @@
 // The way in: asks for the token where the address brought none, or one that is refused.
 
-import { ask, keep } from "./door.js";
+import { ask, Failure, keep } from "./door.js";
 import { h, say } from "./element.js";
 
 /** Resolves when a token is let in. */
@@ -12,12 +12,15 @@ export function entered(place, why) {
     });
     const enter = async (event) => {
       event.preventDefault();
-      keep(field.value.trim());
       say(wrong, "");
+      const given = field.value.trim();
       try {
+        if (!/^[\x21-\x7e]+$/.test(given)) throw new Failure("TOKEN_REQUIRED", "");
+        keep(given);
         await ask("/admin/status");
         resolve();
       } catch (failure) {
+        if (!(failure instanceof Failure)) throw failure;
         keep(null);
         say(wrong, failure.code === "TOKEN_REQUIRED" ? "This token is not the one in the data folder." : failure.message);
         field.select();

@@ -5,7 +5,7 @@
 // and the EventSource goes on behind them.
 
 import { ask, Failure, ofSession } from "./door.js";
-import { isGap, read } from "./events.js";
+import { gap, read } from "./events.js";
 
 /** What afterbay itself writes. */
 const NAMES = [
@@ -15,6 +15,12 @@ const NAMES = [
 
 /** Pauses before the next try, in milliseconds: soon, since a restart takes less than a second. */
 const PAUSES = [250, 500, 1000, 2000, 4000];
+
+/** Names that are listened for; a box that invents one for each event is read by `fetch` alone. */
+const MOST_NAMES = 100;
+
+/** What trying again does not help. */
+const FINAL = ["SESSION_NOT_FOUND", "TOKEN_REQUIRED", "EVENTS_GONE"];
 
 export class Follower {
   #key;
@@ -27,17 +33,21 @@ export class Follower {
   #timer;
   #failures = 0;
   #held = -1;
-  #ended = false;
+  /** Whether nothing more will be tried. */
+  #isOver = false;
+  /** A tab that nobody sees holds no stream: a browser has few connections for all of them. */
+  #seen = () => (document.hidden ? this.#stop() : this.#open());
 
   /**
-   * Follows what comes after a number. `take` gets each event, `tell` gets `connecting`, `live`, or
-   * a `Failure`, after which it tries again unless the session is gone or the token is refused.
+   * Follows what comes after a number. `take` gets each event, `tell` gets `connecting`, `live`, or a
+   * `Failure` and whether it tries again.
    */
   constructor(key, after, take, tell) {
     this.#key = key;
     this.#last = after;
     this.#take = take;
     this.#tell = tell;
+    document.addEventListener("visibilitychange", this.#seen);
     this.#open();
   }
 
@@ -54,7 +64,8 @@ export class Follower {
   }
 
   end() {
-    this.#ended = true;
+    this.#isOver = true;
+    document.removeEventListener("visibilitychange", this.#seen);
     this.#stop();
   }
 
@@ -67,14 +78,25 @@ export class Follower {
 
   async #open() {
     this.#stop();
+    if (this.#isOver) return;
     this.#tell("connecting");
+    const opening = new AbortController();
+    this.#reading = opening;
     let ticket;
     try {
-      ticket = await ask(`${ofSession(this.#key)}/ticket`, { method: "POST" });
+      const { signal } = opening;
+      const { lastEventId } = await ask(ofSession(this.#key), { signal });
+      if (lastEventId < this.#last) throw new Failure("EVENTS_GONE", "the session has fewer events than before");
+      ticket = await ask(`${ofSession(this.#key)}/ticket`, { method: "POST", signal });
     } catch (failure) {
-      return this.#failed(failure);
+      this.#failed(failure);
+      return;
     }
-    if (this.#ended) return;
+    if (this.#names.size > MOST_NAMES) {
+      this.#tell("live");
+      this.#learn(Infinity);
+      return;
+    }
     // It moves on by `Last-Event-ID`; the cursor in the address counts the first time alone.
     const source = new EventSource(`${ticket.events}&after=${this.#last}`);
     this.#source = source;
@@ -94,7 +116,8 @@ export class Follower {
   #heard(source, name, { data, lastEventId }) {
     if (source !== this.#source || data === undefined) return;
     const event = { id: Number(lastEventId), name, data };
-    if (event.id > this.#last + 1 && !isGap(event)) this.#learn(event.id);
+    const from = gap(event)?.from ?? event.id;
+    if (from > this.#last + 1) this.#learn(event.id);
     else this.#accept(event);
   }
 
@@ -106,24 +129,32 @@ export class Follower {
 
   async #learn(upTo) {
     this.#stop();
-    this.#reading = new AbortController();
+    const reading = new AbortController();
+    this.#reading = reading;
     try {
-      for await (const event of read(this.#key, this.#last, this.#reading.signal)) {
-        this.#names.add(event.name);
+      for await (const event of read(this.#key, this.#last, reading.signal)) {
+        if (this.#names.size <= MOST_NAMES) this.#names.add(event.name);
         this.#accept(event);
+        this.#failures = 0;
         if (event.id >= upTo) break;
       }
-      if (!this.#ended) await this.#open();
     } catch (failure) {
-      if (failure.name !== "AbortError") this.#failed(failure);
+      this.#failed(failure);
+      return;
     }
+    if (reading.signal.aborted) return;
+    if (this.#last < upTo) this.#failed(new Failure("UNREACHABLE", "the stream ended"));
+    else this.#open();
   }
 
   #failed(failure) {
+    if (failure.name === "AbortError") return;
+    if (!(failure instanceof Failure)) throw failure;
     this.#stop();
-    if (this.#ended) return;
-    this.#tell(failure);
-    if (failure.code === "SESSION_NOT_FOUND" || failure.code === "TOKEN_REQUIRED") return;
+    const isFinal = FINAL.includes(failure.code);
+    this.#tell(failure, !isFinal);
+    this.#isOver ||= isFinal;
+    if (isFinal) return;
     const pause = PAUSES[Math.min(this.#failures, PAUSES.length - 1)];
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#open(), pause);

@@ -28,7 +28,7 @@ let session;
 
 async function begin(why) {
   for (const view of [program, sessions, session]) view?.end();
-  session = undefined;
+  program = sessions = session = undefined;
   if (!token() || why) await entered(app, why);
   program = new Program(refused, () => dialog.list("Keys", KEYS));
   sessions = new Sessions(open, () => program.status);
@@ -52,14 +52,28 @@ function show() {
     begin();
     return;
   }
-  const [, key, execution] = /^#\/s\/([^/]+)(?:\/t\/([^/]+))?$/.exec(location.hash) ?? [];
+  // While the token is asked for there is nothing to show; the address stays for later.
+  if (!sessions) return;
+  const { key, execution } = named();
   session?.end();
-  session = key && new Session(decodeURIComponent(key), execution && decodeURIComponent(execution));
-  sessions.mark(key && decodeURIComponent(key));
+  session = key && new Session(key, execution);
+  sessions.mark(key);
   const nothing = h("main", { class: "nothing" }, h("p", {}, "Choose a session to see its turns and its events."));
   const pane = app.querySelector(".pane");
   pane.replaceChildren(session?.element ?? nothing);
   document.body.dataset.open = Boolean(session);
+}
+
+/** The session and the turn of it that the address names. */
+function named() {
+  const parts = /^#\/s\/([^/]+)(?:\/t\/([^/]+))?$/.exec(location.hash) ?? [];
+  try {
+    const [, key, execution] = parts.map((part) => part && decodeURIComponent(part));
+    return { key, execution };
+  } catch {
+    // Not an address of this page's.
+    return {};
+  }
 }
 
 document.addEventListener("keydown", (event) => {

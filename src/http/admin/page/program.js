@@ -1,6 +1,6 @@
 // The strip above: is the program ready, what runs, which log lines are written, and the page's looks.
 
-import { ask, Poll } from "./door.js";
+import { ask, Failure, Poll } from "./door.js";
 import { h, say } from "./element.js";
 import { count, duration, many } from "./format.js";
 
@@ -32,7 +32,7 @@ export class Program {
   constructor(out, help) {
     this.#out = out;
     this.#help = help;
-    this.#wear(localStorage.getItem(KEPT_THEME) ?? "auto");
+    this.#wear(kept());
     this.#poll = new Poll((signal) => this.#look(signal));
   }
 
@@ -46,7 +46,7 @@ export class Program {
       this.#show(this.status);
       this.#trouble.hidden = true;
     } catch (failure) {
-      if (failure.name === "AbortError") throw failure;
+      if (!(failure instanceof Failure)) throw failure;
       if (failure.code === "TOKEN_REQUIRED") this.#out();
       this.#ready.dataset.ready = "gone";
       say(this.#ready, "no answer");
@@ -69,6 +69,7 @@ export class Program {
     try {
       await ask("/admin/log-level", { method: "PUT", body: { level: this.#level.value } });
     } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
       say(this.#refusal, `The log level stays: ${failure.code}: ${failure.message}`);
       this.#refusal.hidden = false;
     }
@@ -79,7 +80,11 @@ export class Program {
   #nextTheme() {
     const names = Object.keys(THEMES);
     const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
-    localStorage.setItem(KEPT_THEME, next);
+    try {
+      localStorage.setItem(KEPT_THEME, next);
+    } catch {
+      // Where the browser lets a page keep nothing, it is for this once.
+    }
     this.#wear(next);
   }
 
@@ -89,5 +94,13 @@ export class Program {
     say(this.#theme, THEMES[worn]);
     this.#theme.title = `Looks: ${worn}`;
     this.#theme.setAttribute("aria-label", this.#theme.title);
+  }
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(KEPT_THEME) ?? "auto";
+  } catch {
+    return "auto";
   }
 }

@@ -5,6 +5,7 @@ import { h } from "./element.js";
 const HEIGHT = 24;
 /** Rows above and below what is in sight, so that a quick scroll shows no blank. */
 const BEYOND = 12;
+const SCROLLING = ["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End", " "];
 
 export class Rows {
   element = h("div", { class: "rows", tabindex: "0", role: "listbox" });
@@ -16,6 +17,8 @@ export class Rows {
   #fill;
   #asked = 0;
   #chosen = -1;
+  /** Whether the reader has scrolled since it was sent to the end. */
+  #isMoved = false;
   /** Whether the end stays in sight when rows are added. */
   follows = true;
 
@@ -25,12 +28,11 @@ export class Rows {
     this.#fill = fill;
     this.element.setAttribute("aria-label", label);
     this.element.append(this.#room);
-    this.element.addEventListener("scroll", () => this.#draw(), { passive: true });
-    // Whoever scrolls up wants to read; whoever comes back to the end wants to follow.
-    for (const kind of ["wheel", "pointerdown", "keydown", "touchmove"]) {
-      this.element.addEventListener(kind, () => requestAnimationFrame(() => this.#note()), { passive: true });
+    this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // Whoever touches the list wants to read; who comes back to the end wants to follow again.
+    for (const kind of ["wheel", "pointerdown", "touchmove"]) {
+      this.element.addEventListener(kind, () => this.#touched(), { passive: true });
     }
-    this.element.addEventListener("scrollend", () => this.#note());
     this.element.addEventListener("click", (event) => {
       const row = event.target.closest(".row");
       if (row) this.#choose(Number(row.dataset.place), open);
@@ -59,6 +61,7 @@ export class Rows {
   /** Goes to the end, and stays there. */
   toEnd() {
     this.follows = true;
+    this.#isMoved = false;
     this.redraw();
   }
 
@@ -66,8 +69,27 @@ export class Rows {
     return this.element.scrollTop + this.element.clientHeight >= this.#count * HEIGHT - HEIGHT;
   }
 
-  #note() {
-    this.follows = this.isAtEnd;
+  #touched() {
+    this.follows = false;
+    this.#isMoved = true;
+  }
+
+  #scrolled() {
+    if (this.#isMoved) this.follows = this.isAtEnd;
+    this.#draw();
+  }
+
+  /** The row at that place is the chosen one; none is at -1. */
+  chose(place) {
+    this.#chosen = place;
+    for (const [at, row] of this.#shown) row.setAttribute("aria-selected", at === place);
+    if (place < 0) this.element.removeAttribute("aria-activedescendant");
+    else this.element.setAttribute("aria-activedescendant", `row-${place}`);
+  }
+
+  /** So many rows have gone from the beginning: who reads goes on where they are. */
+  lost(rows) {
+    if (!this.follows) this.element.scrollTop -= rows * HEIGHT;
   }
 
   #draw() {
@@ -84,6 +106,8 @@ export class Rows {
       if (this.#shown.has(place)) continue;
       const row = this.#spare.pop() ?? this.#make();
       row.dataset.place = place;
+      row.id = `row-${place}`;
+      row.setAttribute("aria-posinset", place + 1);
       row.style.transform = `translateY(${place * HEIGHT}px)`;
       row.setAttribute("aria-selected", place === this.#chosen);
       this.#fill(row, place);
@@ -93,12 +117,12 @@ export class Rows {
   }
 
   #choose(place, open) {
-    this.#chosen = place;
-    for (const [at, row] of this.#shown) row.setAttribute("aria-selected", at === place);
+    this.chose(place);
     open(place);
   }
 
   #key(event, open) {
+    if (SCROLLING.includes(event.key)) this.#touched();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || !this.#count) return;
     event.preventDefault();

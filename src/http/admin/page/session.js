@@ -1,7 +1,7 @@
 // One session: its names and turns; of the turn that is looked at its facts, its picture and what can be
 // done to it; and the live tail.
 
-import { ask, ofSession, ofTurn, Poll } from "./door.js";
+import { ask, Failure, ofSession, ofTurn, Poll } from "./door.js";
 import * as dialog from "./dialog.js";
 import { h, say } from "./element.js";
 import { bytes, count, duration, many, moment } from "./format.js";
@@ -22,6 +22,7 @@ export class Session {
   #head = h("h2", {}, "Loading…");
   #names = h("p", { class: "quiet" });
   #note = h("p", { class: "wrong", role: "alert", hidden: true });
+  #refusal = h("p", { class: "wrong", role: "alert", hidden: true });
   #turns = h("select", { "aria-label": "Turn", onchange: () => this.#choose(this.#turns.value) });
   #facts = h("dl", { class: "facts" });
   #cancel = h("button", { type: "button", class: "danger", onclick: () => this.cancel() }, "Cancel turn");
@@ -31,7 +32,7 @@ export class Session {
   #place = h("div", { class: "tail-place" });
   element = h("main", { class: "session", tabindex: "-1" },
     h("div", { class: "bar" }, h("a", { href: "#/", class: "back", "aria-label": "Back to the list" }, "←"), this.#head),
-    this.#names, this.#note,
+    this.#names, this.#note, this.#refusal,
     h("div", { class: "bar turn-bar" }, this.#turns, this.#cancel, this.#curl, this.#copied),
     this.#facts, this.#timeline, this.#place);
 
@@ -40,6 +41,7 @@ export class Session {
     this.#key = key;
     this.#execution = execution;
     this.#cancel.hidden = true;
+    this.#curl.hidden = true;
     this.#poll = new Poll((signal) => this.#look(signal));
   }
 
@@ -58,11 +60,13 @@ export class Session {
       "Cancel turn");
     if (!sure) return;
     this.#cancel.disabled = true;
+    this.#refusal.hidden = true;
     try {
       await ask(`${ofTurn(this.#key, turn.executionId)}/cancel`, { method: "POST" });
-      this.#say("");
     } catch (failure) {
-      this.#say(`${failure.code}: ${failure.message}`);
+      if (!(failure instanceof Failure)) throw failure;
+      say(this.#refusal, `It was not cancelled: ${failure.code}: ${failure.message}`);
+      this.#refusal.hidden = false;
     }
     this.#cancel.disabled = false;
     this.#poll.now();
@@ -76,7 +80,7 @@ export class Session {
       await this.#draw(signal);
       this.#say("");
     } catch (failure) {
-      if (failure.name === "AbortError") throw failure;
+      if (!(failure instanceof Failure)) throw failure;
       const isGone = failure.code === "SESSION_NOT_FOUND";
       this.#say(isGone ? "There is no such session, or it is no longer kept." : `${failure.code}: ${failure.message}`);
       if (!this.#shown) say(this.#head, this.#key);
@@ -92,7 +96,8 @@ export class Session {
   /** The turn that is looked at. */
   #turn() {
     const turns = this.#shown?.turns ?? [];
-    return turns.find(({ executionId }) => executionId === this.#execution) ?? turns.at(-1);
+    if (!this.#execution) return turns.at(-1);
+    return turns.find(({ executionId }) => executionId === this.#execution);
   }
 
   #show({ id, key, box, names, turns, lastEventId, bytes: size, readers }) {
@@ -107,8 +112,12 @@ export class Session {
       this.#turns.replaceChildren(...turns.toReversed().map((turn) => h("option", { value: turn.executionId }, `${turn.turnId ?? turn.executionId} · ${moment(turn.acceptedAtMs)}`)));
     }
     const turn = this.#turn();
-    if (!turn) return;
-    this.#turns.value = turn.executionId;
+    if (!turn) {
+      if (this.#execution) throw new Failure("EXECUTION_NOT_FOUND", "this turn was given up, or is no longer kept");
+      return;
+    }
+    if (document.activeElement !== this.#turns) this.#turns.value = turn.executionId;
+    this.#curl.hidden = false;
     this.#cancel.hidden = Boolean(turn.outcome);
     this.#showFacts(turn);
     if (!this.#tail) this.#follow(turn);
@@ -127,8 +136,17 @@ export class Session {
       ["dispatched", turn.dispatchedAtMs ? `${duration(turn.dispatchedAtMs - turn.acceptedAtMs)} later` : ""],
       ["execution", turn.executionId],
     ].filter(([, text]) => text);
-    const drawn = facts.map(([name, text, word]) => h("div", {}, h("dt", {}, name), h("dd", { "data-word": word, title: text }, text)));
-    this.#facts.replaceChildren(...drawn);
+    const names = [...this.#facts.querySelectorAll("dt")].map((name) => name.textContent);
+    if (names.join() !== facts.map(([name]) => name).join()) {
+      this.#facts.replaceChildren(...facts.map(([name]) => h("div", {}, h("dt", {}, name), h("dd"))));
+    }
+    // Only what differs, so that a selection stays.
+    this.#facts.querySelectorAll("dd").forEach((fact, place) => {
+      const [, text, word] = facts[place];
+      say(fact, text);
+      fact.title = text;
+      fact.dataset.word = word ?? "";
+    });
   }
 
   /** A turn's picture changes while it runs. */
@@ -147,7 +165,8 @@ export class Session {
       this.#timeline.append(this.#picture.element);
     }
     this.#picture.draw(turn, timeline);
-    this.#pictured = settled;
+    // Streams that are open at a turn's end end a little later, and that is still noted.
+    this.#pictured = timeline?.readers ? undefined : settled;
   }
 
   #choose(execution) {
@@ -168,7 +187,7 @@ export class Session {
     const turn = this.#turn();
     const after = turn ? turn.firstEventId - 1 : 0;
     // The token is named, not shown: what is copied may be pasted anywhere.
-    const command = `curl -N -H "Authorization: Bearer $AFTERBAY_ADMIN_TOKEN" '${location.origin}${ofSession(this.#key)}/events?after=${after}'`;
+    const command = `curl -N -H "Authorization: Bearer $AFTERBAY_ADMIN_TOKEN" '${location.origin}${ofSession(this.#shown.key)}/events?after=${after}'`;
     try {
       await navigator.clipboard.writeText(command);
       say(this.#copied, "Copied. AFTERBAY_ADMIN_TOKEN is what admin.token holds.");

@@ -1,6 +1,6 @@
 // The list of sessions: newest first, by search and filters, each with how its newest turn stands.
 
-import { ask, Poll } from "./door.js";
+import { ask, Failure, Poll } from "./door.js";
 import { h, say } from "./element.js";
 import { count, duration } from "./format.js";
 
@@ -45,7 +45,7 @@ export class Sessions {
   /** Marks the session that is open. */
   mark(key) {
     this.#chosen = key;
-    for (const [of, row] of this.#rows) row.element.setAttribute("aria-selected", of === key);
+    for (const [of, row] of this.#rows) row.element.setAttribute("aria-current", of === key);
   }
 
   /** Opens the one that stands so far below the one that is open. */
@@ -74,7 +74,8 @@ export class Sessions {
 
   #clicked(event) {
     const row = event.target.closest("tr");
-    if (row) this.#open(row.dataset.key);
+    // A link goes there by itself, or to another tab.
+    if (row && !event.target.closest("a")) this.#open(row.dataset.key);
   }
 
   async #look(signal) {
@@ -91,7 +92,7 @@ export class Sessions {
       else if (page.sessions.length) this.#say("");
       else this.#say(...(isNarrowed ? ["No session is like that."] : this.#empty()));
     } catch (failure) {
-      if (failure.name === "AbortError") throw failure;
+      if (!(failure instanceof Failure)) throw failure;
       // The strip above says that nothing answers; the list stands as it was.
       if (failure.code !== "UNREACHABLE" || !this.#rows.size) this.#say(`${failure.code}: ${failure.message}`);
     }
@@ -104,7 +105,8 @@ export class Sessions {
   }
 
   #empty() {
-    const clients = this.#status()?.clients ?? "";
+    const clients = this.#status()?.clients;
+    if (!clients) return ["No session yet."];
     return ["No session yet. Clients connect to ", h("code", {}, clients), "; a turn that one of them starts appears here."];
   }
 
@@ -120,7 +122,7 @@ export class Sessions {
     for (const session of sessions) {
       const row = rows.get(session.key);
       row.show(session);
-      row.element.setAttribute("aria-selected", session.key === this.#chosen);
+      row.element.setAttribute("aria-current", session.key === this.#chosen);
       // Moved only if it stands elsewhere, so that the focus stays.
       if (row.element === place) place = place.nextElementSibling;
       else this.#body.insertBefore(row.element, place);

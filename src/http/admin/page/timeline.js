@@ -32,7 +32,7 @@ export class Timeline {
   #words = h("div", { class: "words", "aria-hidden": "true" });
   #picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", tabindex: "0" });
   #labels = h("div", { class: "lanes", "aria-hidden": "true" });
-  #at = h("p", { class: "at quiet", role: "status" });
+  #at = h("p", { class: "at quiet" });
   #axis = h("div", { class: "axis", "aria-hidden": "true" });
   #place = -1;
   #drawn;
@@ -46,23 +46,29 @@ export class Timeline {
       label.style.top = `${top + height / 2}px`;
       this.#labels.append(label);
     }
-    this.#picture.addEventListener("pointermove", (event) => this.#point(event.offsetX / this.#picture.clientWidth));
+    this.#picture.addEventListener("pointermove", (event) => {
+      const { left, width } = this.#picture.getBoundingClientRect();
+      this.#point((event.clientX - left) / width);
+    });
     this.#picture.addEventListener("pointerleave", () => this.#choose(-1));
     this.#picture.addEventListener("keydown", (event) => this.#key(event));
   }
 
   draw(turn, timeline) {
     const picture = timeline ?? bare(turn);
-    const { sinceMs, untilMs, slotMs, states, slots, whole } = picture;
+    const { sinceMs, untilMs, slotMs, states, statesLeftOut, statesLeftOutFromMs, slots, whole } = picture;
     const begin = Math.min(turn.acceptedAtMs, sinceMs);
     const span = Math.max(untilMs - begin, slotMs, 1);
     const x = (ms) => Math.min(WIDTH, Math.max(0, ((ms - begin) / span) * WIDTH));
-    this.#drawn = { ...picture, begin, span, kept: timeline !== null };
+    this.#drawn = { ...picture, begin, span, kept: timeline !== null, isOver: Boolean(turn.outcome) };
     const parts = [pattern()];
     if (!whole) parts.push(svg("rect", { class: "unknown", x: 0, y: 0, width: x(sinceMs), height: HEIGHT }));
+    // Of very many states those in the middle are not kept.
+    const leftOut = (atMs) => (statesLeftOut && atMs < statesLeftOutFromMs ? statesLeftOutFromMs : Infinity);
     const words = [];
     states.forEach(({ state, atMs }, place) => {
-      const toMs = states[place + 1]?.atMs ?? untilMs;
+      const isLast = place + 1 === states.length;
+      const toMs = isLast ? untilMs : Math.min(states[place + 1].atMs, leftOut(atMs));
       const [left, width] = [x(atMs), Math.max(x(toMs) - x(atMs), 1.5)];
       const [y, height] = LANE.states;
       const title = svg("title", {}, `${state} ${duration(toMs - atMs)}`);
@@ -70,7 +76,11 @@ export class Timeline {
       if (width / WIDTH > NAMED) words.push(word(state, left, y + height / 2, width));
     });
     this.#words.replaceChildren(...words);
-    for (const { lane, column, look } of BARS) parts.push(...bars(LANE[lane], slots[column], look, (slot) => x(sinceMs + slot * slotMs)));
+    for (const { lane, column, look } of BARS) {
+      // All bars of a lane by one scale: a failed poll is one of the polls.
+      const most = Math.max(1, ...slots[lane]);
+      parts.push(...bars(LANE[lane], slots[column], most, look, (slot) => x(sinceMs + slot * slotMs)));
+    }
     const width = Math.max(WIDTH / 240, x(sinceMs + slotMs) - x(sinceMs));
     MARKS.forEach(({ column, look }, row) => {
       const y = LANE.clients[0] + row * MARK.pitch;
@@ -112,9 +122,10 @@ export class Timeline {
   }
 }
 
-function told({ slots, whole, readers }) {
+function told({ slots, whole, readers, isOver }) {
   const all = listed((column) => slots[column].reduce((sum, number) => sum + number, 0));
-  const open = readers ? `; ${many(readers, "stream")} open now` : "";
+  // Those that are open after its end may read another turn.
+  const open = readers && !isOver ? `; ${many(readers, "stream")} open now` : "";
   return `${all || "nothing yet"}${open}${whole ? "" : "; what was before afterbay's last start is not known"}`;
 }
 
@@ -127,11 +138,10 @@ function listed(number) {
 }
 
 /** Bars above a base, by a root scale: one event must be seen beside a thousand. */
-function bars([top, height], column, look, x) {
-  const most = Math.sqrt(Math.max(1, ...column));
+function bars([top, height], column, most, look, x) {
   return column.flatMap((number, slot) => {
     if (!number) return [];
-    const tall = Math.max(2, (Math.sqrt(number) / most) * height);
+    const tall = Math.max(2, Math.sqrt(number / most) * height);
     const width = Math.max(0.8, x(slot + 1) - x(slot) - 0.6);
     return [svg("rect", { class: look, x: x(slot), y: top + height - tall, width, height: tall })];
   });
