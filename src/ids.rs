@@ -187,6 +187,15 @@ impl SessionKey {
         let text = format!("sess_{}", uuid::Uuid::from_bytes(self.0).simple());
         SessionId { text: text.into(), kind: PhantomData }
     }
+
+    /// The key whose [`SessionKey::session_id`] this is; `None` if it is another id.
+    #[must_use]
+    pub fn of_id(id: &SessionId) -> Option<Self> {
+        let digits = id.as_str().strip_prefix("sess_")?;
+        let key = Self(uuid::Uuid::try_parse(digits).ok()?.into_bytes());
+        // The same number can be written otherwise.
+        (key.session_id() == *id).then_some(key)
+    }
 }
 
 #[cfg(test)]
@@ -215,5 +224,17 @@ mod tests {
         assert_eq!(ExecutionId::parse(execution.as_str()), Ok(execution.clone()));
         let session = SessionKey::mint().session_id();
         assert_eq!(SessionId::parse(session.as_str()), Ok(session.clone()));
+    }
+
+    #[test]
+    fn a_key_is_known_again_by_its_own_id_alone() {
+        let key = SessionKey::mint();
+        assert_eq!(SessionKey::of_id(&key.session_id()), Some(key));
+        let digits = key.session_id().as_str().trim_start_matches("sess_").to_owned();
+        let dashed = uuid::Uuid::from_bytes(key.to_bytes()).hyphenated().to_string();
+        for other in [&digits, &format!("sess_{dashed}"), "sess_", "sess_12", "s-1"] {
+            let id = SessionId::parse(other).expect("an id");
+            assert_eq!(SessionKey::of_id(&id), None, "{other}");
+        }
     }
 }

@@ -59,10 +59,15 @@ impl Sessions {
         self.page(&filter.wanted, most, |session| seen_if(session, filter))
     }
 
-    /// The sessions that have this name: several if boxes have given it to one each. Looks at all.
+    /// The sessions that have this name: several if boxes have given it to one each; one if it is that
+    /// one's own, whatever others are called. Looks at all, unless it is.
     #[must_use]
     pub fn named(&self, id: &SessionId, box_name: Option<&BoxName>) -> Vec<Arc<Session>> {
         let is_on = |session: &Session| box_name.is_none_or(|name| *name == session.box_name);
+        let own = SessionKey::of_id(id).and_then(|key| self.by_key(key));
+        if let Some(own) = own.filter(|session| is_on(session)) {
+            return vec![own];
+        }
         let mut all = self.all();
         all.retain(|session| is_on(session) && session.ids().contains(id));
         all

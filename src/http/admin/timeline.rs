@@ -32,6 +32,9 @@ struct Timeline {
     /// How many of the middle are missing there.
     #[serde(skip_serializing_if = "is_none")]
     states_left_out: u64,
+    /// When the first of those began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states_left_out_from_ms: Option<u64>,
     slots: Columns,
     /// Streams of clients that are open on the session now.
     readers: usize,
@@ -84,7 +87,8 @@ pub(super) async fn get(
 
 impl Timeline {
     fn of(execution: ExecutionId, picture: Picture, readers: usize) -> Self {
-        let Picture { since_ms, until_ms, is_whole, states, states_left_out, slots } = picture;
+        let Picture { since_ms, until_ms, is_whole, states, slots, .. } = picture;
+        let Picture { states_left_out, states_left_out_from_ms, .. } = picture;
         let state = |(phase, at_ms): (Phase, u64)| State { state: phase.as_str(), at_ms };
         Self {
             execution_id: execution.to_string(),
@@ -94,6 +98,7 @@ impl Timeline {
             whole: is_whole,
             states: states.into_iter().map(state).collect(),
             states_left_out,
+            states_left_out_from_ms,
             slots: Columns::of(&slots),
             readers,
         }

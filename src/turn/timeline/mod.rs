@@ -53,6 +53,8 @@ pub struct Picture {
     pub states: Vec<(Phase, u64)>,
     /// How many of the middle are missing there.
     pub states_left_out: u64,
+    /// When the first of those began.
+    pub states_left_out_from_ms: Option<u64>,
     /// What happened, up to the slot of `until_ms`.
     pub slots: Slots,
 }
@@ -109,6 +111,7 @@ impl Timeline {
             is_whole,
             states: record.states.iter().map(|(phase, since)| (phase, at(since))).collect(),
             states_left_out: record.states.left_out(),
+            states_left_out_from_ms: record.states.left_out_from().map(at),
             slots: record.slots.clone(),
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct States {
     first: Vec<(Phase, Duration)>,
     later: VecDeque<(Phase, Duration)>,
     left_out: u64,
+    /// When the first one that is missing began.
+    left_out_from: Option<Duration>,
 }
 
 impl States {
@@ -29,7 +31,8 @@ impl States {
             return;
         }
         if self.later.len() >= limits::TIMELINE_STATES - limits::TIMELINE_FIRST_STATES {
-            self.later.pop_front();
+            let gone = self.later.pop_front().map(|(_, at)| at);
+            self.left_out_from = self.left_out_from.or(gone);
             self.left_out += 1;
         }
         self.later.push_back((phase, at));
@@ -43,6 +46,11 @@ impl States {
     /// How many are missing behind the first ones.
     pub(super) const fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// When the first one that is missing began.
+    pub(super) const fn left_out_from(&self) -> Option<Duration> {
+        self.left_out_from
     }
 }
 
@@ -69,6 +77,8 @@ mod tests {
             let kept: Vec<_> = states.iter().collect();
             let left_out = all.len().saturating_sub(limits::TIMELINE_STATES);
             prop_assert_eq!(states.left_out(), left_out as u64);
+            let from = all.get(limits::TIMELINE_FIRST_STATES).filter(|_| left_out > 0);
+            prop_assert_eq!(states.left_out_from(), from.map(|(_, at)| *at));
             if left_out > 0 {
                 all.drain(limits::TIMELINE_FIRST_STATES..limits::TIMELINE_FIRST_STATES + left_out);
             }
