@@ -173,11 +173,17 @@ impl RealFile {
     /// Says that there is no room for `bytes` without trying: the kernel takes block after block until
     /// the last one is gone, and for that moment nobody else has any either.
     fn expect_room(&self, bytes: u64) -> io::Result<()> {
-        let held = self.0.metadata()?.blocks().saturating_mul(STAT_BLOCK_BYTES);
-        let left = rustix::fs::fstatvfs(&self.0)?;
+        let (Ok(metadata), Ok(left)) = (self.0.metadata(), rustix::fs::fstatvfs(&self.0)) else {
+            // One that cannot be asked is tried.
+            return Ok(());
+        };
+        let held = metadata.blocks().saturating_mul(STAT_BLOCK_BYTES);
+        // What is kept back for root is there for root.
+        let is_root = rustix::process::geteuid().is_root();
+        let free = if is_root { left.f_bfree.saturating_mul(left.f_frsize) } else { free(&left) };
         // One that says that it has no blocks at all does not count them.
         let is_known = left.f_blocks > 0;
-        if is_known && free(&left) < bytes.saturating_sub(held) {
+        if is_known && free < bytes.saturating_sub(held) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())

@@ -72,11 +72,11 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// The disk's; then this call wrote nothing.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Makes sure that the first `bytes` bytes can be written without running out of room; the file
-    /// becomes as long if it is shorter. Bytes that were not written read as zero. Where there is no
-    /// such room, none of it is taken, not even for a moment.
+    /// becomes as long if it is shorter. Bytes that were not written read as zero. Where there was no
+    /// such room before, none of it is taken, not even for a moment.
     ///
     /// # Errors
-    /// The disk's, above all that there is no room. A disk that cannot promise it does nothing.
+    /// The disk's, above all that there is no room. A disk that cannot promise it does no more than look.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
     /// Makes the content and the length durable.
     ///

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use afterbay::log::{Disk as _, RealDisk};
@@ -28,23 +29,28 @@ fn fail_and_are_watched() {
     let disk = RealDisk::open(&room.join("log")).expect("a folder");
     leave(&room, FREE);
     let before = disk.free_bytes().expect("a file system");
-    let looks = AtomicUsize::new(0);
+    let (looks, begin) = (AtomicUsize::new(0), Barrier::new(2));
+    let mut tries = 0;
     let lowest = std::thread::scope(|threads| {
         let watching = threads.spawn(|| {
+            begin.wait();
             let look = |_| {
                 looks.fetch_add(1, Ordering::Relaxed);
                 disk.free_bytes().expect("a file system")
             };
             (0..LOOKS).map(look).min().expect("looks")
         });
+        begin.wait();
         for _ in (0..MOST_TRIES).take_while(|_| looks.load(Ordering::Relaxed) < LOOKS) {
+            tries += 1;
             let file = disk.create("blank").expect("a file");
             let refused = file.allocate(WANTED).expect_err("there is no room");
             assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
         }
         watching.join().expect("looks")
     });
-    println!("{LOOKS} looks: {before} before, {lowest} at least");
+    println!("{LOOKS} looks: {before} before, {lowest} at least, {tries} tries meanwhile");
+    assert!(tries > 0, "nobody tried while somebody looked");
     assert!(lowest + NAMES >= before, "{lowest} of {before}");
 
     // Room that a file has already is not asked for again.
