@@ -31,6 +31,17 @@ pub(super) struct Which {
     admin: Option<SocketAddr>,
 }
 
+impl Which {
+    /// The admin address that its configuration chooses, if it does.
+    pub(super) fn chosen_admin(
+        &self,
+        environment: &Environment,
+    ) -> Result<Option<SocketAddr>, Failure> {
+        let chosen = config::chosen_admin(self.config.as_deref(), environment);
+        chosen.map_err(|mistakes| Failure::Usage(mistakes.to_string()))
+    }
+}
+
 /// A running afterbay. Clones share the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Daemon {
@@ -66,9 +77,17 @@ impl Daemon {
         Ok(self.http.request(method, url).bearer_auth(token.expose()))
     }
 
-    /// Asks without the token whether it lives.
-    pub(super) async fn is_alive(&self) -> Result<(), Failure> {
-        let request = self.http.get(self.url("/livez")?).timeout(limits::HEALTH_CALL_TIMEOUT);
+    /// Asks without the token whether it lives: where the data folder tells, else `otherwise`, since one
+    /// that cannot write where it serves, as on a full disk, serves all the same.
+    pub(super) async fn is_alive(&self, otherwise: Option<SocketAddr>) -> Result<(), Failure> {
+        let livez = "/livez";
+        let url = match (self.url(livez), otherwise) {
+            (Err(Failure::Unreachable(_)), Some(chosen)) => {
+                format!("{}{livez}", reachable(&format!("http://{chosen}")))
+            }
+            (told, _) => told?,
+        };
+        let request = self.http.get(url).timeout(limits::HEALTH_CALL_TIMEOUT);
         let answer = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = answer.status();
         if status.is_success() { Ok(()) } else { Err(refusal(status, &[])) }

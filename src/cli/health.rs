@@ -23,8 +23,8 @@ Examples:
   afterbay health
   HEALTHCHECK CMD [\"/usr/local/bin/afterbay\", \"health\"]
 
-It asks /livez at the daemon's admin address, which it reads in the data folder; it shows no token. An
-afterbay that takes no new turns, because its disk is full or it is stopping, is healthy: being
+It asks /livez at the daemon's admin address, which it reads in the data folder, or else at the one that
+the configuration chooses; it shows no token. An afterbay that takes no new turns, because its disk is full or it is stopping, is healthy: being
 started again would not help it. `afterbay status` says whether it is ready.
 
 Exit code 0: it answers. 1: it does not. 2: the command or the configuration is wrong.";
@@ -34,7 +34,8 @@ pub(super) async fn run(
     arguments: &Arguments,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    match Daemon::of(&arguments.which, environment)?.is_alive().await {
+    let chosen = arguments.which.chosen_admin(environment)?;
+    match Daemon::of(&arguments.which, environment)?.is_alive(chosen).await {
         Ok(()) => {
             writeln!(io::stdout(), "healthy")?;
             Ok(ExitCode::SUCCESS)

@@ -22,6 +22,7 @@ mod size;
 mod sources;
 mod tls;
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -192,6 +193,28 @@ pub fn data_dir(
     let Sources { mistakes, warnings, .. } = sources;
     match found {
         Some(found) if mistakes.is_empty() => Ok(found),
+        Some(_) | None => Err(Mistakes { mistakes, warnings }),
+    }
+}
+
+/// The admin address that was chosen, for a command that looks for one without flags of `serve`: none if
+/// that was left to the default, is off, or is whichever port is free.
+///
+/// # Errors
+/// [`Mistakes`], if it is no address.
+pub fn chosen_admin(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<SocketAddr>, Mistakes> {
+    let flags = Flags::default();
+    let mut sources = Sources::open(file, &flags, environment);
+    let found = sources.read_with_origin(Key::Admin, address::socket_or_off);
+    let Sources { mistakes, warnings, .. } = sources;
+    match found {
+        Some((admin, origin)) if mistakes.is_empty() => {
+            let chosen = admin.filter(|admin| origin != Origin::Default && admin.port() != 0);
+            Ok(chosen)
+        }
         Some(_) | None => Err(Mistakes { mistakes, warnings }),
     }
 }

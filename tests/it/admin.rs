@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::raw::Answer;
+use super::support::daemon::Daemon;
 use super::support::rig::within;
 use super::support::scripted_box::Route;
 use stage::{MEANT, Stage};
@@ -345,6 +346,18 @@ async fn a_folder_that_takes_no_addresses_is_served_all_the_same() {
     fs::create_dir(&path).unwrap();
     let again = stage.again().await;
     assert_eq!(again.operate("GET /admin/status", "").await.0, 200);
+    // A health check finds it by the address that was chosen for it, if one was.
+    let folder = again.file("");
+    let health = |admin: &str| {
+        let line = ["health", "--data-dir", folder.to_str().expect("UTF-8")];
+        let chosen = [("AFTERBAY_ADMIN", admin)];
+        Daemon::start(&line, if admin.is_empty() { &[] } else { &chosen })
+    };
+    let chosen = health(&again.operators.to_string()).ended().await;
+    assert_eq!((chosen.code, chosen.stdout.as_str()), (Some(0), "healthy\n"), "{chosen:?}");
+    for none in ["", "127.0.0.1:0", "off"] {
+        assert_eq!(health(none).ended().await.code, Some(1), "{none}");
+    }
     again.daemon.signal(Signal::TERM);
     let lines = again.lines();
     assert_eq!(again.daemon.ended().await.code, Some(0), "{lines}");
