@@ -270,7 +270,7 @@ impl<S: Answers> Connection<S> {
                 biased;
                 () = ends.cut.cancelled() => {
                     // Those of operators are not asked to end before.
-                    if drains {
+                    if drains && ends.outlasts() {
                         tracing::warn!(%peer, "a connection outlasts the grace; it is cut");
                     }
                     break;

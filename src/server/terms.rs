@@ -1,5 +1,7 @@
 //! The terms on which one listener's connections are served: what they may cost, and how it ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -61,4 +63,13 @@ pub struct Ends {
     pub drain: CancellationToken,
     /// End now.
     pub cut: CancellationToken,
+    /// How many were cut that should have ended before.
+    pub(super) outlasting: Arc<AtomicUsize>,
+}
+
+impl Ends {
+    /// One is cut. Says whether it is one of the first that are named.
+    pub(super) fn outlasts(&self) -> bool {
+        self.outlasting.fetch_add(1, Ordering::Relaxed) < limits::MAX_NAMED_CONNECTIONS
+    }
 }

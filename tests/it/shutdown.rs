@@ -74,7 +74,7 @@ async fn a_prompt_that_is_on_its_way_is_named_with_its_turn() {
     daemon.signal(Signal::TERM);
     let ended = daemon.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let told = ended.stderr.lines().find(|line| line.contains("its prompt is on its way"));
+    let told = ended.stderr.lines().find(|line| line.contains("its prompt is being sent"));
     assert!(told.is_some_and(|line| line.contains("execution=exec-7")), "{}", ended.stderr);
     assert!(ended.stderr.contains(r#"("turn", 1)"#), "{}", ended.stderr);
 }
@@ -89,7 +89,9 @@ async fn a_second_signal_exits_at_once_and_names_what_is_left() {
         daemon.signal(signal);
         let ended = daemon.ended().await;
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-        assert!(ended.stderr.contains(r#"("connection", 1)"#), "{}", ended.stderr);
+        let told = ended.stderr.lines().find(|line| line.contains("these are left"));
+        let is_told = told.is_some_and(|line| line.contains(r#"("connection", 1)"#));
+        assert!(is_told && ended.stderr.contains("drivers=["), "{}", ended.stderr);
     }
 }
 

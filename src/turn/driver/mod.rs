@@ -249,7 +249,7 @@ impl Driver {
             done = &mut act => return done,
         }
         if sends {
-            tracing::info!("its prompt is on its way; the answer is waited for");
+            tracing::info!("its prompt is being sent; the answer is waited for");
             return act.await;
         }
         Done::Milestone(Milestone::Stopped)
