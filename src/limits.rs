@@ -16,8 +16,9 @@ pub const MAX_TRACE_STATE_BYTES: usize = 512;
 /// Members of a `tracestate`: the recommendation's own bound.
 pub const MAX_TRACE_STATE_MEMBERS: usize = 32;
 
-/// Ended spans that wait for the collector, 1 to 2 MB. A busy turn ends a few a second, so a hundred of
-/// them fill it in some ten seconds; beyond it spans are dropped, which is counted.
+/// Ended spans that wait for the collector: 2 to 3 MB, 9 if clients choose their ids as long as they may.
+/// A busy turn ends a few a second, so a hundred of them fill it in some ten seconds; beyond it spans are
+/// dropped, which is counted.
 pub const MAX_QUEUED_SPANS: usize = 4096;
 
 // ---- roof: defaults of the configuration ----
@@ -67,7 +68,8 @@ pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
 pub const MAX_COLLECTOR_ANSWER_BYTES: usize = 64 << 10;
 
 /// How often spans are sent to a collector that is away or overloaded; then they are given up. With the
-/// pauses below that is half a minute: as long as one takes to be started anew.
+/// pauses below that is half a minute, as long as one takes to be started anew; 91 s if it takes each and
+/// says nothing, two and a half minutes if it asks for the longest pauses.
 pub const SPAN_SENDINGS: u32 = 6;
 
 /// Pause before the second sending; each further one is twice as long.
@@ -76,8 +78,8 @@ pub const FIRST_SPAN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest of these pauses that a collector may ask for.
 pub const LONGEST_SPAN_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long the last spans have to reach the collector when the program stops: while the log closes,
-/// and less than [`LOG_CLOSE_WAIT`], so that nobody waits for them alone.
+/// How long the last spans have to reach the collector when the program stops: while the log closes, and
+/// less than [`LOG_CLOSE_WAIT`], so that a collector that hangs makes no stop longer than a disk that does.
 pub const SPAN_FLUSH_WAIT: Duration = Duration::from_millis(800);
 
 // ---- roof: the demo ----
@@ -157,6 +159,10 @@ pub const MAX_TRANSCRIPT_FINDINGS: usize = 20;
 
 /// Connections that the kernel keeps until they are accepted: a reconnect of all clients at once.
 pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Connections that are named when they outlast the grace: who hangs shows in a few lines, and thousands
+/// would hold the end up that they tell of.
+pub const MAX_NAMED_CONNECTIONS: usize = 20;
 
 /// Clients' connections at once; further ones wait in the backlog. With at most 64 KiB of buffer
 /// in each direction, all of them stuck hold about 1.3 GB, idle ones a sixth of it: 21 KiB each, 16 of

@@ -22,7 +22,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName =
 /// anything of a request with credentials.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, cache-control, content-type, idempotency-key, last-event-id, x-execution-id, \
-     x-session-id, x-afterbay-streaming, x-afterbay-token",
+     x-session-id, x-afterbay-streaming, x-afterbay-token, traceparent, tracestate",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 

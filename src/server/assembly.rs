@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::announcement::Addresses;
@@ -169,9 +171,14 @@ impl House {
     }
 
     /// Closes the log: what is queued is written and synced. Comes last. The last spans go meanwhile.
-    pub(super) async fn close(self) {
+    ///
+    /// # Errors
+    /// If the log does not close in time.
+    pub(super) async fn close(self) -> Result<(), Elapsed> {
         let Self { clients: _, operators: _, tasks: _, token: _, store, export } = self;
-        tokio::join!(store.close(), export.finish());
+        let (closed, ()) =
+            tokio::join!(timeout(limits::LOG_CLOSE_WAIT, store.close()), export.finish());
+        closed
     }
 }
 
@@ -221,18 +228,21 @@ fn keep_up(sessions: &Sessions, metrics: &Metrics, tasks: &Tasks) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tls {
     Never,
-    /// Nothing that is configured; a box that is learned may be.
+    /// No box that is configured; one that is learned may be, or the collector of traces, for which nothing
+    /// else stands still.
     Perhaps,
     Surely,
 }
 
 fn tls(boxes: &[Upstream], api: Option<&Api>, otlp: Option<&Endpoint>) -> Tls {
     let configured = boxes.iter().map(|one| &one.endpoint);
-    let mut configured = configured.chain(api.map(|api| &api.endpoint)).chain(otlp);
-    match api {
-        _ if configured.any(Endpoint::is_tls) => Tls::Surely,
-        Some(_) => Tls::Perhaps,
-        None => Tls::Never,
+    let mut configured = configured.chain(api.map(|api| &api.endpoint));
+    if configured.any(Endpoint::is_tls) {
+        Tls::Surely
+    } else if api.is_some() || otlp.is_some_and(Endpoint::is_tls) {
+        Tls::Perhaps
+    } else {
+        Tls::Never
     }
 }
 
@@ -246,7 +256,7 @@ async fn connect(tls: Tls, authorities: Authorities) -> anyhow::Result<Connect> 
     match (trust.context("read the certificate authorities")?, tls) {
         (Ok(trust), _) => Ok(Connect::new(trust, Reach::Any)),
         (Err(error), Tls::Perhaps) => {
-            tracing::warn!(%error, "no box that is learned can be reached by https");
+            tracing::warn!(%error, "no box that is learned, and no collector, can be reached by https");
             Ok(Connect::default())
         }
         (Err(error), Tls::Never | Tls::Surely) => Err(error.into()),

@@ -22,12 +22,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Identity};
 use crate::http::admin::{Controls, LogLevel};
-use crate::limits;
 use crate::shutdown::Hangups;
 use crate::supervisor::Supervisor;
 use crate::tasks::Tasks;
@@ -95,7 +94,7 @@ pub async fn run(
     let admin = operators.as_ref().map(TcpListener::local_addr).transpose();
     let admin = admin.context("ask for the operators' address")?;
     let doors: Vec<_> = [bound].into_iter().chain(admin).collect();
-    own_door::check(&boxes, api.as_ref(), &doors).await?;
+    own_door::check(&boxes, api.as_ref(), telemetry.otlp.as_ref(), &doors).await?;
     let (scheme, wire) = wire(identity.clone());
     let (ends, shutdown) = (Ends::default(), CancellationToken::new());
     let plan = Plan {
@@ -210,14 +209,18 @@ async fn stop_in_order(
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
     tracing::info!(?grace, "stopping");
+    let mut at_work =
+        AtWork { connections: &clients.connections, drivers: &house.tasks, is_over: false };
     clients.ends.drain.cancel();
     end_by(begun + connections_share(grace), "connections", &clients.connections).await;
     clients.ends.cut.cancel();
     house.tasks.stop();
     end_by(begun + grace, "drivers", &house.tasks).await;
+    at_work.is_over = true;
+    drop(at_work);
     // While the folder is still held: it may be the next process's file by the time that it is not.
     announced.take_back().await;
-    let closed = timeout(limits::LOG_CLOSE_WAIT, house.close()).await;
+    let closed = house.close().await;
     if let Some(operators) = operators {
         operators.ends.cut.cancel();
     }
@@ -226,29 +229,28 @@ async fn stop_in_order(
     Ok(())
 }
 
-/// Waits for `tasks` until `end`, and names those that hang; also if the wait is given up.
+/// Waits for `tasks` until `end`, and names those that hang.
 async fn end_by(end: Instant, what: &'static str, tasks: &Tasks) {
-    let mut waiting = Waiting { what, tasks, is_over: false };
     if timeout_at(end, tasks.wait()).await.is_err() {
         let hanging = tasks.names();
         tracing::warn!(what, ?hanging, "the grace is over; these are left");
     }
-    waiting.is_over = true;
 }
 
-/// A wait for tasks, which names them if it is dropped before its end: that is a second signal.
-struct Waiting<'a> {
-    what: &'static str,
-    tasks: &'a Tasks,
+/// What an end waits for. Dropped before that end, which is what a second signal does, it names what is
+/// left.
+struct AtWork<'a> {
+    connections: &'a Tasks,
+    drivers: &'a Tasks,
     is_over: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        let Self { what, tasks, is_over } = self;
+        let Self { connections, drivers, is_over } = self;
         if !*is_over {
-            let hanging = tasks.names();
-            tracing::warn!(what, ?hanging, "the end is not waited for; these are left");
+            let (connections, drivers) = (connections.names(), drivers.names());
+            tracing::warn!(?connections, ?drivers, "the end is not waited for; these are left");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A last look before serving: no box may be this program itself, nor the Sandbox API.
+//! A last look before serving: no box may be this program itself, nor the Sandbox API or the collector of
+//! traces.
 //!
 //! The configuration has checked what it could tell from text. Here the ports are bound, names can
 //! be resolved, and the machine can be asked which addresses are its own. Only boxes on a port of
@@ -11,21 +12,23 @@ use tokio::time::timeout;
 
 use crate::config::{Api, Upstream};
 use crate::limits;
-use crate::upstream::endpoint::Host;
+use crate::upstream::endpoint::{Endpoint, Host};
 use crate::upstream::own_door::{host, is_behind};
 
-/// Checks the boxes and the API against the doors.
+/// Checks the boxes, the API and the collector against the doors.
 ///
 /// # Errors
 /// With the box's name and the door.
 pub(super) async fn check(
     boxes: &[Upstream],
     api: Option<&Api>,
+    collector: Option<&Endpoint>,
     doors: &[SocketAddr],
 ) -> anyhow::Result<()> {
     let boxes = boxes.iter().map(|one| (format!("box `{}`", one.name), &one.endpoint));
     let api = api.map(|api| ("the Sandbox API".to_owned(), &api.endpoint));
-    for (what, endpoint) in boxes.chain(api) {
+    let collector = collector.map(|endpoint| ("the collector of traces".to_owned(), endpoint));
+    for (what, endpoint) in boxes.chain(api).chain(collector) {
         for door in doors.iter().filter(|door| door.port() == endpoint.port()) {
             let addresses = match host(endpoint) {
                 Host::Address(address) => vec![address],

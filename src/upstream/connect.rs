@@ -169,10 +169,10 @@ fn told(error: &io::Error) -> String {
     match inner {
         Some(rustls::Error::InvalidCertificate(why)) => told_of_a_certificate(why),
         Some(rustls::Error::InvalidMessage(_)) => {
-            "the box's port does not speak TLS; is it an http:// box?".to_owned()
+            "its port does not speak TLS; is it an http:// box?".to_owned()
         }
         Some(rustls::Error::AlertReceived(alert)) => {
-            format!("the box refuses the TLS handshake with {alert:?}")
+            format!("it refuses the TLS handshake with {alert:?}")
         }
         _ => format!("the TLS handshake fails: {error}"),
     }
@@ -181,15 +181,15 @@ fn told(error: &io::Error) -> String {
 fn told_of_a_certificate(why: &CertificateError) -> String {
     use CertificateError as E;
     if matches!(why, E::Expired | E::ExpiredContext { .. }) {
-        "the box's certificate has expired".to_owned()
+        "its certificate has expired".to_owned()
     } else if matches!(why, E::NotValidYet | E::NotValidYetContext { .. }) {
-        "the box's certificate is not valid yet; are the clocks right?".to_owned()
+        "its certificate is not valid yet; are the clocks right?".to_owned()
     } else if matches!(why, E::UnknownIssuer) {
-        "the box's certificate has an unknown issuer; --ca-file names further ones".to_owned()
+        "its certificate has an unknown issuer; --ca-file names further ones".to_owned()
     } else if matches!(why, E::NotValidForName | E::NotValidForNameContext { .. }) {
-        "the box's certificate is for another name".to_owned()
+        "its certificate is for another name".to_owned()
     } else {
-        format!("the box's certificate cannot be accepted: {why}")
+        format!("its certificate cannot be accepted: {why}")
     }
 }
 

@@ -62,7 +62,9 @@ async fn a_named_page_is_told_what_it_may_send_without_the_box() {
         assert_eq!(head.one("access-control-allow-private-network"), Some("true"));
         assert_eq!(head.one("access-control-max-age"), Some("600"));
         let headers = head.one("access-control-allow-headers").expect("headers");
-        for header in ["authorization", "content-type", "last-event-id", "x-execution-id"] {
+        for header in
+            ["authorization", "last-event-id", "x-execution-id", "traceparent", "tracestate"]
+        {
             assert!(headers.split(", ").any(|allowed| allowed == header), "{headers}");
         }
         let methods = head.one("access-control-allow-methods").expect("methods");

@@ -10,6 +10,7 @@
 mod collector;
 mod message;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -99,6 +100,7 @@ impl Exporter {
         let mut pause = limits::FIRST_SPAN_PAUSE;
         for _ in 1..limits::SPAN_SENDINGS {
             let Some(asked) = self.send(batch).await else { return };
+            let asked = asked.map(|asked| asked.max(limits::FIRST_SPAN_PAUSE));
             sleep(asked.unwrap_or(pause).min(limits::LONGEST_SPAN_PAUSE)).await;
             pause *= 2;
         }
@@ -111,7 +113,11 @@ impl Exporter {
     /// else the spans are counted.
     async fn send(&mut self, batch: &[Finished]) -> Option<Option<Duration>> {
         let sent = self.collector.send(batch).await;
-        self.tell(sent.as_ref().err());
+        match &sent {
+            Ok(0) => self.tell(None),
+            Ok(rejected) => self.tell(Some(&format!("it rejects {rejected} of a batch"))),
+            Err(error) => self.tell(Some(error)),
+        }
         match sent {
             Ok(rejected) => {
                 let rejected = rejected.min(batch.len());
@@ -129,7 +135,7 @@ impl Exporter {
     }
 
     /// Once for each change: a collector that is away for a day is one line.
-    fn tell(&mut self, error: Option<&NotTaken>) {
+    fn tell(&mut self, error: Option<&dyn Display>) {
         match error {
             Some(error) if !self.is_away => {
                 tracing::warn!(%error, "spans do not reach the collector of traces");

@@ -2,9 +2,9 @@
 //!
 //! Each is as long as one operation, so that a process that is killed takes none with it that was worth
 //! much; the span of the turn is told at its end, with the id that its acceptance has in the log, whichever
-//! process began it. A poll that brought nothing is not told but counted: of hours there would be
+//! process began it. What ends a process between a verdict and the next sending takes that one with it. A poll that brought nothing is not told but counted: of hours there would be
 //! thousands. So the box sees of a poll the span of the turn, which is always told, and of any other call
-//! that call's own.
+//! that call's own. Of polls that fail one after the other the first is told, for the same reason.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,8 +31,12 @@ pub struct Spans {
     is_resumed: bool,
     /// The call whose outcome is being written, if it is told.
     under: Option<TraceContext>,
-    /// Polls of this process that brought something or failed.
+    /// Polls of this process that are told.
     polls: u64,
+    /// Polls that failed.
+    failed: u64,
+    /// Whether the last one did.
+    is_failing: bool,
     /// Polls that brought nothing, since the last one that did, and in all.
     unchanged: (u64, u64),
     /// Events of this process.
@@ -52,6 +56,8 @@ impl Spans {
             is_resumed: false,
             under: None,
             polls: 0,
+            failed: 0,
+            is_failing: false,
             unchanged: (0, 0),
             events: 0,
         }
@@ -108,6 +114,7 @@ impl Spans {
 
     /// Ends a poll that was answered.
     pub(super) fn polled(&mut self, mut span: Span, page: &Page) {
+        self.is_failing = false;
         let events: usize = page.steps.iter().map(|step| step.events.len()).sum();
         if events == 0 {
             self.unchanged = (self.unchanged.0 + 1, self.unchanged.1 + 1);
@@ -119,8 +126,11 @@ impl Spans {
 
     /// Ends a poll that failed.
     pub(super) fn poll_failed(&mut self, mut span: Span, error: &Error) {
-        fail(&mut span, error);
-        self.end_poll(span);
+        self.failed += 1;
+        if !std::mem::replace(&mut self.is_failing, true) {
+            fail(&mut span, error);
+            self.end_poll(span);
+        }
     }
 
     fn end_poll(&mut self, mut span: Span) {
@@ -192,6 +202,7 @@ impl Spans {
         span.set("afterbay.resumed", self.is_resumed);
         span.set("afterbay.events", self.events);
         span.set("afterbay.polls", self.polls);
+        span.set("afterbay.failed_polls", self.failed);
         span.set("afterbay.unchanged_polls", self.unchanged.1);
         span
     }

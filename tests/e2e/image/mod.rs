@@ -1,7 +1,7 @@
 //! The image without a container engine: the Dockerfile's own steps, done in folders of the test.
 //!
 //! What it copies must be enough for cargo to understand the package; what its last stage holds is laid
-//! out by its own `install` lines, becomes a read-only root in namespaces of mounts, processes and
+//! out by its own `install` lines, becomes a read-only root in namespaces of mounts and
 //! network, and there its entry point serves a turn as its user and its health check tells the truth.
 //! The program is the tests' own, with the libraries that it wants; `AFTERBAY_BIN` names a static one, which
 //! is what the image holds.

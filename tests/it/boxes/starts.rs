@@ -1,4 +1,4 @@
-//! Starts that are refused: a box that is the program itself.
+//! Starts that are refused: a box, or the collector of traces, that is the program itself.
 
 use std::net::TcpListener;
 
@@ -40,4 +40,16 @@ async fn a_name_that_leads_to_our_own_listener_is_found_once_it_is_bound() {
         check(host, "--listen", "0.0.0.0", 1).await;
         check(host, "--admin", "127.0.0.1", 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_collector_of_traces_at_our_own_listener_is_refused_too() {
+    let port = free_port();
+    let (url, address) = (format!("http://127.0.0.1:{port}"), format!("127.0.0.1:{port}"));
+    let line = ["serve", "--box", "http://127.0.0.1:1", "--kind", "tangle", "--listen", &address];
+    let line = [&line[..], &["--admin", "127.0.0.1:0", "--otlp-endpoint", &url]].concat();
+    let ended = Daemon::start(&line, &[]).ended().await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    let told = ended.stderr.contains("the collector of traces would be afterbay itself");
+    assert!(told && ended.stderr.contains(&address), "{ended:?}");
 }
