@@ -121,6 +121,9 @@ pub const COMMAND_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// gives the check, so that the check says why it fails.
 pub const HEALTH_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The part of an error's answer that a command reads: a message, and a little more.
+pub const MAX_REFUSAL_SHOWN_BYTES: usize = 64 << 10;
+
 /// Silence on a followed stream after which it is asked for again: six of the usual heartbeats.
 pub const FOLLOWED_SILENCE: Duration = Duration::from_secs(60);
 

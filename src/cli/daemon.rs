@@ -5,17 +5,20 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::config::{self, Environment};
+use crate::config::{Environment, for_commands};
 use crate::credential::AdminToken;
 use crate::limits;
 use crate::server::Addresses;
 use crate::session::admin_token;
+use crate::upstream::trust::Authorities;
 
 /// Which afterbay.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,12 +35,22 @@ pub(super) struct Which {
 }
 
 impl Which {
+    /// Whom https trusts besides the system's authorities; `given` is the command's own flag.
+    pub(super) fn authorities(
+        &self,
+        given: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Authorities, Failure> {
+        let found = for_commands::authorities(self.config.as_deref(), given, environment);
+        found.map_err(|mistakes| Failure::Usage(mistakes.to_string()))
+    }
+
     /// The admin address that its configuration chooses, if it does.
     pub(super) fn chosen_admin(
         &self,
         environment: &Environment,
     ) -> Result<Option<SocketAddr>, Failure> {
-        let chosen = config::chosen_admin(self.config.as_deref(), environment);
+        let chosen = for_commands::chosen_admin(self.config.as_deref(), environment);
         chosen.map_err(|mistakes| Failure::Usage(mistakes.to_string()))
     }
 }
@@ -54,7 +67,7 @@ impl Daemon {
     /// The one that is meant; nothing is asked yet.
     pub(super) fn of(which: &Which, environment: &Environment) -> Result<Self, Failure> {
         let Which { config, data_dir, admin } = which;
-        let data_dir = config::data_dir(config.as_deref(), data_dir.as_deref(), environment);
+        let data_dir = for_commands::data_dir(config.as_deref(), data_dir.as_deref(), environment);
         let data_dir = data_dir.map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
         Ok(Self { data_dir, admin: *admin, http: http_client()? })
     }
@@ -113,8 +126,10 @@ impl Daemon {
 
     fn addresses(&self) -> Result<Addresses, Failure> {
         let folder = self.data_dir.display();
-        let none =
-            || Failure::Unreachable(format!("no afterbay serves with the data folder {folder}"));
+        let none = || {
+            let what = format!("no afterbay serves with the data folder {folder}");
+            Failure::Unreachable(format!("{what}, as far as can be told here; --admin names one"))
+        };
         let found = Addresses::load(&self.data_dir);
         let unreadable =
             |error| Failure::Unreachable(format!("read the data folder {folder}: {error}"));
@@ -138,21 +153,35 @@ impl Daemon {
 }
 
 /// A client that follows no redirect and takes no proxy: whom it asks was said.
-pub(super) fn http_client() -> Result<reqwest::Client, Failure> {
+fn http_client() -> Result<reqwest::Client, Failure> {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     let client = client.read_timeout(limits::FOLLOWED_SILENCE).build();
     client.map_err(|error| Failure::Refused(format!("set up an HTTP client: {}", told(error))))
 }
 
 /// The whole answer as JSON.
-pub(super) async fn whole(answer: reqwest::Response) -> Result<Value, Failure> {
+async fn whole(answer: reqwest::Response) -> Result<Value, Failure> {
     let status = answer.status();
     let broken = |error| Failure::Unreachable(format!("the answer broke off: {}", told(error)));
     let body = answer.bytes().await.map_err(broken)?;
+    json(status, &body)
+}
+
+/// The same of an answer at the clients' door.
+pub(super) async fn whole_of(answer: http::Response<Incoming>) -> Result<Value, Failure> {
+    let status = answer.status();
+    let body =
+        tokio::time::timeout(limits::COMMAND_CALL_TIMEOUT, answer.into_body().collect()).await;
+    let broken = || Failure::Unreachable("the answer broke off".to_owned());
+    let body = body.map_err(|_| broken())?.map_err(|_| broken())?;
+    json(status, &body.to_bytes())
+}
+
+fn json(status: StatusCode, body: &[u8]) -> Result<Value, Failure> {
     if !status.is_success() {
-        return Err(refusal(status, &body));
+        return Err(refusal(status, body));
     }
-    serde_json::from_slice(&body).map_err(|_| Failure::Refused("the answer is no JSON".to_owned()))
+    serde_json::from_slice(body).map_err(|_| Failure::Refused("the answer is no JSON".to_owned()))
 }
 
 /// What an answer that is no success says.

@@ -7,10 +7,13 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use http_body_util::BodyDataStream;
-use reqwest::{Method, StatusCode};
 
+use super::clients_door::{BrokenOff, ClientsDoor, Pieces, pieces};
 use super::daemon::{Daemon, refusal, told};
 use super::failure::Failure;
 use crate::limits;
@@ -21,11 +24,11 @@ use crate::sse::parser::{Frame, ReadFrame, frames};
 pub(super) enum Source {
     /// At an afterbay's admin address.
     Operators { daemon: Daemon, target: String },
-    /// Anywhere, with the value of an Authorization header if one is needed.
-    Anywhere { http: reqwest::Client, url: String, authorization: Option<String> },
+    /// Anywhere, as any client reads it.
+    Anywhere { door: Box<ClientsDoor>, url: String },
 }
 
-type Open = Pin<Box<dyn Stream<Item = Result<Frame, ReadFrame<reqwest::Error>>> + Send>>;
+type Open = Pin<Box<dyn Stream<Item = Result<Frame, ReadFrame<BrokenOff>>> + Send>>;
 
 /// A stream that is followed.
 pub(super) struct Follower {
@@ -93,50 +96,59 @@ impl Follower {
     }
 
     async fn attempt(&self) -> Result<Attempt, Failure> {
-        let request = match &self.source {
-            Source::Operators { daemon, target } => match daemon.request(Method::GET, target) {
-                Ok(request) => request,
-                Err(failure) => return Ok(Attempt::Failed(failure)),
-            },
-            Source::Anywhere { http, url, authorization } => {
-                let request = http.get(url);
-                match authorization {
-                    Some(value) => request.header(reqwest::header::AUTHORIZATION, value),
-                    None => request,
-                }
-            }
-        };
-        let request = request.header(reqwest::header::ACCEPT, "text/event-stream");
-        let request = match &self.last {
-            Some(last) => request.header("last-event-id", last),
-            None => request,
-        };
-        let answer = match request.send().await {
+        let (status, pieces) = match self.ask().await {
             Ok(answer) => answer,
-            Err(error) => {
-                return Ok(Attempt::Failed(Failure::Unreachable(format!(
-                    "no answer: {}",
-                    told(error)
-                ))));
-            }
+            Err(failure @ Failure::Usage(_)) => return Err(failure),
+            Err(failure) => return Ok(Attempt::Failed(failure)),
         };
-        match answer.status() {
+        match status {
             StatusCode::OK => {
-                let bytes = BodyDataStream::new(reqwest::Body::from(answer));
-                Ok(Attempt::Open(Box::pin(frames(bytes, limits::MAX_FOLLOWED_FRAME_BYTES))))
+                Ok(Attempt::Open(Box::pin(frames(pieces, limits::MAX_FOLLOWED_FRAME_BYTES))))
             }
             StatusCode::NO_CONTENT => Ok(Attempt::Over),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 if self.has_opened {
                     return Ok(Attempt::Later);
                 }
-                let body = answer.bytes().await.unwrap_or_default();
-                Ok(Attempt::Failed(refusal(status, &body)))
+                Ok(Attempt::Failed(refusal(status, &beginning(pieces).await)))
             }
-            status => {
-                let body = answer.bytes().await.unwrap_or_default();
-                Err(refusal(status, &body))
+            status => Err(refusal(status, &beginning(pieces).await)),
+        }
+    }
+
+    /// Asks for what follows the last event.
+    async fn ask(&self) -> Result<(StatusCode, Pieces), Failure> {
+        let accept = (ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let last = self.last.as_deref().and_then(|last| HeaderValue::from_str(last).ok());
+        let last = last.map(|last| (HeaderName::from_static("last-event-id"), last));
+        let headers = [accept].into_iter().chain(last);
+        match &self.source {
+            Source::Operators { daemon, target } => {
+                let request = daemon.request(Method::GET, target)?.headers(headers.collect());
+                let no_answer = |error| Failure::Unreachable(format!("no answer: {}", told(error)));
+                let answer = request.send().await.map_err(no_answer)?;
+                let status = answer.status();
+                let pieces = BodyDataStream::new(reqwest::Body::from(answer));
+                let pieces = pieces.map_err(|error| BrokenOff(told(error)));
+                Ok((status, pieces.boxed()))
+            }
+            Source::Anywhere { door, url } => {
+                let answer = door.ask(Method::GET, url, headers, Bytes::new()).await?;
+                let (head, body) = answer.into_parts();
+                Ok((head.status, pieces(body)))
             }
         }
     }
+}
+
+/// What an answer that is no stream begins with: an error is short.
+async fn beginning(mut pieces: Pieces) -> Vec<u8> {
+    let mut beginning = Vec::new();
+    while let Some(Ok(piece)) = pieces.next().await {
+        beginning.extend_from_slice(&piece);
+        if beginning.len() >= limits::MAX_REFUSAL_SHOWN_BYTES {
+            break;
+        }
+    }
+    beginning
 }

@@ -7,6 +7,7 @@
 //! A second signal exits with 128 plus its number, as a shell would say it.
 
 mod authorization;
+mod clients_door;
 mod completions;
 mod daemon;
 mod demo;

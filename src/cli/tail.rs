@@ -1,14 +1,13 @@
 //! `afterbay tail`: the events of a session, or of any event stream, as they come, over cuts and restarts.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::authorization;
-use super::daemon::{Daemon, Which, http_client};
+use super::clients_door::{AsClient, ClientsDoor};
+use super::daemon::{Daemon, Which};
 use super::event_line::{Form, show};
 use super::failure::Failure;
 use super::follow::{Follower, Source};
@@ -20,7 +19,7 @@ use crate::ids::SessionId;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
-    /// A session, by its key or any of its names; or the http:// URL of an event stream
+    /// A session, by its key or any of its names; or the URL of an event stream
     #[arg(value_name = "SESSION|URL")]
     what: String,
     #[command(flatten)]
@@ -37,9 +36,8 @@ pub(super) struct Arguments {
     /// End when no turn runs, instead of waiting for the next one
     #[arg(long)]
     until_idle: bool,
-    /// For a URL: a file with the value of the Authorization header, as `Bearer …`
-    #[arg(long, value_name = "FILE")]
-    authorization_file: Option<PathBuf>,
+    #[command(flatten)]
+    as_client: AsClient,
 }
 
 const HELP: &str = "\
@@ -100,19 +98,13 @@ async fn begin(
     arguments: &Arguments,
     environment: &Environment,
 ) -> Result<(Source, Option<u64>), Failure> {
-    let Arguments { what, which, box_name, from, raw: _, until_idle, authorization_file } =
-        arguments;
+    let Arguments { what, which, box_name, from, raw: _, until_idle, as_client } = arguments;
     if what.contains("://") {
-        if !what.starts_with("http://") {
-            return Err(Failure::Usage(
-                "a URL must be http://; others are not read here".to_owned(),
-            ));
-        }
         let From::Event(first) = *from else {
             return Err(Failure::Usage("`--from end` needs a session, not a URL".to_owned()));
         };
-        let authorization = authorization_file.as_deref().map(authorization::read).transpose()?;
-        let source = Source::Anywhere { http: http_client()?, url: what.clone(), authorization };
+        let door = ClientsDoor::to(what, as_client, which, environment)?;
+        let source = Source::Anywhere { door: Box::new(door), url: what.clone() };
         return Ok((source, first.checked_sub(1).filter(|after| *after > 0)));
     }
     let session = SessionId::parse(what).map_err(|wrong| Failure::Usage(wrong.to_string()))?;

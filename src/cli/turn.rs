@@ -1,15 +1,16 @@
 //! `afterbay turn`: sends a prompt as a client does, and follows its turn to the verdict.
 
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::authorization;
-use super::daemon::{Daemon, Which, http_client, told, whole};
+use super::clients_door::{AsClient, ClientsDoor};
+use super::daemon::{Daemon, Which, whole_of};
 use super::event_line::{Form, show};
 use super::failure::Failure;
 use super::follow::{Follower, Source};
@@ -28,7 +29,7 @@ pub(super) struct Arguments {
     prompt: String,
     #[command(flatten)]
     which: Which,
-    /// Where clients connect, if it is not what the data folder tells: an http:// URL
+    /// Where clients connect, as a URL, if it is not what the data folder tells
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The box
@@ -37,9 +38,8 @@ pub(super) struct Arguments {
     /// The session; a new one unless said
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// A file with the value of the Authorization header, as `Bearer …`
-    #[arg(long, value_name = "FILE")]
-    authorization_file: Option<PathBuf>,
+    #[command(flatten)]
+    as_client: AsClient,
     /// Print frames as they are on the wire instead of a line for each
     #[arg(long, conflicts_with = "text")]
     raw: bool,
@@ -128,53 +128,43 @@ fn prompt(given: &str) -> Result<String, Failure> {
 
 /// A client of one box.
 struct Client {
-    http: reqwest::Client,
+    door: ClientsDoor,
     base: String,
     box_name: BoxName,
-    authorization: Option<String>,
 }
 
 impl Client {
     fn of(arguments: &Arguments, environment: &Environment) -> Result<Self, Failure> {
-        let Arguments { which, url, box_name, authorization_file, .. } = arguments;
+        let Arguments { which, url, box_name, as_client, .. } = arguments;
         let base = match url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => Daemon::of(which, environment)?.clients()?,
         };
-        if !base.starts_with("http://") {
-            let what = "clients connect by https, which is not spoken here; give --url with an http:// one";
-            return Err(Failure::Usage(what.to_owned()));
-        }
         let box_name =
             BoxName::parse(box_name).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
-        let authorization = authorization_file.as_deref().map(authorization::read).transpose()?;
-        Ok(Self { http: http_client()?, base, box_name, authorization })
+        let door = ClientsDoor::to(&base, as_client, which, environment)?;
+        Ok(Self { door, base, box_name })
     }
 
     /// Starts a turn and gives its execution id.
     async fn start(&self, session: &SessionId, prompt: String) -> Result<String, Failure> {
-        let Self { http, base, box_name, authorization } = self;
+        let Self { door, base, box_name } = self;
         let url = format!("{base}/afterbay/v1/boxes/{box_name}/sessions/{session}/turns");
-        let mut request = http.post(url).timeout(limits::COMMAND_CALL_TIMEOUT);
+        let key = HeaderValue::from_str(&Uuid::now_v7().to_string());
         // Should anything on the way send it twice, it runs once.
-        request = request.header("idempotency-key", Uuid::now_v7().to_string());
-        request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
-        if let Some(value) = authorization {
-            request = request.header(reqwest::header::AUTHORIZATION, value);
-        }
-        let answer = request.body(json!({"message": prompt}).to_string()).send().await;
-        let unreachable = |error| Failure::Unreachable(format!("no answer: {}", told(error)));
-        let started = whole(answer.map_err(unreachable)?).await?;
+        let key = key.ok().map(|key| (HeaderName::from_static("idempotency-key"), key));
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = json!({"message": prompt}).to_string().into();
+        let headers = [json].into_iter().chain(key);
+        let started = whole_of(door.ask(Method::POST, &url, headers, body).await?).await?;
         let nonsense = || Failure::Refused("the answer names no execution".to_owned());
         let execution = started.get("executionId").and_then(Value::as_str);
         Ok(execution.ok_or_else(nonsense)?.to_owned())
     }
 
     fn follow(&self, execution: &str) -> Follower {
-        let Self { http, base, box_name, authorization } = self;
+        let Self { door, base, box_name } = self;
         let url = format!("{base}/box/{box_name}/agents/executions/{execution}/events");
-        let source =
-            Source::Anywhere { http: http.clone(), url, authorization: authorization.clone() };
-        Follower::new(source, None)
+        Follower::new(Source::Anywhere { door: Box::new(door.clone()), url }, None)
     }
 }

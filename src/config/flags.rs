@@ -16,6 +16,11 @@ use super::keys::{Key, ROWS, Takes, help};
 pub struct Flags(BTreeMap<Key, String>);
 
 impl Flags {
+    /// One flag alone.
+    pub(super) fn of(key: Key, text: String) -> Self {
+        Self(BTreeMap::from([(key, text)]))
+    }
+
     /// The value of `key`'s flag; several of a list are joined by commas.
     pub(super) fn text(&self, key: Key) -> Option<&str> {
         self.0.get(&key).map(String::as_str)

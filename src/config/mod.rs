@@ -12,6 +12,7 @@ pub(crate) mod duration;
 mod environment;
 mod file;
 mod flags;
+pub mod for_commands;
 mod handed;
 mod identity;
 mod keys;
@@ -22,7 +23,6 @@ mod size;
 mod sources;
 mod tls;
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,51 +172,6 @@ fn read_data_dir(sources: &mut Sources<'_>) -> Option<PathBuf> {
         sources.note(Origin::Whole, what.to_owned());
     }
     state.map(|state| state.join("afterbay"))
-}
-
-/// The data folder alone, for commands that look at one: `given` is the value of their flag, `file`
-/// that of `--config`.
-///
-/// # Errors
-/// [`Mistakes`], if it is not given and no source tells it.
-pub fn data_dir(
-    file: Option<&Path>,
-    given: Option<&Path>,
-    environment: &Environment,
-) -> Result<PathBuf, Mistakes> {
-    if let Some(given) = given {
-        return Ok(given.to_owned());
-    }
-    let flags = Flags::default();
-    let mut sources = Sources::open(file, &flags, environment);
-    let found = read_data_dir(&mut sources);
-    let Sources { mistakes, warnings, .. } = sources;
-    match found {
-        Some(found) if mistakes.is_empty() => Ok(found),
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
-}
-
-/// The admin address that was chosen, for a command that looks for one without flags of `serve`: none if
-/// that was left to the default, is off, or is whichever port is free.
-///
-/// # Errors
-/// [`Mistakes`], if it is no address.
-pub fn chosen_admin(
-    file: Option<&Path>,
-    environment: &Environment,
-) -> Result<Option<SocketAddr>, Mistakes> {
-    let flags = Flags::default();
-    let mut sources = Sources::open(file, &flags, environment);
-    let found = sources.read_with_origin(Key::Admin, address::socket_or_off);
-    let Sources { mistakes, warnings, .. } = sources;
-    match found {
-        Some((admin, origin)) if mistakes.is_empty() => {
-            let chosen = admin.filter(|admin| origin != Origin::Default && admin.port() != 0);
-            Ok(chosen)
-        }
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
 }
 
 fn read_listen(sources: &mut Sources<'_>) -> Option<Listen> {

@@ -108,7 +108,7 @@ async fn status_and_sessions_tell_how_it_goes_and_end_with_their_codes() {
         (&["sessions", "--page", "odd"], 1),
         (&["tail", "no-such-session"], 1),
         (&["tail", "a/b"], 2),
-        (&["tail", "https://bay.example/x"], 2),
+        (&["tail", "ftp://bay.example/x"], 2),
         (&["tail", "s", "--from", "x"], 2),
         (&["status", "--admin", "127.0.0.1:1"], 3),
     ] {

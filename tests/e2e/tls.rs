@@ -139,3 +139,33 @@ async fn fetch_on_node_reads_a_turn() {
     frames(&text);
     secured.check_box();
 }
+
+#[tokio::test]
+async fn turn_and_tail_are_clients_by_https_too() {
+    let secured = Secured::start().await;
+    let authority = secured.authority.to_str().expect("a path").to_owned();
+    let base = format!("https://{}", secured.daemon.address());
+    let afterbay = |arguments: &[&str]| {
+        let mut command = Command::new(daemon::program());
+        command.args(arguments).arg("--data-dir").arg(secured.daemon.data()).env_clear();
+        command
+    };
+    let prompt = ["turn", "--session", "s-1", "--raw", "parts=4 tool=1 step=50ms"];
+    // Nobody vouches for the other side: nothing is sent.
+    let (code, text) = said(&mut afterbay(&prompt)).await;
+    assert!(code == Some(3) && text.contains("certificate"), "{code:?} {text}");
+    assert_eq!(secured.simbox.account().turns.len(), 0);
+    // Where it is stands in the data folder, whom to trust in a variable.
+    let (code, text) = said(afterbay(&prompt).env("AFTERBAY_CA_FILE", &authority)).await;
+    assert_eq!(code, Some(0), "{text}");
+    let seen = frames(&text);
+    secured.check_box();
+    let line = text.lines().find(|line| line.contains("execution ")).expect("its execution");
+    let execution = line.rsplit(' ').next().expect("a name");
+    let events = format!("{base}/agents/executions/{execution}/events");
+    let tail = ["tail", &events, "--raw", "--ca-file", &authority];
+    let (code, text) = said(&mut afterbay(&tail)).await;
+    assert_eq!((code, frames(&text)), (Some(0), seen), "{text}");
+    let (code, _) = said(&mut afterbay(&["tail", &events, "--ca-file", "/no/such/file"])).await;
+    assert_eq!(code, Some(2));
+}
