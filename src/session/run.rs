@@ -34,6 +34,8 @@ pub(super) async fn run(
     let accepted = session.state().running.turn().map(|turn| turn.accepted.clone());
     let execution = accepted.as_ref().map(|accepted| tracing::field::display(&accepted.execution));
     let trace = accepted.as_ref().and_then(|accepted| accepted.trace.as_ref());
+    // One that another process began may be traced no more.
+    let trace = trace.filter(|_| sessions.tracer().is_on());
     let trace_id = trace.map(|root| tracing::field::display(root.context.trace()));
     let span = tracing::info_span!("turn", session = %session.id(), execution, trace_id);
     drive(sessions, session, driver, handle, admitted).instrument(span).await;

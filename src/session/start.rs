@@ -264,6 +264,7 @@ impl Sessions {
         if !free {
             return None;
         }
+        let body_digest = digest(body);
         let accept = Accepted {
             at_ms: wall_ms(),
             box_name: session.box_name.clone(),
@@ -272,7 +273,7 @@ impl Sessions {
             turn: turn.clone(),
             starter: who.as_ref().map(|who| self.hash(who)),
             by_own_token: matches!(who, Some(Caller::Own(_))),
-            body_digest: digest(body),
+            body_digest,
             text: admitted.text,
             trace: self.tracer().root(&body.headers),
         };

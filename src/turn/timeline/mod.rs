@@ -5,6 +5,9 @@
 //! old, and of very many states some of the middle go. A turn that goes on after a restart begins a
 //! new one that says so. Noting takes a short lock of the turn's own and a constant time; it is done for
 //! a poll, a page or the two ends of a stream, and never for each event on its way to a client.
+//!
+//! Times are told by the wall clock of its beginning and what the steady clock says has passed: setting the
+//! wall clock does not move them, and a machine that sleeps adds nothing.
 
 pub mod slots;
 mod states;
