@@ -23,9 +23,9 @@ Examples:
   afterbay health
   HEALTHCHECK CMD [\"/usr/local/bin/afterbay\", \"health\"]
 
-It asks /livez at the daemon's admin address, which it reads in the data folder, or else at the one that
-the configuration chooses; it shows no token. An afterbay that takes no new turns, because its disk is full or it is stopping, is healthy: being
-started again would not help it. `afterbay status` says whether it is ready.
+It asks /livez at the daemon's admin address, which it reads in the data folder, or else at the one that the
+configuration chooses; it shows no token. An afterbay that takes no new turns, because its disk is full or it is
+stopping, is healthy: being started again would not help it. `afterbay status` says whether it is ready.
 
 Exit code 0: it answers. 1: it does not. 2: the command or the configuration is wrong.";
 

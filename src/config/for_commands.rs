@@ -28,11 +28,7 @@ pub fn data_dir(
     let flags = Flags::default();
     let mut sources = Sources::open(file, &flags, environment);
     let found = read_data_dir(&mut sources);
-    let Sources { mistakes, warnings, .. } = sources;
-    match found {
-        Some(found) if mistakes.is_empty() => Ok(found),
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
+    sources.give(found).map(|(found, _)| found)
 }
 
 /// The admin address that was chosen, for a command that looks for one without flags of `serve`: none if
@@ -47,14 +43,8 @@ pub fn chosen_admin(
     let flags = Flags::default();
     let mut sources = Sources::open(file, &flags, environment);
     let found = sources.read_with_origin(Key::Admin, address::socket_or_off);
-    let Sources { mistakes, warnings, .. } = sources;
-    match found {
-        Some((admin, origin)) if mistakes.is_empty() => {
-            let chosen = admin.filter(|admin| origin != Origin::Default && admin.port() != 0);
-            Ok(chosen)
-        }
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
+    let ((admin, origin), _) = sources.give(found)?;
+    Ok(admin.filter(|admin| origin != Origin::Default && admin.port() != 0))
 }
 
 /// The certificate authorities that are trusted besides the system's: `given` is the value of the
@@ -71,9 +61,5 @@ pub fn authorities(
     let flags = flags.unwrap_or_default();
     let mut sources = Sources::open(file, &flags, environment);
     let found = tls::read_authorities(&mut sources);
-    let Sources { mistakes, warnings, .. } = sources;
-    match found {
-        Some(found) if mistakes.is_empty() => Ok(found),
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
+    sources.give(found).map(|(found, _)| found)
 }

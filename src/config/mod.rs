@@ -67,11 +67,8 @@ pub fn load(
 ) -> Result<Loaded, Mistakes> {
     let mut sources = Sources::open(file, flags, environment);
     let config = read(&mut sources);
-    let Sources { mistakes, warnings, .. } = sources;
-    match config {
-        Some(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
-        Some(_) | None => Err(Mistakes { mistakes, warnings }),
-    }
+    let (config, warnings) = sources.give(config)?;
+    Ok(Loaded { config, warnings })
 }
 
 /// Reads every part before any missing one ends it, so that every mistake is found.

@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::file::{BoxTable, File, read_bounded};
 use super::flags::Flags;
 use super::keys::{Absent, CONFIG_VARIABLE, Key, ROWS, Row};
-use super::mistake::{Mistake, Origin};
+use super::mistake::{Mistake, Mistakes, Origin};
 use crate::credential::Credential;
 use crate::limits;
 
@@ -37,6 +37,18 @@ impl<'a> Sources<'a> {
         let file = file.map(|path| File::read(&path, &mut mistakes)).unwrap_or_default();
         let warnings = unknown_variables(environment);
         Self { flags, environment, file, table: None, mistakes, warnings }
+    }
+
+    /// What was read of them, with what its owner should hear about it.
+    ///
+    /// # Errors
+    /// [`Mistakes`]: all that were noted on the way.
+    pub(super) fn give<T>(self, found: Option<T>) -> Result<(T, Vec<String>), Mistakes> {
+        let Self { mistakes, warnings, .. } = self;
+        match found {
+            Some(found) if mistakes.is_empty() => Ok((found, warnings)),
+            Some(_) | None => Err(Mistakes { mistakes, warnings }),
+        }
     }
 
     /// Takes the tables of the further boxes out, in the order of the file.

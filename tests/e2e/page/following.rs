@@ -1,11 +1,9 @@
 //! The live tail: over a restart, through a hundred thousand events, past names that nobody told of.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::super::client::{Client, Turn};
-use super::super::{daemon, wait};
+use super::super::client::Client;
+use super::super::daemon;
 use super::history;
 use super::operator::Operator;
 
@@ -17,15 +15,9 @@ fn seen(client: &Client) -> Vec<(u64, String)> {
 #[tokio::test]
 async fn it_goes_on_over_a_restart_with_every_event_once() {
     let Some(mut operator) = Operator::arrives(&[]).await else { return };
-    let mut client = operator.set.client(Turn::new("turn-1", "parts=50 tool=2 step=100ms"));
-    let session = client.turn.session.clone();
-    let mut reading = tokio::task::JoinSet::new();
-    reading.spawn(async move {
-        client.run().await;
-        client
-    });
+    let reading = operator.reads("turn-1", "parts=50 tool=2 step=100ms");
     operator.enter().await;
-    operator.open(&session).await;
+    operator.open(&reading.session).await;
     for lives in 1..=2 {
         let before = operator.count().await;
         operator.has_more_than(before + 5).await;
@@ -43,8 +35,7 @@ async fn it_goes_on_over_a_restart_with_every_event_once() {
             )
             .await;
     }
-    let ended = wait::within(Duration::from_secs(60), "the turn ends", reading.join_next());
-    let client = ended.await.expect("a client").expect("it is well");
+    let client = reading.whole().await;
     operator.has(client.last_id()).await;
     assert_eq!(operator.rows().await, seen(&client));
     operator
@@ -57,15 +48,9 @@ async fn it_goes_on_over_a_restart_with_every_event_once() {
 #[tokio::test]
 async fn it_may_be_filtered_and_begun_anew_while_events_come() {
     let Some(mut operator) = Operator::arrives(&[]).await else { return };
-    let mut client = operator.set.client(Turn::new("turn-1", "parts=60 tool=2 step=50ms"));
-    let session = client.turn.session.clone();
-    let mut reading = tokio::task::JoinSet::new();
-    reading.spawn(async move {
-        client.run().await;
-        client
-    });
+    let reading = operator.reads("turn-1", "parts=60 tool=2 step=50ms");
     operator.enter().await;
-    operator.open(&session).await;
+    operator.open(&reading.session).await;
     operator.has_more_than(3).await;
     operator.tab.click(".tail input").await;
     for letter in ["p", "a", "r", "t"] {
@@ -81,8 +66,7 @@ async fn it_may_be_filtered_and_begun_anew_while_events_come() {
     assert!(first.as_u64().is_some_and(|first| first > 3), "{first}");
     operator.tab.value(CLEAR).await;
     operator.tab.choose("[aria-label='From where']", "0").await;
-    let ended = wait::within(Duration::from_secs(60), "the turn ends", reading.join_next());
-    let client = ended.await.expect("a client").expect("it is well");
+    let client = reading.whole().await;
     operator.has(client.last_id()).await;
     assert_eq!(operator.rows().await, seen(&client));
     operator.leaves().await;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::super::browser::Browser;
 use super::super::client::{Client, Turn, Way};
 use super::super::simbox::set::{Set, Settings};
@@ -55,6 +57,17 @@ impl Operator {
         let mut client = self.set.client(Turn::new(marker, script));
         client.run().await;
         client
+    }
+
+    /// Starts a turn whose client reads while the test does other things.
+    pub(super) fn reads(&self, marker: &str, script: &str) -> Reading {
+        let mut client = self.set.client(Turn::new(marker, script));
+        let (session, mut task) = (client.turn.session.clone(), JoinSet::new());
+        task.spawn(async move {
+            client.run().await;
+            client
+        });
+        Reading { session, task }
     }
 
     /// Starts a turn that waits for a person, and reads up to there; the client has gone then.
@@ -113,6 +126,21 @@ impl Operator {
     /// Nothing went wrong in the page.
     pub(super) async fn leaves(mut self) {
         self.tab.check().await;
+    }
+}
+
+/// A client that reads its turn meanwhile.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) session: String,
+    task: JoinSet<Client>,
+}
+
+impl Reading {
+    /// The client when it has the turn whole.
+    pub(super) async fn whole(mut self) -> Client {
+        let ended = wait::within(Duration::from_secs(60), "the turn ends", self.task.join_next());
+        ended.await.expect("a client").expect("it is well")
     }
 }
 
